@@ -1,0 +1,406 @@
+// State of one IA-32 processor and the contract between the parts of the engine
+// (Intel 64 and IA-32 Architectures SDM, volume 3).
+//
+// Who does what:
+//   decode*.cpp, block.cpp     bytes -> Insn records, cache of decoded blocks
+//   paging.cpp, memory.hpp     translation, software TLB, guest memory, self-modifying code
+//   op_*.cpp                   handlers of instructions; the system ones call the functions at the end of this struct
+//   segment, transfer, exception, task, system, cpuid, debug .cpp   those functions
+//   run.cpp                    run loop: events, deadlines, faults
+//
+// Conventions for the functions at the end ("system part"):
+//   * They take plain operand values; decoding and operand fetch are done. A fault leaves by raise(), that is, by
+//     longjmp to the run loop: no frame that can be left that way may hold an object with a destructor.
+//   * On entry `eip` is the offset of the NEXT instruction and `prev_eip` that of the current one. A fault resumes at
+//     prev_eip. A function that transfers control sets `eip`.
+//   * `esp_guard`: while it is true a fault restores ESP from `esp_saved`. The run loop clears it before each use.
+//   * Whatever changes CR0, CR3, CR4, EFLAGS.VM, CPL, CS or a segment register goes through set_segment() /
+//     mode_changed() / tlb_flush*(): cached decodings and translations depend on them.
+#pragma once
+
+#include <backplane/abi/cpu.h>
+
+#include <array>
+#include <atomic>
+#include <csetjmp>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "fpu.hpp"
+
+namespace backplane::interp {
+
+using u8 = std::uint8_t;
+using u16 = std::uint16_t;
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+using i8 = std::int8_t;
+using i16 = std::int16_t;
+using i32 = std::int32_t;
+using i64 = std::int64_t;
+
+using Linear = u32;  // a linear address
+using Physical = u64;
+
+enum Reg : u8 { kEax, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi };
+enum Seg : u8 { kEs, kCs, kSs, kDs, kFs, kGs, kSegCount };
+
+// EFLAGS
+inline constexpr u32 kCf = 1u << 0, kFixed1 = 1u << 1, kPf = 1u << 2, kAf = 1u << 4, kZf = 1u << 6, kSf = 1u << 7;
+inline constexpr u32 kTf = 1u << 8, kIf = 1u << 9, kDf = 1u << 10, kOf = 1u << 11, kIopl = 3u << 12, kNt = 1u << 14;
+inline constexpr u32 kRf = 1u << 16, kVm = 1u << 17, kAc = 1u << 18, kVif = 1u << 19, kVip = 1u << 20, kId = 1u << 21;
+inline constexpr u32 kArith = kCf | kPf | kAf | kZf | kSf | kOf;  // the lazy ones
+inline constexpr unsigned kIoplShift = 12;
+
+// CR0, CR4
+inline constexpr u32 kCr0Pe = 1u << 0, kCr0Mp = 1u << 1, kCr0Em = 1u << 2, kCr0Ts = 1u << 3, kCr0Et = 1u << 4,
+                     kCr0Ne = 1u << 5, kCr0Wp = 1u << 16, kCr0Am = 1u << 18, kCr0Nw = 1u << 29, kCr0Cd = 1u << 30,
+                     kCr0Pg = 1u << 31;
+inline constexpr u32 kCr4Vme = 1u << 0, kCr4Pvi = 1u << 1, kCr4Tsd = 1u << 2, kCr4De = 1u << 3, kCr4Pse = 1u << 4,
+                     kCr4Pae = 1u << 5, kCr4Mce = 1u << 6, kCr4Pge = 1u << 7, kCr4Pce = 1u << 8, kCr4Osfxsr = 1u << 9;
+
+// Vectors
+enum Vector : u8 {
+    kDe = 0, kDb = 1, kNmi = 2, kBp = 3, kOfTrap = 4, kBr = 5, kUd = 6, kNm = 7, kDfault = 8,
+    kTs = 10, kNp = 11, kSsFault = 12, kGp = 13, kPage = 14, kMf = 16, kAcFault = 17, kMc = 18
+};
+
+// A segment register or LDTR/TR with its descriptor cache.
+struct Segment {
+    u16 selector = 0;
+    u16 attr = 0;  // descriptor bits 40-47 in bits 0-7 and 52-55 in bits 12-15, see kAttr*
+    u32 limit = 0; // in bytes, granularity applied
+    u32 base = 0;
+    u32 reserved = 0;
+    // Derived by Cpu::set_segment(): first offset that the fast check refuses, 0 if every access takes the slow check.
+    u64 read_end = 0;
+    u64 write_end = 0;
+
+    [[nodiscard]] unsigned type() const { return attr & 15u; }
+    [[nodiscard]] unsigned dpl() const { return attr >> 5 & 3u; }
+    [[nodiscard]] bool present() const { return (attr & 0x80u) != 0; }
+    [[nodiscard]] bool big() const { return (attr & 0x4000u) != 0; }
+};
+inline constexpr u16 kAttrAccessed = 1, kAttrWritable = 2, kAttrReadable = 2, kAttrExpandDown = 4, kAttrConforming = 4,
+                     kAttrCode = 8, kAttrS = 0x10, kAttrP = 0x80, kAttrAvl = 0x1000, kAttrLong = 0x2000,
+                     kAttrBig = 0x4000, kAttrGranular = 0x8000;
+
+struct TableRegister {
+    u32 base = 0;
+    u16 limit = 0;
+};
+
+// A CPU model: what CPUID shows and which instructions exist.
+struct CpuModel {
+    std::string_view name;
+    char vendor[13];
+    u32 level;         // highest basic leaf
+    u32 version;       // leaf 1 EAX
+    u32 features_edx;  // leaf 1
+    u32 features_ecx;
+    u32 extended_level;  // 0: no extended leaves
+    u32 extended_edx, extended_ecx;
+    std::string_view brand;
+    u32 leaf2[4];
+};
+// Leaf 1 EDX bits that gate instructions.
+inline constexpr u32 kFeatFpu = 1u << 0, kFeatVme = 1u << 1, kFeatDe = 1u << 2, kFeatPse = 1u << 3, kFeatTsc = 1u << 4,
+                     kFeatMsr = 1u << 5, kFeatPae = 1u << 6, kFeatMce = 1u << 7, kFeatCx8 = 1u << 8, kFeatApic = 1u << 9,
+                     kFeatSep = 1u << 11, kFeatMtrr = 1u << 12, kFeatPge = 1u << 13, kFeatMca = 1u << 14,
+                     kFeatCmov = 1u << 15, kFeatPat = 1u << 16, kFeatPse36 = 1u << 17, kFeatMmx = 1u << 23,
+                     kFeatFxsr = 1u << 24;
+[[nodiscard]] std::span<const CpuModel> cpu_models();                   // cpuid.cpp
+[[nodiscard]] const CpuModel* find_cpu_model(std::string_view name);    // cpuid.cpp; nullptr if unknown
+
+// An exception on its way to the run loop.
+struct Fault {
+    u8 vector = 0;
+    bool has_error = false;
+    u32 error = 0;
+};
+
+struct Msrs {  // owned by system.cpp
+    u32 sysenter_cs = 0, sysenter_esp = 0, sysenter_eip = 0;
+    u64 pat = 0x0007040600070406ull;
+    u64 apic_base = 0;  // only where the interrupt controller does not keep it
+    u64 mtrr_def_type = 0;
+    std::array<u64, 11> mtrr_fixed{};
+    std::array<u64, 16> mtrr_variable{};  // base, mask pairs
+    u64 mcg_status = 0;
+    std::array<u64, 5 * 4> mc_bank{};
+    std::array<u64, 2> perf_event{}, perf_counter{};
+    u64 debug_ctl = 0;
+    u64 bios_sign = 0, bios_update = 0;
+    u64 platform_id = 0, ebl_cr_poweron = 0;
+};
+
+// Lines into the processor, as bits of Cpu::lines (set from any thread, together with BP_ATTENTION_LINES).
+enum LineBit : u32 {
+    kLineIntr = 1,      // level
+    kLineNmi = 2,       // latched edge
+    kLineInit = 4,      // latched edge
+    kLineSmi = 8,       // latched edge
+    kLineA20 = 16,      // level: 1 = A20 passes
+    kLineIgnne = 32,    // level
+    kLineNmiLevel = 64, // level, to find the edge
+    kLineInitLevel = 128,
+    kLineSmiLevel = 256,
+    kLineA20Seen = 512  // somebody drives the A20 line
+};
+
+// Reasons to leave a block after the current instruction, bits of Cpu::leave.
+enum Leave : u32 {
+    kLeaveCode = 1,   // a store hit cached code
+    kLeaveDebug = 2,  // a debug trap is pending (debug_pending)
+    kLeaveStop = 4    // back to the run loop
+};
+
+struct BlockCache;  // block.hpp
+struct Tlb;         // memory.hpp
+struct Insn;        // insn.hpp
+struct Tracer;      // trace.hpp
+
+// What the engine needs from its surroundings besides memory.
+struct CpuHost {
+    void* self = nullptr;
+    // Interrupt acknowledge: vector, or -1 if there is none. Takes the machine's lock itself.
+    int (*acknowledge)(void* self) = nullptr;
+    void (*set_ferr)(void* self, int level) = nullptr;
+    // IA32_APIC_BASE; -1 / false where no local APIC is linked.
+    i64 (*apic_base)(void* self) = nullptr;
+    bool (*set_apic_base)(void* self, u64 value) = nullptr;
+    void (*log)(void* self, u32 kind, std::string_view text) = nullptr;
+};
+
+struct Cpu {
+    // --- registers -------------------------------------------------------------------------------------------------
+    // Slots of eight bytes (little-endian host): word and byte registers are parts of them. gpr[kZeroReg] is always 0.
+    static constexpr unsigned kZeroReg = 16;
+    u64 gpr[17] = {};
+    // Lazy arithmetic flags, see flags.hpp. flag_result: sign-extended result; flag_aux: carries.
+    i64 flag_result = 1;
+    u64 flag_aux = 0;
+    u32 eflags_rest = kFixed1;  // everything in EFLAGS that is not lazy
+    u32 eip = 0;                // valid between instructions and, as "next instruction", inside the system part
+    u32 prev_eip = 0;           // the current instruction
+    u32 block_eip = 0;          // EIP at which the running block began
+
+    Tlb* tlb = nullptr;  // of the current privilege (see mode_changed)
+    bp_vcpu* vcpu = nullptr;
+    u64 count = 0;              // instructions retired at the end of the running block
+    const Insn* insn = nullptr; // the instruction that may fault, set by every handler that can
+    u32 leave = 0;              // Leave bits
+    u32 mode = 0;               // key of decoded blocks, see block.hpp
+    Segment seg[kSegCount];
+    Segment ldtr, tr;
+    TableRegister gdtr, idtr;
+    u32 cr0 = 0x60000010, cr2 = 0, cr3 = 0, cr4 = 0;
+    u32 dr[4] = {}, dr6 = 0xffff0ff0, dr7 = 0x400;
+    u8 cpl = 0;
+    FpuState fpu;
+    Msrs msr;
+    u64 pdpte[4] = {};  // PAE page-directory pointers, loaded with CR3 (SDM 3, 4.4.1)
+
+    // --- events ----------------------------------------------------------------------------------------------------
+    std::atomic<u32> lines{kLineA20};
+    bool halted = false;
+    bool wait_for_sipi = false;
+    bool shutdown = false;
+    bool nmi_blocked = false;   // from NMI delivery to IRET
+    bool inhibit_interrupts = false;  // one instruction after STI
+    bool inhibit_all = false;         // one instruction after MOV SS / POP SS: no debug trap, NMI or INTR
+    u32 debug_pending = 0;      // DR6 bits of traps to report after this instruction (data, I/O, single step, task)
+    bool esp_guard = false;
+    u32 esp_saved = 0;
+    bool ferr = false;          // level of the FERR# output
+
+    // Exception being delivered, for the double-fault rules; -1: none (exception.cpp).
+    int delivering = -1;
+    Fault fault;
+    jmp_buf fault_exit;         // of the run loop
+
+    // --- surroundings ----------------------------------------------------------------------------------------------
+    bp_cpu_bus bus{};
+    CpuHost host;
+    const CpuModel* model = nullptr;
+    u64 tsc_hz = 0;
+    u64 tsc_offset = 0;  // added to the clock-derived count
+    u64 a20_mask = ~0ull;
+    std::unique_ptr<BlockCache> cache;
+    std::unique_ptr<Tlb[]> tlbs;  // [0] supervisor, [1] user
+    Tracer* tracer = nullptr;
+
+    Cpu();
+    ~Cpu();
+    Cpu(const Cpu&) = delete;
+    Cpu& operator=(const Cpu&) = delete;
+
+    void attach(bp_vcpu* vcpu_in, const bp_cpu_bus* bus_in);
+    void reset(bool power_on);  // RESET#; INIT# is init_signal()
+    void init_signal();         // registers as after INIT#: FPU, MSRs, TSC, caches keep their state
+    u32 run();                  // BP_EXIT_*
+    void invalidate(Physical address, u64 size);  // queued; any thread
+    void set_line(LineBit line, bool level);      // any thread
+    void state_replaced();      // after a restore: recompute all that derives from declared state
+
+    // --- registers, parts ------------------------------------------------------------------------------------------
+    [[nodiscard]] u32& r32(unsigned n) { return *reinterpret_cast<u32*>(&gpr[n]); }
+    [[nodiscard]] u16& r16(unsigned n) { return *reinterpret_cast<u16*>(&gpr[n]); }
+    [[nodiscard]] u8& r8(unsigned n) { return *(reinterpret_cast<u8*>(&gpr[n & 3]) + (n >> 2 & 1)); }
+    [[nodiscard]] u32 r32(unsigned n) const { return static_cast<u32>(gpr[n]); }
+    [[nodiscard]] u16 r16(unsigned n) const { return static_cast<u16>(gpr[n]); }
+    // Stack pointer by the size of the current stack segment (SS.B).
+    [[nodiscard]] u32 sp() const { return seg[kSs].big() ? r32(kEsp) : r16(kEsp); }
+    void set_sp(u32 value) {
+        if (seg[kSs].big()) r32(kEsp) = value;
+        else r16(kEsp) = static_cast<u16>(value);
+    }
+
+    // --- flags -----------------------------------------------------------------------------------------------------
+    [[nodiscard]] u32 flags() const;             // all of EFLAGS, bit 1 set
+    void set_flags(u32 value);                   // all of EFLAGS; calls mode_changed() if TF or VM changed
+    void set_flags(u32 value, u32 mask) { set_flags((flags() & ~mask) | (value & mask)); }
+    void set_arith(u32 value);                   // the six arithmetic flags only
+    [[nodiscard]] bool flag(u32 bit) const { return (flags() & bit) != 0; }
+    [[nodiscard]] unsigned iopl() const { return eflags_rest >> kIoplShift & 3u; }
+
+    // --- mode ------------------------------------------------------------------------------------------------------
+    [[nodiscard]] bool protected_mode() const { return (cr0 & kCr0Pe) != 0; }  // V86 included
+    [[nodiscard]] bool v86() const { return (eflags_rest & kVm) != 0; }
+    [[nodiscard]] bool real_or_v86() const { return !protected_mode() || v86(); }
+    [[nodiscard]] bool paging() const { return (cr0 & kCr0Pg) != 0; }
+    [[nodiscard]] bool user() const { return cpl == 3; }
+    // Loads a cache as given (no checks) and derives what depends on it. The only way to change seg[].
+    void set_segment(Seg s, u16 selector, u32 base, u32 limit, u16 attr);
+    // Real mode / V86 load: base = selector << 4; V86 also sets limit FFFF and attributes of a DPL 3 data segment,
+    // real mode keeps limit and attributes (but CS becomes writable again), SDM 3, 21.1 and 23.
+    void set_segment_real(Seg s, u16 selector);
+    // CPL, CR0.PE/PG/WP, CR4, EFLAGS.VM/TF, DR7, CS.D, SS.B changed: recomputes `mode`, `tlb` and the like.
+    void mode_changed();
+    void set_cpl(unsigned value) {
+        cpl = static_cast<u8>(value);
+        mode_changed();
+    }
+
+    // --- faults ----------------------------------------------------------------------------------------------------
+    // Every fault of an instruction. Restores EIP (and ESP under esp_guard) and continues in the run loop, which calls
+    // deliver_fault(). Page faults have CR2 set already.
+    [[noreturn]] void raise(u8 vector);             // without error code
+    [[noreturn]] void raise(u8 vector, u32 error);  // with error code
+
+    // --- memory ----------------------------------------------------------------------------------------------------
+    // By segment: limit, type and null checks (#GP(0), #SS(0) for SS), alignment check, paging at the current CPL.
+    // T: u8, u16, u32, u64. Offsets are already truncated to the address size.
+    template <typename T> [[nodiscard]] T read(Seg s, u32 offset);
+    template <typename T> void write(Seg s, u32 offset, T value);
+    // Checks that a write would succeed (also its page permissions) without doing it.
+    void probe_write(Seg s, u32 offset, u32 size);
+    // Linear, with explicit privilege: user = CPL 3 rules. Straddling pages is handled; a fault in the second page
+    // leaves the first unwritten.
+    template <typename T> [[nodiscard]] T lin_read(Linear address, bool user_access);
+    template <typename T> void lin_write(Linear address, T value, bool user_access);
+    void lin_probe_write(Linear address, u32 size, bool user_access);
+    // Implicit supervisor accesses: descriptor tables, TSS, IDT.
+    template <typename T> [[nodiscard]] T sys_read(Linear address) { return lin_read<T>(address, false); }
+    template <typename T> void sys_write(Linear address, T value) { lin_write<T>(address, value, false); }
+    // Physical, after A20.
+    [[nodiscard]] u64 phys_read(Physical address, u32 bytes);
+    void phys_write(Physical address, u32 bytes, u64 value);
+
+    void tlb_flush(bool global_too);      // CR3 load: false (global pages stay if CR4.PGE)
+    void tlb_flush_page(Linear address);  // INVLPG: also global
+    // PAE: reads the four PDPTEs at cr3; false if a reserved bit is set (#GP). Nothing changes then.
+    [[nodiscard]] bool load_pdptes(u32 new_cr3);
+
+    // Before a call out of the engine (bus, host): stores the exact instruction count and pointer in vcpu.
+    void sync_out();
+    [[nodiscard]] u64 read_tsc();
+    void write_tsc(u64 value);
+    [[nodiscard]] u32 port_in(u32 port, u32 bytes);   // no permission check
+    void port_out(u32 port, u32 bytes, u32 value);
+    // Recomputes the FERR# output from the FPU state and CR0.NE (mine: op_fpu.cpp).
+    void update_ferr();
+    // Leave the block after this instruction.
+    void leave_after(Leave why) { leave |= why; }
+
+    // =============================== system part (helper files segment.cpp ... debug.cpp) ==========================
+    // segment.cpp
+    void load_segment(Seg s, u16 selector);  // MOV/POP/LxS to ES SS DS FS GS with all checks, every mode
+    struct Descriptor {
+        u32 low = 0, high = 0;
+        [[nodiscard]] u32 base() const { return low >> 16 | (high & 0xffu) << 16 | (high & 0xff000000u); }
+        [[nodiscard]] u32 limit() const {
+            const u32 raw = (low & 0xffffu) | (high & 0xf0000u);
+            return (high & 0x800000u) != 0 ? raw << 12 | 0xfffu : raw;
+        }
+        [[nodiscard]] u16 attr() const { return static_cast<u16>(high >> 8 & 0xf0ffu); }
+    };
+    void load_ldtr(u16 selector);  // LLDT
+    void load_tr(u16 selector);    // LTR
+    // LAR, LSL: true and the value if the selector is accessible (ZF is the caller's business). VERR/VERW likewise.
+    [[nodiscard]] bool lar(u16 selector, u32& value);
+    [[nodiscard]] bool lsl(u16 selector, u32& value);
+    [[nodiscard]] bool verr(u16 selector);
+    [[nodiscard]] bool verw(u16 selector);
+
+    // transfer.cpp; `bytes` is the operand size 2 or 4
+    void far_jump(u16 selector, u32 offset, u32 bytes);
+    void far_call(u16 selector, u32 offset, u32 bytes);
+    void far_return(u32 bytes, u32 release);  // RETF imm16
+    void interrupt_return(u32 bytes);         // IRET, also unblocks NMI
+    void sysenter();
+    void sysexit();
+
+    // exception.cpp
+    void deliver_fault(const Fault& f);       // from the run loop, eip = prev_eip; handles double and triple faults
+    enum class SoftInt { kIntN, kInt3, kInto, kIcebp };
+    void software_interrupt(u8 vector, SoftInt kind);  // with IOPL / VME checks of INT n
+    void external_interrupt(u8 vector);
+    void deliver_nmi();
+    void deliver_debug_trap();                // #DB for debug_pending, eip = next instruction
+
+    // task.cpp
+    enum class TaskSwitch { kJump, kCall, kIret, kInterrupt };
+    void task_switch(u16 selector, TaskSwitch how, bool push_error = false, u32 error = 0);
+
+    // system.cpp; all check CPL/IOPL themselves and raise
+    void lgdt(u32 base, u16 limit, u32 bytes);
+    void lidt(u32 base, u16 limit, u32 bytes);
+    void lmsw(u16 value);
+    void clts();
+    [[nodiscard]] u32 mov_from_cr(unsigned n);
+    void mov_to_cr(unsigned n, u32 value);
+    [[nodiscard]] u32 mov_from_dr(unsigned n);
+    void mov_to_dr(unsigned n, u32 value);
+    void invlpg(Linear address);
+    void rdmsr();
+    void wrmsr();
+    void rdtsc();
+    void rdpmc();
+    void wbinvd();  // also INVD: CPL check only
+    void halt();    // HLT: CPL check, sets halted
+    void cli();
+    void sti();     // sets inhibit_interrupts if IF changes
+    void push_flags_value(u32 bytes, u32& value);  // PUSHF: the checks (V86/VME) and the image; the handler pushes it
+    void pop_flags_value(u32 bytes, u32 value);    // POPF: checks and effect of the popped image
+    void check_io(u32 port, u32 bytes);            // I/O permission: IOPL or TSS bitmap, else #GP(0)
+    void require_cpl0() {
+        if (cpl != 0) raise(kGp, 0);
+    }
+    void cpuid();   // cpuid.cpp
+
+    // debug.cpp
+    [[nodiscard]] bool debug_data_enabled() const { return (dr7 & 0xffu) != 0; }  // any breakpoint armed
+    void debug_data(Linear address, u32 bytes, bool write);  // records matches in debug_pending, leave_after(kLeaveDebug)
+    void debug_io(u32 port, u32 bytes);
+    // Instruction breakpoint at this linear address (RF clear)? Returns the DR6 bits, 0 if none.
+    [[nodiscard]] u32 debug_fetch(Linear address) const;
+    // True if a data breakpoint lies in this page: its accesses must take the slow path.
+    [[nodiscard]] bool debug_page_watched(Linear page) const;
+};
+
+}  // namespace backplane::interp
