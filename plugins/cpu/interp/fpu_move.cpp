@@ -125,7 +125,7 @@ void fld_sti(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
     record(fpu, insn);
     const bool underflow = is_empty(fpu, i);
     if (underflow || !is_empty(fpu, 7)) [[unlikely]] {
-        if (stack_fault(fpu, !is_empty(fpu, 7))) push(fpu, kIndefinite);
+        if (stack_fault(fpu, !underflow)) push(fpu, kIndefinite);
         return;
     }
     const Float80 value = st(fpu, i);

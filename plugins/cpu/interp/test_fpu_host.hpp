@@ -4,12 +4,11 @@
 
 #include <sys/mman.h>
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
-#include <random>
 #include <stdexcept>
 #include <vector>
 
@@ -53,6 +52,7 @@ class HostStub {
     emit({0x48, 0x8b, 0x43, 0x78});              // mov rax, [rbx+120]
     emit({0x48, 0x8b, 0x93, 0x80, 0, 0, 0});     // mov rdx, [rbx+128]
     emit({0xff, 0x73, 0x70, 0x9d});              // push [rbx+112]; popfq
+    insn_offset_ = code.size();
     code.insert(code.end(), insn.begin(), insn.end());
     emit({0xdd, 0x33});                          // fnsave [rbx]
     emit({0x9c, 0x8f, 0x43, 0x70});              // pushfq; pop [rbx+112]
@@ -76,9 +76,15 @@ class HostStub {
     call(&frame);
   }
 
+  // What FIP holds after the instruction.
+  std::uint32_t insn_address() const {
+    return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(page_) + insn_offset_);
+  }
+
  private:
   void* page_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t insn_offset_ = 0;
 };
 
 }  // namespace backplane::interp::test
