@@ -1,0 +1,39 @@
+// Where machines, VM files, plugins and firmware are looked for.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace backplane::kernel {
+
+struct SearchPaths {
+    std::vector<std::string> machines;  // folders, first match wins
+    std::vector<std::string> configs;
+    std::vector<std::string> plugins;
+    std::vector<std::string> firmware;
+
+    // The folders for a process whose executable is `executable` (found by /proc/self/exe if empty): working directory,
+    // $XDG_DATA_HOME/backplane, what lies beside the executable, the install prefix, BACKPLANE_PLUGIN_PATH and
+    // BACKPLANE_FIRMWARE_PATH. Reads the environment; folders need not exist.
+    static SearchPaths standard(const std::string& executable = {});
+};
+
+struct FoundFile {
+    std::string name;  // "pc-0.12"
+    std::string path;
+    bool hidden = false;  // a file of the same name stands earlier in the search
+};
+
+// A machine or VM file by name (without .yaml) or path. Throws Error with the searched folders and the nearest name.
+std::string find_machine(const SearchPaths& search, const std::string& name);
+std::string find_vm(const SearchPaths& search, const std::string& name);
+std::vector<FoundFile> list_machines(const SearchPaths& search);
+std::vector<FoundFile> list_vms(const SearchPaths& search);
+
+// A firmware image by name or path; `board_folder` (may be "") is searched too. Nothing found: nullopt.
+std::optional<std::string> find_firmware(const SearchPaths& search, const std::string& name,
+                                         const std::string& board_folder);
+
+}  // namespace backplane::kernel
