@@ -1,0 +1,44 @@
+// A PCI bus with one slot, for unit tests of PCI functions.
+//
+//   Bench<Nic> nic;  PciSlot slot(nic);
+//   slot.write(0x10, 4, 0xc001);  slot.write(4, 2, 1);
+//   CHECK(nic.mapped("registers") == 0xc000);
+//   CHECK(slot.pin(1));
+#pragma once
+
+#include <array>
+
+#include "backplane/abi/pci.h"
+#include "backplane/testkit/bench.hpp"
+
+namespace backplane::testkit {
+
+class PciSlot {
+  public:
+    explicit PciSlot(Board& board, u32 devfn = 3 << 3) : devfn_(devfn) {
+        board.plug_into({&kTable, this});
+        function_ = board.offer(BP_PCI_FUNCTION_ID);
+        if (!function_.table) throw std::runtime_error("the device offers no PCI function");
+    }
+    PciSlot(const PciSlot&) = delete;
+    PciSlot& operator=(const PciSlot&) = delete;
+
+    u32 read(u32 reg, u32 bytes) const { return table().config_read(function_.instance, reg, bytes); }
+    void write(u32 reg, u32 bytes, u32 value) { table().config_write(function_.instance, reg, bytes, value); }
+    bool pin(u32 number) const { return pins_.at(number); }
+
+  private:
+    const bp_pci_function& table() const { return *static_cast<const bp_pci_function*>(function_.table); }
+    static void set_pin(void* self, u32 pin, int level) {
+        auto& pins = static_cast<PciSlot*>(self)->pins_;
+        if (pin < pins.size()) pins[pin] = level != 0;
+    }
+    static u32 place(void* self) { return static_cast<PciSlot*>(self)->devfn_; }
+    static constexpr bp_pci_bus kTable{sizeof(bp_pci_bus), &PciSlot::set_pin, &PciSlot::place};
+
+    u32 devfn_;
+    bp_interface function_{nullptr, nullptr};
+    std::array<bool, 5> pins_{};
+};
+
+}  // namespace backplane::testkit
