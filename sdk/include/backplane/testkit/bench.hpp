@@ -334,7 +334,7 @@ struct Services {
         auto& m = at(s).memory;
         if (address > m.size() || size > m.size() - address) return BP_ERR_INVALID;
         if (out) std::memcpy(out, m.data() + address, size);
-        else std::memcpy(m.data() + address, in, size);
+        else if (in) std::memcpy(m.data() + address, in, size);
         return BP_OK;
     }
     static constexpr bp_dma_api dma{sizeof(bp_dma_api), [](void* s, u64 a, void* d, u64 n) { return copy(s, a, d, nullptr, n); },
