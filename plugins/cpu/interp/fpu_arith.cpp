@@ -8,33 +8,29 @@ namespace backplane::interp::x87 {
 namespace {
 
 // One operation in all its operand forms; `a` is the destination operand.
-#define BP_X87_BINARY(NAME, BASE)                                                                   \
-    struct NAME {                                                                                   \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run(Float80& r, const Float80& a, const Float80& b) {                  \
-            BP_X87_BODY(Exact, "fldt %[b]\n\tfldt %[a]\n\tf" BASE " %%st(1), %%st",                 \
-                        "fstpt %[r]\n\tfstp %%st(0)", [r] "=m"(r), [a] "m"(a), [b] "m"(b));         \
-        }                                                                                           \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run_f32(Float80& r, const Float80& a, std::uint32_t b) {               \
-            BP_X87_BODY(Exact, "fldt %[a]\n\tf" BASE "s %[b]", "fstpt %[r]", [r] "=m"(r),           \
-                        [a] "m"(a), [b] "m"(b));                                                    \
-        }                                                                                           \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run_f64(Float80& r, const Float80& a, std::uint64_t b) {               \
-            BP_X87_BODY(Exact, "fldt %[a]\n\tf" BASE "l %[b]", "fstpt %[r]", [r] "=m"(r),           \
-                        [a] "m"(a), [b] "m"(b));                                                    \
-        }                                                                                           \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run_i16(Float80& r, const Float80& a, std::uint16_t b) {               \
-            BP_X87_BODY(Exact, "fldt %[a]\n\tfi" BASE "s %[b]", "fstpt %[r]", [r] "=m"(r),          \
-                        [a] "m"(a), [b] "m"(b));                                                    \
-        }                                                                                           \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run_i32(Float80& r, const Float80& a, std::uint32_t b) {               \
-            BP_X87_BODY(Exact, "fldt %[a]\n\tfi" BASE "l %[b]", "fstpt %[r]", [r] "=m"(r),          \
-                        [a] "m"(a), [b] "m"(b));                                                    \
-        }                                                                                           \
+#define BP_X87_BINARY(NAME, BASE)                                                                                   \
+    struct NAME {                                                                                                   \
+        template <bool Exact>                                                                                       \
+        static std::uint16_t run(Float80& r, const Float80& a, const Float80& b) {                                  \
+            BP_X87_BODY(Exact, "fldt %[b]\n\tfldt %[a]\n\tf" BASE " %%st(1), %%st",                                 \
+                        "fstpt %[r]\n\tfstp %%st(0)", [r] "=m"(r), [a] "m"(a), [b] "m"(b));                         \
+        }                                                                                                           \
+        template <bool Exact>                                                                                       \
+        static std::uint16_t run_f32(Float80& r, const Float80& a, std::uint32_t b) {                               \
+            BP_X87_BODY(Exact, "fldt %[a]\n\tf" BASE "s %[b]", "fstpt %[r]", [r] "=m"(r), [a] "m"(a), [b] "m"(b));  \
+        }                                                                                                           \
+        template <bool Exact>                                                                                       \
+        static std::uint16_t run_f64(Float80& r, const Float80& a, std::uint64_t b) {                               \
+            BP_X87_BODY(Exact, "fldt %[a]\n\tf" BASE "l %[b]", "fstpt %[r]", [r] "=m"(r), [a] "m"(a), [b] "m"(b));  \
+        }                                                                                                           \
+        template <bool Exact>                                                                                       \
+        static std::uint16_t run_i16(Float80& r, const Float80& a, std::uint16_t b) {                               \
+            BP_X87_BODY(Exact, "fldt %[a]\n\tfi" BASE "s %[b]", "fstpt %[r]", [r] "=m"(r), [a] "m"(a), [b] "m"(b)); \
+        }                                                                                                           \
+        template <bool Exact>                                                                                       \
+        static std::uint16_t run_i32(Float80& r, const Float80& a, std::uint32_t b) {                               \
+            BP_X87_BODY(Exact, "fldt %[a]\n\tfi" BASE "l %[b]", "fstpt %[r]", [r] "=m"(r), [a] "m"(a), [b] "m"(b)); \
+        }                                                                                                           \
     }
 
 BP_X87_BINARY(Add, "add");
@@ -110,12 +106,11 @@ void arith_i32(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) {
 }
 
 // Index: modrm.reg; 2 and 3 are the comparisons.
-#define BP_X87_ROW(TEMPLATE, ...)                                                                  \
-    {                                                                                              \
-        TEMPLATE<Add __VA_OPT__(, ) __VA_ARGS__>, TEMPLATE<Mul __VA_OPT__(, ) __VA_ARGS__>,        \
-            nullptr, nullptr, TEMPLATE<Sub __VA_OPT__(, ) __VA_ARGS__>,                            \
-            TEMPLATE<SubR __VA_OPT__(, ) __VA_ARGS__>, TEMPLATE<Div __VA_OPT__(, ) __VA_ARGS__>,   \
-            TEMPLATE<DivR __VA_OPT__(, ) __VA_ARGS__>                                              \
+#define BP_X87_ROW(TEMPLATE, ...)                                                                             \
+    {                                                                                                         \
+        TEMPLATE<Add __VA_OPT__(, ) __VA_ARGS__>, TEMPLATE<Mul __VA_OPT__(, ) __VA_ARGS__>, nullptr, nullptr, \
+            TEMPLATE<Sub __VA_OPT__(, ) __VA_ARGS__>, TEMPLATE<SubR __VA_OPT__(, ) __VA_ARGS__>,              \
+            TEMPLATE<Div __VA_OPT__(, ) __VA_ARGS__>, TEMPLATE<DivR __VA_OPT__(, ) __VA_ARGS__>               \
     }
 using Row = std::array<FpuHandler, 8>;
 constexpr Row kToSt0 = BP_X87_ROW(arith_register, Form::kToSt0);

@@ -11,23 +11,22 @@ constexpr std::uint32_t kEflagsZf = 0x0040;
 constexpr std::uint32_t kEflagsArithmetic = 0x08d5;  // OF SF ZF AF PF CF
 
 // In the Exact form FNCLEX runs first, so the operands can be dropped safely.
-#define BP_X87_COMPARE(NAME, INSTRUCTION)                                                           \
-    struct NAME {                                                                                   \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run(const Float80& a, const Float80& b) {                              \
-            std::uint16_t unused;                                                                   \
-            BP_X87_BODY(Exact, "fldt %[b]\n\tfldt %[a]\n\t" INSTRUCTION " %%st(1)",                 \
-                        "fstp %%st(0)\n\tfstp %%st(0)", [u] "=m"(unused), [a] "m"(a), [b] "m"(b));  \
-        }                                                                                           \
+#define BP_X87_COMPARE(NAME, INSTRUCTION)                                                          \
+    struct NAME {                                                                                  \
+        template <bool Exact>                                                                      \
+        static std::uint16_t run(const Float80& a, const Float80& b) {                             \
+            std::uint16_t unused;                                                                  \
+            BP_X87_BODY(Exact, "fldt %[b]\n\tfldt %[a]\n\t" INSTRUCTION " %%st(1)",                \
+                        "fstp %%st(0)\n\tfstp %%st(0)", [u] "=m"(unused), [a] "m"(a), [b] "m"(b)); \
+        }                                                                                          \
     }
-#define BP_X87_COMPARE_MEMORY(NAME, INSTRUCTION, TYPE)                                              \
-    struct NAME {                                                                                   \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run(const Float80& a, TYPE b) {                                        \
-            std::uint16_t unused;                                                                   \
-            BP_X87_BODY(Exact, "fldt %[a]\n\t" INSTRUCTION, "fstp %%st(0)", [u] "=m"(unused),       \
-                        [a] "m"(a), [b] "m"(b));                                                    \
-        }                                                                                           \
+#define BP_X87_COMPARE_MEMORY(NAME, INSTRUCTION, TYPE)                                                                 \
+    struct NAME {                                                                                                      \
+        template <bool Exact>                                                                                          \
+        static std::uint16_t run(const Float80& a, TYPE b) {                                                           \
+            std::uint16_t unused;                                                                                      \
+            BP_X87_BODY(Exact, "fldt %[a]\n\t" INSTRUCTION, "fstp %%st(0)", [u] "=m"(unused), [a] "m"(a), [b] "m"(b)); \
+        }                                                                                                              \
     }
 
 BP_X87_COMPARE(Ordered, "fcom");
@@ -43,12 +42,13 @@ inline void pop_n(FpuState& fpu) {
     for (unsigned n = 0; n < Pops; ++n) pop(fpu);
 }
 
-// Compares through the status word. Condition codes and pops happen only if
-// no unmasked exception was found.
+// Compares through the status word. Condition codes are set and operands popped
+// only if no unmasked exception was found (SDM vol. 2, FCOM, note to table 3-20).
 template <typename Op, unsigned Pops, typename Operand>
 inline void compare(FpuState& fpu, const Operand& b) {
     const Float80& a = st(fpu, 0);
-    const std::uint16_t status = host_run(fpu, [&](auto exact) { return Op::template run<decltype(exact)::value>(a, b); });
+    const std::uint16_t status =
+        host_run(fpu, [&](auto exact) { return Op::template run<decltype(exact)::value>(a, b); });
     if (!commit(fpu, status)) return;
     replace_sw(fpu, kConditionCodes, status);
     pop_n<Pops>(fpu);

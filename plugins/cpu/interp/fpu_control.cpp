@@ -66,9 +66,7 @@ constexpr std::uint32_t kReservedOnes = 0xffff0000;  // reserved halves are stor
 std::uint32_t environment_size(const FpuInsn& insn) { return insn.operand_size_32 ? 28 : 14; }
 
 // Real-address and virtual-8086 layouts hold linear addresses.
-std::uint32_t linear(std::uint16_t selector, std::uint32_t offset) {
-    return (std::uint32_t{selector} << 4) + offset;
-}
+std::uint32_t linear(std::uint16_t selector, std::uint32_t offset) { return (std::uint32_t{selector} << 4) + offset; }
 
 void store_environment(const FpuState& fpu, const FpuInsn& insn, const FpuMem& mem) {
     const std::uint32_t base = insn.address;
@@ -193,13 +191,9 @@ void frstor(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) {
     fpu = next;
 }
 
-void fldcw(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) {
-    fpu.set_control_word(mem.read16(mem.ctx, insn.address));
-}
+void fldcw(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) { fpu.set_control_word(mem.read16(mem.ctx, insn.address)); }
 void fnstcw(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) { mem.write16(mem.ctx, insn.address, fpu.cw); }
-void fnstsw(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) {
-    mem.write16(mem.ctx, insn.address, fpu.status_word());
-}
+void fnstsw(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) { mem.write16(mem.ctx, insn.address, fpu.status_word()); }
 void fnstsw_ax(FpuState& fpu, FpuInsn& insn, const FpuMem&) { insn.ax = fpu.status_word(); }
 void fnclex(FpuState& fpu, FpuInsn&, const FpuMem&) {
     replace_sw(fpu, kFpuExceptions | kFpuStackFault | kFpuErrorSummary | kFpuBusy, 0);

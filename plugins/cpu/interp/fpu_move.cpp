@@ -21,8 +21,9 @@ inline void push_checked(FpuState& fpu, const Float80& value) {
     push(fpu, value);
 }
 
-// Host conversions of m32real and m64real: an unmasked exception pushes
-// nothing (TOP stays 0 instead of 7), and there is nothing to pop then.
+// Host conversions of m32real and m64real. An unmasked invalid operation
+// pushes nothing (TOP stays 0 instead of 7), so there is nothing to pop then.
+// An unmasked denormal operand is pushed all the same.
 #define BP_X87_LOAD(NAME, INSTRUCTION, TYPE)                                                        \
     struct NAME {                                                                                   \
         template <bool Exact>                                                                       \
@@ -44,7 +45,7 @@ template <typename Op, typename T>
     Float80 result;
     const std::uint16_t status =
         host_run(fpu, [&](auto exact) { return Op::template run<decltype(exact)::value>(result, bits); });
-    if (commit(fpu, status)) push(fpu, result);
+    if (commit(fpu, status, kFpuC1, kFpuInvalid)) push(fpu, result);
 }
 
 void fld_f32(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) {
@@ -135,12 +136,30 @@ void fld_sti(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
 
 // The 66-bit internal constants, rounded as RC asks; index: modrm & 7, RC.
 constexpr Float80 kConstants[7][4] = {
-    {{0x8000000000000000, 0x3fff}, {0x8000000000000000, 0x3fff}, {0x8000000000000000, 0x3fff}, {0x8000000000000000, 0x3fff}},  // 1
-    {{0xd49a784bcd1b8afe, 0x4000}, {0xd49a784bcd1b8afe, 0x4000}, {0xd49a784bcd1b8aff, 0x4000}, {0xd49a784bcd1b8afe, 0x4000}},  // log2 10
-    {{0xb8aa3b295c17f0bc, 0x3fff}, {0xb8aa3b295c17f0bb, 0x3fff}, {0xb8aa3b295c17f0bc, 0x3fff}, {0xb8aa3b295c17f0bb, 0x3fff}},  // log2 e
-    {{0xc90fdaa22168c235, 0x4000}, {0xc90fdaa22168c234, 0x4000}, {0xc90fdaa22168c235, 0x4000}, {0xc90fdaa22168c234, 0x4000}},  // pi
-    {{0x9a209a84fbcff799, 0x3ffd}, {0x9a209a84fbcff798, 0x3ffd}, {0x9a209a84fbcff799, 0x3ffd}, {0x9a209a84fbcff798, 0x3ffd}},  // log10 2
-    {{0xb17217f7d1cf79ac, 0x3ffe}, {0xb17217f7d1cf79ab, 0x3ffe}, {0xb17217f7d1cf79ac, 0x3ffe}, {0xb17217f7d1cf79ab, 0x3ffe}},  // ln 2
+    {{0x8000000000000000, 0x3fff},
+     {0x8000000000000000, 0x3fff},
+     {0x8000000000000000, 0x3fff},
+     {0x8000000000000000, 0x3fff}},  // 1
+    {{0xd49a784bcd1b8afe, 0x4000},
+     {0xd49a784bcd1b8afe, 0x4000},
+     {0xd49a784bcd1b8aff, 0x4000},
+     {0xd49a784bcd1b8afe, 0x4000}},  // log2 10
+    {{0xb8aa3b295c17f0bc, 0x3fff},
+     {0xb8aa3b295c17f0bb, 0x3fff},
+     {0xb8aa3b295c17f0bc, 0x3fff},
+     {0xb8aa3b295c17f0bb, 0x3fff}},  // log2 e
+    {{0xc90fdaa22168c235, 0x4000},
+     {0xc90fdaa22168c234, 0x4000},
+     {0xc90fdaa22168c235, 0x4000},
+     {0xc90fdaa22168c234, 0x4000}},  // pi
+    {{0x9a209a84fbcff799, 0x3ffd},
+     {0x9a209a84fbcff798, 0x3ffd},
+     {0x9a209a84fbcff799, 0x3ffd},
+     {0x9a209a84fbcff798, 0x3ffd}},  // log10 2
+    {{0xb17217f7d1cf79ac, 0x3ffe},
+     {0xb17217f7d1cf79ab, 0x3ffe},
+     {0xb17217f7d1cf79ac, 0x3ffe},
+     {0xb17217f7d1cf79ab, 0x3ffe}},  // ln 2
     {{0, 0}, {0, 0}, {0, 0}, {0, 0}},
 };
 void fld_constant(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
@@ -150,26 +169,24 @@ void fld_constant(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
 
 // ---- stores ----
 
-#define BP_X87_STORE(NAME, INSTRUCTION, TYPE)                                                       \
-    struct NAME {                                                                                   \
-        using Type = TYPE;                                                                          \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run(TYPE& r, const Float80& a) {                                       \
-            BP_X87_BODY(Exact, "fldt %[a]\n\t" INSTRUCTION " %[r]", "fstp %%st(0)", [r] "=m"(r),    \
-                        [a] "m"(a));                                                                \
-        }                                                                                           \
+#define BP_X87_STORE(NAME, INSTRUCTION, TYPE)                                                                 \
+    struct NAME {                                                                                             \
+        using Type = TYPE;                                                                                    \
+        template <bool Exact>                                                                                 \
+        static std::uint16_t run(TYPE& r, const Float80& a) {                                                 \
+            BP_X87_BODY(Exact, "fldt %[a]\n\t" INSTRUCTION " %[r]", "fstp %%st(0)", [r] "=m"(r), [a] "m"(a)); \
+        }                                                                                                     \
     }
 // Instructions that only exist with a pop: an unmasked exception keeps the
 // operand (TOP 7), otherwise the host stack is empty (TOP 0).
-#define BP_X87_STORE_POP(NAME, INSTRUCTION, TYPE)                                                   \
-    struct NAME {                                                                                   \
-        using Type = TYPE;                                                                          \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run(TYPE& r, const Float80& a) {                                       \
-            BP_X87_BODY(Exact, "fldt %[a]\n\t" INSTRUCTION " %[r]",                                 \
-                        "testl $0x800, %%eax\n\tjz 1f\n\tfstp %%st(0)\n1:", [r] "=m"(r),            \
-                        [a] "m"(a));                                                                \
-        }                                                                                           \
+#define BP_X87_STORE_POP(NAME, INSTRUCTION, TYPE)                                                     \
+    struct NAME {                                                                                     \
+        using Type = TYPE;                                                                            \
+        template <bool Exact>                                                                         \
+        static std::uint16_t run(TYPE& r, const Float80& a) {                                         \
+            BP_X87_BODY(Exact, "fldt %[a]\n\t" INSTRUCTION " %[r]",                                   \
+                        "testl $0x800, %%eax\n\tjz 1f\n\tfstp %%st(0)\n1:", [r] "=m"(r), [a] "m"(a)); \
+        }                                                                                             \
     }
 BP_X87_STORE(StoreF32, "fsts", std::uint32_t);
 BP_X87_STORE(StoreF64, "fstl", std::uint64_t);
@@ -209,7 +226,8 @@ template <>
 constexpr Float80 kIndefiniteOf<StoreBcd>{0xc000000000000000, 0xffff};
 
 template <typename T>
-[[gnu::noinline]] void store_empty(FpuState& fpu, FpuInsn& insn, const FpuMem& mem, const T& indefinite, bool with_pop) {
+[[gnu::noinline]] void store_empty(FpuState& fpu, FpuInsn& insn, const FpuMem& mem, const T& indefinite,
+                                   bool with_pop) {
     if (masked(fpu, kFpuInvalid)) write(mem, insn.address, indefinite);
     record_memory(fpu, insn);
     if (stack_underflow(fpu) && with_pop) pop(fpu);
@@ -381,14 +399,14 @@ FpuHandler register_handler(unsigned opcode, unsigned modrm) {
     switch (opcode << 8 | row) {
         case 0xd9c0: return fld_sti;
         case 0xd9c8:
-        case 0xddc8:                 // FXCH4 and FXCH7, undocumented aliases
+        case 0xddc8:  // FXCH4 and FXCH7, undocumented aliases
         case 0xdfc8: return fxch;
         case 0xd9d8: return fstp_no_check;
         case 0xddc0: return ffree;
         case 0xdfc0: return ffreep;  // undocumented
         case 0xddd0: return fst_sti<false>;
         case 0xddd8:
-        case 0xdfd0:                 // FSTP8 and FSTP9, undocumented aliases
+        case 0xdfd0:  // FSTP8 and FSTP9, undocumented aliases
         case 0xdfd8: return fst_sti<true>;
         default: return nullptr;
     }

@@ -14,35 +14,35 @@ namespace {
         }                                                                                           \
     }
 // Two operands; the result replaces ST(0), ST(1) stays.
-#define BP_X87_KEEP(NAME, INSTRUCTION)                                                              \
-    struct NAME {                                                                                   \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run(Float80& r, const Float80& a, const Float80& b) {                  \
-            BP_X87_BODY(Exact, "fldt %[b]\n\tfldt %[a]\n\t" INSTRUCTION,                            \
-                        "fstpt %[r]\n\tfstp %%st(0)", [r] "=m"(r), [a] "m"(a), [b] "m"(b));         \
-        }                                                                                           \
+#define BP_X87_KEEP(NAME, INSTRUCTION)                                                      \
+    struct NAME {                                                                           \
+        template <bool Exact>                                                               \
+        static std::uint16_t run(Float80& r, const Float80& a, const Float80& b) {          \
+            BP_X87_BODY(Exact, "fldt %[b]\n\tfldt %[a]\n\t" INSTRUCTION,                    \
+                        "fstpt %[r]\n\tfstp %%st(0)", [r] "=m"(r), [a] "m"(a), [b] "m"(b)); \
+        }                                                                                   \
     }
 // Two operands, the result replaces both; an unmasked exception keeps both. The
 // host's TOP tells (from an empty stack: 7 after success, 6 with both kept).
-#define BP_X87_REPLACE(NAME, INSTRUCTION)                                                           \
-    struct NAME {                                                                                   \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run(Float80& r, const Float80& a, const Float80& b) {                  \
-            BP_X87_BODY(Exact, "fldt %[b]\n\tfldt %[a]\n\t" INSTRUCTION,                            \
-                        "fstpt %[r]\n\ttestl $0x800, %%eax\n\tjnz 1f\n\tfstp %%st(0)\n1:",          \
-                        [r] "=m"(r), [a] "m"(a), [b] "m"(b));                                       \
-        }                                                                                           \
+#define BP_X87_REPLACE(NAME, INSTRUCTION)                                                                           \
+    struct NAME {                                                                                                   \
+        template <bool Exact>                                                                                       \
+        static std::uint16_t run(Float80& r, const Float80& a, const Float80& b) {                                  \
+            BP_X87_BODY(Exact, "fldt %[b]\n\tfldt %[a]\n\t" INSTRUCTION,                                            \
+                        "fstpt %[r]\n\ttestl $0x800, %%eax\n\tjnz 1f\n\tfstp %%st(0)\n1:", [r] "=m"(r), [a] "m"(a), \
+                        [b] "m"(b));                                                                                \
+        }                                                                                                           \
     }
 // One operand, two results, or one if the operand was out of range (C2) or an
 // unmasked exception was found (TOP 6 and 7). `top` is the new ST(0).
-#define BP_X87_PUSH(NAME, INSTRUCTION)                                                              \
-    struct NAME {                                                                                   \
-        template <bool Exact>                                                                       \
-        static std::uint16_t run(Float80 (&r)[2], const Float80& a) {                               \
-            BP_X87_BODY(Exact, "fldt %[a]\n\t" INSTRUCTION,                                         \
-                        "fstpt (%[p])\n\ttestl $0x800, %%eax\n\tjnz 1f\n\tfstpt 16(%[p])\n1:",       \
-                        [r] "=m"(r), [a] "m"(a), [p] "r"(&r));                                      \
-        }                                                                                           \
+#define BP_X87_PUSH(NAME, INSTRUCTION)                                                                      \
+    struct NAME {                                                                                           \
+        template <bool Exact>                                                                               \
+        static std::uint16_t run(Float80 (&r)[2], const Float80& a) {                                       \
+            BP_X87_BODY(Exact, "fldt %[a]\n\t" INSTRUCTION,                                                 \
+                        "fstpt (%[p])\n\ttestl $0x800, %%eax\n\tjnz 1f\n\tfstpt 16(%[p])\n1:", [r] "=m"(r), \
+                        [a] "m"(a), [p] "r"(&r));                                                           \
+        }                                                                                                   \
     }
 
 BP_X87_UNARY(Sqrt, "fsqrt");
@@ -60,14 +60,26 @@ BP_X87_PUSH(Tan, "fptan");
 BP_X87_PUSH(SinCos, "fsincos");
 BP_X87_PUSH(Extract, "fxtract");
 
-constexpr std::uint16_t kRange = kFpuC1 | kFpuC2;             // C2: operand out of range
+inline bool is_nan(const Float80& value) {
+    return (value.sign_exponent & 0x7fffu) == 0x7fff && (value.mantissa << 1) != 0;
+}
+
+constexpr std::uint16_t kRange = kFpuC1 | kFpuC2;              // C2: operand out of range
 constexpr std::uint16_t kQuotient = kFpuC1 | kConditionCodes;  // C2: incomplete; C0 C3 C1: quotient
+constexpr std::uint16_t kQuotientBits = kFpuC0 | kFpuC3;       // kept when the result is a NaN
+
+// A stack fault also says "not incomplete" where C2 means that.
+template <std::uint16_t Codes>
+inline bool operand_fault(FpuState& fpu, bool overflow) {
+    replace_sw(fpu, Codes & kFpuC2, 0);
+    return stack_fault(fpu, overflow);
+}
 
 template <typename Op, std::uint16_t Codes>
 void unary(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
     record(fpu, insn);
     if (is_empty(fpu, 0)) [[unlikely]] {
-        if (stack_underflow(fpu)) set_st(fpu, 0, kIndefinite);
+        if (operand_fault<Codes>(fpu, false)) set_st(fpu, 0, kIndefinite);
         return;
     }
     Float80 result;
@@ -82,7 +94,7 @@ void binary(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
     constexpr unsigned kTo = Replace ? 1 : 0;
     record(fpu, insn);
     if (is_empty(fpu, 0) || is_empty(fpu, 1)) [[unlikely]] {
-        if (!stack_underflow(fpu)) return;
+        if (!operand_fault<Codes>(fpu, false)) return;
         set_st(fpu, kTo, kIndefinite);
     } else {
         Float80 result;
@@ -90,7 +102,9 @@ void binary(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
         const Float80& b = st(fpu, 1);
         const std::uint16_t status =
             host_run(fpu, [&](auto exact) { return Op::template run<decltype(exact)::value>(result, a, b); });
-        if (!commit(fpu, status, Codes)) return;
+        const bool done = commit(fpu, status, Codes & ~kQuotientBits);
+        if (!done) return;
+        if (Codes & kQuotientBits && !is_nan(result)) replace_sw(fpu, Codes & kQuotientBits, status);
         st(fpu, kTo) = result;
     }
     if constexpr (Replace) pop(fpu);
@@ -101,7 +115,7 @@ void pushing(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
     record(fpu, insn);
     const bool underflow = is_empty(fpu, 0);
     if (underflow || !is_empty(fpu, 7)) [[unlikely]] {
-        if (!stack_fault(fpu, !underflow)) return;
+        if (!operand_fault<Codes>(fpu, !underflow)) return;
         set_st(fpu, 0, kIndefinite);
         push(fpu, kIndefinite);
         return;

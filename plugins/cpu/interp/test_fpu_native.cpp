@@ -34,13 +34,50 @@ std::string hex_bytes(const std::uint8_t* bytes, std::size_t size) {
     return out.str();
 }
 
+bool is_compare(unsigned opcode, unsigned modrm) {
+    const unsigned row = modrm & 0xf8;
+    if (modrm < 0xc0) return (opcode & 1) == 0 && (modrm & 0x30) == 0x10;
+    switch (opcode) {
+        case 0xd8:
+        case 0xdc: return row == 0xd0 || row == 0xd8;
+        case 0xd9: return modrm == 0xe4;
+        case 0xda: return modrm == 0xe9;
+        case 0xdb:
+        case 0xdf: return row == 0xe8 || row == 0xf0;
+        case 0xdd: return row == 0xe0 || row == 0xe8;
+        case 0xde: return row == 0xd0 || modrm == 0xd9;
+        default: return false;
+    }
+}
+
+// Later processors keep FOP and FDP only for instructions with an unmasked
+// exception; the modelled one always does.
+bool host_keeps_pointers() {
+    static const bool answer = [] {
+        const HostStub stub{0xd9, 0xe8};  // FLD1
+        HostFrame frame;
+        frame.state.cw = kFpuControlDefault;
+        frame.state.tag = 0xffff;
+        stub.run(frame);
+        return frame.state.fop == 0x1e8 && frame.state.fip == stub.insn_address();
+    }();
+    return answer;
+}
+
 // Parts of the image that this host and the modelled processor may define
 // differently.
 void forget_undefined(FsaveImage& image, unsigned opcode, unsigned modrm) {
+    unsigned undefined = 0;
+    if (is_compare(opcode, modrm)) {
+        // FCOMI clears C1 (SDM); some keep it. A comparison with an unmasked
+        // exception sets no condition codes (SDM); some say "unordered".
+        if (opcode == 0xdb || opcode == 0xdf) undefined |= kFpuC1;
+        if ((image.sw & kFpuErrorSummary) != 0) undefined |= kFpuC0 | kFpuC2 | kFpuC3;
+    }
+    image.sw = static_cast<std::uint16_t>(image.sw & ~undefined);
     image.cw_reserved = image.sw_reserved = image.tag_reserved = image.fds_reserved = 0;
     image.fcs = image.fds = 0;  // processors that dropped FCS and FDS store zero
-    const bool fcomi = modrm >= 0xe8 && modrm < 0xf8 && (opcode == 0xdb || opcode == 0xdf);
-    if (fcomi) image.sw &= static_cast<std::uint16_t>(~kFpuC1);  // cleared (SDM); some keep it
+    if (!host_keeps_pointers()) image.fop = 0, image.fip = image.fdp = 0;
 }
 
 struct Encoding {
@@ -83,7 +120,8 @@ std::string compare_once(const HostStub& stub, const FpuEntry& entry, Encoding c
     forget_undefined(frame.state, code.opcode, code.modrm);
     if (!memory) ours.fdp = frame.state.fdp = 0;
     const bool same_memory = std::memcmp(buffer.bytes, host_memory, sizeof host_memory) == 0;
-    const bool same_flags = insn.eflags == static_cast<std::uint32_t>(frame.flags);
+    const bool no_flags = is_compare(code.opcode, code.modrm) && fpu.error_pending();
+    const bool same_flags = no_flags || insn.eflags == static_cast<std::uint32_t>(frame.flags);
     const bool same_ax = insn.ax == static_cast<std::uint16_t>(frame.rax);
     if (std::memcmp(&ours, &frame.state, sizeof ours) == 0 && same_memory && same_flags && same_ax) return {};
 
@@ -106,7 +144,14 @@ void compare_encoding(Encoding code, unsigned cases, bool all_masked) {
     const HostStub stub(bytes);
     Random random(code.opcode * 256u + code.modrm + (all_masked ? 0x10000u : 0));
     for (unsigned n = 0; n < cases; ++n) {
-        const std::string difference = compare_once(stub, entry, code, random, all_masked);
+        const Random again = random;
+        std::string difference = compare_once(stub, entry, code, random, all_masked);
+        // A task switch between instruction and FNSAVE can lose the host's last
+        // instruction pointers (AMD saves them only with an exception pending).
+        for (unsigned retry = 0; !difference.empty() && retry < 3; ++retry) {
+            random = again;
+            difference = compare_once(stub, entry, code, random, all_masked);
+        }
         if (!difference.empty()) {
             FAIL_CHECK(difference);
             return;

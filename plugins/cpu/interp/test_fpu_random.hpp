@@ -43,11 +43,11 @@ class Random {
         const unsigned sign = value.sign_exponent & 0x8000u;
         unsigned exponent = value.sign_exponent & 0x7fffu;
         switch (below(16)) {
-            case 0: exponent = 0; break;                         // zero, denormal, pseudo-denormal
-            case 1: exponent = 0x7fff; break;                    // infinity, NaN, pseudo-infinity ...
-            case 2: break;                                       // any exponent
-            case 3: exponent = 1 + below(70); break;             // near underflow
-            case 4: exponent = 0x7ffe - below(70); break;        // near overflow
+            case 0: exponent = 0; break;                              // zero, denormal, pseudo-denormal
+            case 1: exponent = 0x7fff; break;                         // infinity, NaN, pseudo-infinity ...
+            case 2: break;                                            // any exponent
+            case 3: exponent = 1 + below(70); break;                  // near underflow
+            case 4: exponent = 0x7ffe - below(70); break;             // near overflow
             case 5: exponent = 16383 - 127 - 30 + below(60); break;   // float underflow
             case 6: exponent = 16383 + 127 - 3 + below(6); break;     // float overflow
             case 7: exponent = 16383 - 1023 - 60 + below(70); break;  // double underflow
@@ -101,9 +101,9 @@ class Random {
         switch (below(10)) {
             case 0: first = 0; break;
             case 1: first = m & 0x8000000000000000; break;
-            case 2: first = (bits() & 0x8000000000000000) | (m >> 12); break;                 // double denormal
+            case 2: first = (bits() & 0x8000000000000000) | (m >> 12); break;  // double denormal
             case 3: first = (bits() & 0x8000000000000000) | 0x7ff0000000000000 | (m >> 12); break;
-            case 4: first = (bits() & 0x80000000) | (m >> 41); break;                         // single denormal
+            case 4: first = (bits() & 0x80000000) | (m >> 41); break;  // single denormal
             case 5: first = (bits() & 0x80000000) | 0x7f800000 | (m >> 41); break;
             case 6: first = (bits() & 0x80000000) | 0x3f800000 | (m >> 41); break;
             case 7: first = (bits() & 0x8000000000000000) | 0x3ff0000000000000 | (m >> 12); break;
