@@ -4,7 +4,8 @@
 //       static constexpr std::string_view kType = "demo.blinker";
 //       using Device::Device;
 //       static void describe(Schema<Blinker>& s);      // required
-//       bp_status start();                             // optional, as are stop, publish, consume, reset, state, restored
+//       bp_status start();                             // optional, as are stop, publish, consume, reset, state,
+//       restored
 //   };
 //   BACKPLANE_PLUGIN("demo.blinker", "0.1.0", "Apache-2.0", kDevice, Blinker)     (plugin.hpp)
 #pragma once
@@ -26,7 +27,7 @@ namespace backplane {
 
 // A fact as a consumer reads it.
 class Fact {
-   public:
+  public:
     explicit Fact(const bp_fact* fact) : fact_(fact) {}
     std::string_view what() const { return to_view(fact_->what); }
     std::string_view key() const { return to_view(fact_->key); }
@@ -40,7 +41,7 @@ class Fact {
         return f ? to_view(f->text) : std::string_view{};
     }
 
-   private:
+  private:
     const bp_fact_field* find(std::string_view name) const {
         for (std::size_t i = 0; i < fact_->field_count; ++i)
             if (to_view(fact_->fields[i].name) == name) return &fact_->fields[i];
@@ -57,13 +58,13 @@ struct FactField {
 
 template <class Self>
 class Device {
-   public:
+  public:
     explicit Device(const Slot& slot) : slot_(slot) {}
     Device(const Device&) = delete;
     Device& operator=(const Device&) = delete;
     const Slot& slot() const { return slot_; }
 
-   protected:
+  protected:
     std::string_view name() const { return to_view(slot_.core().name(slot_.self())); }
     i64 now() const { return slot_.clock().now(slot_.self()); }
 
@@ -113,8 +114,12 @@ class Device {
         va_end(args);
     }
 
-    bp_status dma_read(u64 address, void* data, u64 size) const { return slot_.dma().read(slot_.self(), address, data, size); }
-    bp_status dma_write(u64 address, const void* data, u64 size) const { return slot_.dma().write(slot_.self(), address, data, size); }
+    bp_status dma_read(u64 address, void* data, u64 size) const {
+        return slot_.dma().read(slot_.self(), address, data, size);
+    }
+    bp_status dma_write(u64 address, const void* data, u64 size) const {
+        return slot_.dma().write(slot_.self(), address, data, size);
+    }
 
     // In publish(): makes a fact known to its consumers.
     bp_status publish_fact(std::string_view what, std::string_view key, std::initializer_list<FactField> fields) const {
@@ -127,7 +132,7 @@ class Device {
         slot_.machine().request(slot_.self(), what, argument, to_bp(reason));
     }
 
-   private:
+  private:
     void log(u32 kind, const char* format, va_list args) const {
         if (!slot_.log().enabled(slot_.self(), kind)) return;
         char text[1024];
@@ -159,8 +164,10 @@ struct DeviceType {
         T* self = static_cast<T*>(i);
         return guard(self, [self] {
             bind(self);  // once more: the links are joined by now
-            if constexpr (requires { self->start(); }) return self->start();
-            else return bp_status{BP_OK};
+            if constexpr (requires { self->start(); })
+                return self->start();
+            else
+                return bp_status{BP_OK};
         });
     }
     static void stop(void* i) noexcept {
@@ -169,13 +176,17 @@ struct DeviceType {
     }
     static bp_status publish(void* i) noexcept {
         T* self = static_cast<T*>(i);
-        if constexpr (requires { self->publish(); }) return guard(self, [self] { return self->publish(); });
-        else return BP_OK;
+        if constexpr (requires { self->publish(); })
+            return guard(self, [self] { return self->publish(); });
+        else
+            return BP_OK;
     }
     static bp_status consume(void* i, const bp_fact* fact) noexcept {
         T* self = static_cast<T*>(i);
-        if constexpr (requires { self->consume(Fact(fact)); }) return guard(self, [&] { return self->consume(Fact(fact)); });
-        else return BP_ERR_UNSUPPORTED;
+        if constexpr (requires { self->consume(Fact(fact)); })
+            return guard(self, [&] { return self->consume(Fact(fact)); });
+        else
+            return BP_ERR_UNSUPPORTED;
     }
     static void reset(void* i, u32 kind) noexcept {
         [[maybe_unused]] T* self = static_cast<T*>(i);
@@ -188,8 +199,10 @@ struct DeviceType {
     }
     static bp_status restored(void* i) noexcept {
         T* self = static_cast<T*>(i);
-        if constexpr (requires { self->restored(); }) return guard(self, [self] { return self->restored(); });
-        else return BP_OK;
+        if constexpr (requires { self->restored(); })
+            return guard(self, [self] { return self->restored(); });
+        else
+            return BP_OK;
     }
     static bp_interface offer(void* i, bp_str id, bp_str name) noexcept {
         Schema<T> schema(static_cast<T*>(i), to_view(id), to_view(name));
@@ -217,12 +230,27 @@ struct DeviceType {
         }
     }
     static constexpr u32 state_version() {
-        if constexpr (requires { T::kStateVersion; }) return T::kStateVersion;
-        else return 1;
+        if constexpr (requires { T::kStateVersion; })
+            return T::kStateVersion;
+        else
+            return 1;
     }
 
-    static constexpr bp_device_type value{sizeof(bp_device_type), {T::kType.data(), T::kType.size()}, state_version(), describe, create,
-                                          destroy, start, stop, publish, consume, reset, visit_state, restored, offer, plugged};
+    static constexpr bp_device_type value{sizeof(bp_device_type),
+                                          {T::kType.data(), T::kType.size()},
+                                          state_version(),
+                                          describe,
+                                          create,
+                                          destroy,
+                                          start,
+                                          stop,
+                                          publish,
+                                          consume,
+                                          reset,
+                                          visit_state,
+                                          restored,
+                                          offer,
+                                          plugged};
 };
 
 }  // namespace backplane

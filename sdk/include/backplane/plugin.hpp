@@ -36,9 +36,10 @@ struct Writer {
 };
 // `needs`: comma-separated list of files, network, threads.
 template <class... Types>
-constexpr void write_manifest(Writer& w, std::string_view id, std::string_view version, std::string_view licence, std::string_view kind,
-                              std::string_view needs) {
-    w.put("{\"id\":"), w.quoted(id), w.put(",\"version\":"), w.quoted(version), w.put(",\"licence\":"), w.quoted(licence);
+constexpr void write_manifest(Writer& w, std::string_view id, std::string_view version, std::string_view licence,
+                              std::string_view kind, std::string_view needs) {
+    w.put("{\"id\":"), w.quoted(id), w.put(",\"version\":"), w.quoted(version), w.put(",\"licence\":"),
+        w.quoted(licence);
     w.put(",\"kind\":"), w.quoted(kind), w.put(",\"types\":[");
     bool first = true;
     ((w.put(first ? "" : ","), w.quoted(Types::kType), first = false), ...);
@@ -54,8 +55,8 @@ constexpr void write_manifest(Writer& w, std::string_view id, std::string_view v
 }  // namespace detail
 
 template <std::size_t N, class... Types>
-constexpr Manifest<N> make_manifest(std::string_view id, std::string_view version, std::string_view licence, std::string_view kind,
-                                    std::string_view needs) {
+constexpr Manifest<N> make_manifest(std::string_view id, std::string_view version, std::string_view licence,
+                                    std::string_view kind, std::string_view needs) {
     Manifest<N> m{};
     for (int i = 0; i < 8; ++i) m.header.magic[i] = BP_MANIFEST_MAGIC[i];
     m.header.abi_major = BP_ABI_MAJOR, m.header.abi_minor = BP_ABI_MINOR, m.header.text_size = N;
@@ -64,8 +65,8 @@ constexpr Manifest<N> make_manifest(std::string_view id, std::string_view versio
     return m;
 }
 template <class... Types>
-constexpr std::size_t manifest_size(std::string_view id, std::string_view version, std::string_view licence, std::string_view kind,
-                                    std::string_view needs) {
+constexpr std::size_t manifest_size(std::string_view id, std::string_view version, std::string_view licence,
+                                    std::string_view kind, std::string_view needs) {
     detail::Writer w;
     detail::write_manifest<Types...>(w, id, version, licence, kind, needs);
     return w.size;
@@ -81,20 +82,21 @@ struct TypeList {
 }  // namespace backplane
 
 // BACKPLANE_PLUGIN(id, version, licence, kind, needs, Types...): once in plugin.cpp, at namespace scope.
-#define BACKPLANE_PLUGIN(ID, VERSION, LICENCE, KIND, NEEDS, ...)                                                                  \
-    extern "C" {                                                                                                                  \
-    __attribute__((section(BP_MANIFEST_SECTION), used)) constexpr auto backplane_manifest =                 \
-        ::backplane::make_manifest<::backplane::manifest_size<__VA_ARGS__>(ID, VERSION, LICENCE, ::backplane::KIND, NEEDS),       \
-                                   __VA_ARGS__>(ID, VERSION, LICENCE, ::backplane::KIND, NEEDS);                                  \
-    __attribute__((visibility("default"))) extern const bp_plugin backplane_plugin;                                              \
-    const bp_plugin backplane_plugin = {BP_PLUGIN_MAGIC,                                                                          \
-                                        sizeof(bp_plugin),                                                                        \
-                                        BP_ABI_MAJOR,                                                                             \
-                                        BP_ABI_MINOR,                                                                             \
-                                        ::backplane::to_bp(ID),                                                                   \
-                                        ::backplane::to_bp(VERSION),                                                              \
-                                        ::backplane::to_bp(LICENCE),                                                              \
-                                        {backplane_manifest.text, sizeof backplane_manifest.text},                                \
-                                        ::backplane::TypeList<__VA_ARGS__>::factory,                                              \
-                                        sizeof(bp_plugin)};                                                                       \
+#define BACKPLANE_PLUGIN(ID, VERSION, LICENCE, KIND, NEEDS, ...)                                                   \
+    extern "C" {                                                                                                   \
+    __attribute__((section(BP_MANIFEST_SECTION), used)) constexpr auto backplane_manifest =                        \
+        ::backplane::make_manifest<                                                                                \
+            ::backplane::manifest_size<__VA_ARGS__>(ID, VERSION, LICENCE, ::backplane::KIND, NEEDS), __VA_ARGS__>( \
+            ID, VERSION, LICENCE, ::backplane::KIND, NEEDS);                                                       \
+    __attribute__((visibility("default"))) extern const bp_plugin backplane_plugin;                                \
+    const bp_plugin backplane_plugin = {BP_PLUGIN_MAGIC,                                                           \
+                                        sizeof(bp_plugin),                                                         \
+                                        BP_ABI_MAJOR,                                                              \
+                                        BP_ABI_MINOR,                                                              \
+                                        ::backplane::to_bp(ID),                                                    \
+                                        ::backplane::to_bp(VERSION),                                               \
+                                        ::backplane::to_bp(LICENCE),                                               \
+                                        {backplane_manifest.text, sizeof backplane_manifest.text},                 \
+                                        ::backplane::TypeList<__VA_ARGS__>::factory,                               \
+                                        sizeof(bp_plugin)};                                                        \
     }

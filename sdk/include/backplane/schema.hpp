@@ -1,5 +1,5 @@
-// What a device type declares about itself. describe() is written once and runs in two ways: to tell the kernel about the type
-// (properties, lines, regions ...), and to bind the handles and property values of one instance.
+// What a device type declares about itself. describe() is written once and runs in two ways: to tell the kernel about
+// the type (properties, lines, regions ...), and to bind the handles and property values of one instance.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,8 @@
 
 namespace backplane {
 
-// A property's declaration. `def` is its default as text ("" and required = true: the YAML must give it). `choices` for enums:
-// "adlib|sb16", in the order of the enumerators.
+// A property's declaration. `def` is its default as text ("" and required = true: the YAML must give it). `choices` for
+// enums: "adlib|sb16", in the order of the enumerators.
 struct Property {
     std::string_view doc;
     std::string_view def = {};
@@ -26,7 +26,7 @@ struct Property {
 
 template <class T>
 class Schema {
-   public:
+  public:
     explicit Schema(const bp_describer* describer) : describer_(describer) {}
     Schema(T* instance, const Slot* slot) : instance_(instance), slot_(slot) {}
     Schema(T* instance, std::string_view offer_id, std::string_view offer_name)
@@ -36,8 +36,8 @@ class Schema {
         if (describer_) describer_->doc(describer_->self, to_bp(text));
     }
 
-    // member: a pointer to member (&T::base_year_) or a function from T& to a reference. Kind follows from its type: bool,
-    // unsigned integers, Bytes, Duration, std::string, Path, enum.
+    // member: a pointer to member (&T::base_year_) or a function from T& to a reference. Kind follows from its type:
+    // bool, unsigned integers, Bytes, Duration, std::string, Path, enum.
     template <class Member>
     void property(std::string_view name, Member member, const Property& p) {
         using V = std::remove_cvref_t<std::invoke_result_t<Member, T&>>;
@@ -80,7 +80,8 @@ class Schema {
     }
     template <auto Handler>
     void lines_in(std::string_view name, u32 count, std::string_view doc) {
-        lines(BP_LINE_IN, name, doc, count, [](void* i, u32 line, int level) { (static_cast<T*>(i)->*Handler)(line, level != 0); });
+        lines(BP_LINE_IN, name, doc, count,
+              [](void* i, u32 line, int level) { (static_cast<T*>(i)->*Handler)(line, level != 0); });
     }
 
     // Read: u64 (u64 offset, u32 bytes) or nullptr; Write: void (u64 offset, u32 bytes, u64 value) or nullptr.
@@ -117,7 +118,8 @@ class Schema {
 
     // member: Link<Table>.
     template <class Member>
-    void link(std::string_view name, Member member, std::string_view interface_id, std::string_view doc, bool optional = false) {
+    void link(std::string_view name, Member member, std::string_view interface_id, std::string_view doc,
+              bool optional = false) {
         if (describer_) {
             bp_link d{sizeof(bp_link), to_bp(name), to_bp(doc), to_bp(interface_id), optional ? 1 : 0};
             describer_->link(describer_->self, &d);
@@ -126,7 +128,8 @@ class Schema {
         ++links_;
     }
 
-    // Attach: bp_status (std::string_view address, std::string_view child_name, bp_interface child, bp_interface* host).
+    // Attach: bp_status (std::string_view address, std::string_view child_name, bp_interface child, bp_interface*
+    // host).
     template <auto Attach>
     void bus(std::string_view name, std::string_view child_id, std::string_view host_id, std::string_view doc) {
         if (!describer_) return;
@@ -139,7 +142,8 @@ class Schema {
         };
         describer_->bus(describer_->self, &d);
     }
-    // This device sits on a bus: it offers `table` (interface child_id) there and gets member (a Link) bound when plugged in.
+    // This device sits on a bus: it offers `table` (interface child_id) there and gets member (a Link) bound when
+    // plugged in.
     template <class Table, class Member>
     void plug(std::string_view child_id, const Table* table, std::string_view host_id, Member member) {
         if (describer_) {
@@ -159,7 +163,9 @@ class Schema {
         match(interface_id, name, table);
     }
 
-    void publishes(std::string_view what, std::string_view doc, bool must_consume = false) { fact(what, doc, 1, must_consume); }
+    void publishes(std::string_view what, std::string_view doc, bool must_consume = false) {
+        fact(what, doc, 1, must_consume);
+    }
     void consumes(std::string_view what, std::string_view doc) { fact(what, doc, 0, false); }
 
     template <class Member>
@@ -176,17 +182,24 @@ class Schema {
     bp_interface found() const { return found_; }
     void plug_into(bp_interface host) { plugging_ = true, host_ = host; }
 
-   private:
+  private:
     template <class V>
     static constexpr u32 property_kind() {
-        if constexpr (std::is_same_v<V, bool>) return BP_PROPERTY_BOOL;
-        else if constexpr (std::is_same_v<V, Bytes>) return BP_PROPERTY_SIZE;
-        else if constexpr (std::is_same_v<V, Duration>) return BP_PROPERTY_DURATION;
-        else if constexpr (std::is_same_v<V, Path>) return BP_PROPERTY_PATH;
-        else if constexpr (std::is_same_v<V, std::string>) return BP_PROPERTY_STRING;
-        else if constexpr (std::is_enum_v<V>) return BP_PROPERTY_ENUM;
+        if constexpr (std::is_same_v<V, bool>)
+            return BP_PROPERTY_BOOL;
+        else if constexpr (std::is_same_v<V, Bytes>)
+            return BP_PROPERTY_SIZE;
+        else if constexpr (std::is_same_v<V, Duration>)
+            return BP_PROPERTY_DURATION;
+        else if constexpr (std::is_same_v<V, Path>)
+            return BP_PROPERTY_PATH;
+        else if constexpr (std::is_same_v<V, std::string>)
+            return BP_PROPERTY_STRING;
+        else if constexpr (std::is_enum_v<V>)
+            return BP_PROPERTY_ENUM;
         else {
-            static_assert(std::is_unsigned_v<V>, "a property is bool, unsigned, Bytes, Duration, std::string, Path or an enum");
+            static_assert(std::is_unsigned_v<V>,
+                          "a property is bool, unsigned, Bytes, Duration, std::string, Path or an enum");
             return BP_PROPERTY_U64;
         }
     }
@@ -201,12 +214,18 @@ class Schema {
     template <class V>
     void load(V& value, u32 index, std::string_view choices) {
         const bp_slot_api& core = slot_->core();
-        if constexpr (std::is_same_v<V, std::string>) value = std::string(to_view(core.property_str(slot_->self(), index)));
-        else if constexpr (std::is_same_v<V, Path>) value.text = std::string(to_view(core.property_str(slot_->self(), index)));
-        else if constexpr (std::is_same_v<V, Bytes>) value.value = core.property_u64(slot_->self(), index);
-        else if constexpr (std::is_same_v<V, Duration>) value.ns = static_cast<i64>(core.property_u64(slot_->self(), index));
-        else if constexpr (std::is_enum_v<V>) value = static_cast<V>(choice(choices, to_view(core.property_str(slot_->self(), index))));
-        else value = static_cast<V>(core.property_u64(slot_->self(), index));
+        if constexpr (std::is_same_v<V, std::string>)
+            value = std::string(to_view(core.property_str(slot_->self(), index)));
+        else if constexpr (std::is_same_v<V, Path>)
+            value.text = std::string(to_view(core.property_str(slot_->self(), index)));
+        else if constexpr (std::is_same_v<V, Bytes>)
+            value.value = core.property_u64(slot_->self(), index);
+        else if constexpr (std::is_same_v<V, Duration>)
+            value.ns = static_cast<i64>(core.property_u64(slot_->self(), index));
+        else if constexpr (std::is_enum_v<V>)
+            value = static_cast<V>(choice(choices, to_view(core.property_str(slot_->self(), index))));
+        else
+            value = static_cast<V>(core.property_u64(slot_->self(), index));
     }
     static int choice(std::string_view choices, std::string_view text) {
         for (int n = 0;; ++n) {
@@ -215,7 +234,8 @@ class Schema {
             choices.remove_prefix(bar + 1);
         }
     }
-    void lines(u32 direction, std::string_view name, std::string_view doc, u32 count, void (*changed)(void*, u32, int)) {
+    void lines(u32 direction, std::string_view name, std::string_view doc, u32 count,
+               void (*changed)(void*, u32, int)) {
         if (!describer_) return;
         bp_line d{sizeof(bp_line), direction, to_bp(name), to_bp(doc), count, changed};
         describer_->line(describer_->self, &d);
@@ -234,7 +254,9 @@ class Schema {
         if constexpr (!std::is_null_pointer_v<decltype(Read)>)
             d.read = [](void* i, u64 offset, u32 bytes) -> u64 { return (static_cast<T*>(i)->*Read)(offset, bytes); };
         if constexpr (!std::is_null_pointer_v<decltype(Write)>)
-            d.write = [](void* i, u64 offset, u32 bytes, u64 value) { (static_cast<T*>(i)->*Write)(offset, bytes, value); };
+            d.write = [](void* i, u64 offset, u32 bytes, u64 value) {
+                (static_cast<T*>(i)->*Write)(offset, bytes, value);
+            };
         describer_->region(describer_->self, &d);
     }
     void fact(std::string_view what, std::string_view doc, int publishes, bool must_consume) {
@@ -243,7 +265,8 @@ class Schema {
         describer_->fact(describer_->self, &d);
     }
     void match(std::string_view id, std::string_view name, const void* table) {
-        if (!wanted_id_.empty() && id == wanted_id_ && name == wanted_name_ && !found_.table) found_ = {table, instance_};
+        if (!wanted_id_.empty() && id == wanted_id_ && name == wanted_name_ && !found_.table)
+            found_ = {table, instance_};
     }
 
     const bp_describer* describer_ = nullptr;

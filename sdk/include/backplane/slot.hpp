@@ -13,7 +13,7 @@ namespace backplane {
 
 // Service tables of one slot, looked up once. Cheap to copy.
 class Slot {
-   public:
+  public:
     Slot() = default;
     explicit Slot(const bp_slot& slot)
         : self_(slot.self),
@@ -42,7 +42,7 @@ class Slot {
     const bp_machine_api& machine() const { return *machine_; }
     const bp_files_api* files() const { return files_; }  // nullptr unless the plugin declared the need
 
-   private:
+  private:
     template <class Table>
     static const Table* find(const bp_slot& slot, std::string_view id) {
         return static_cast<const Table*>(slot.service(slot.self, to_bp(id)));
@@ -63,7 +63,7 @@ class Slot {
 
 // An output line. Remembers its level: setting the same level twice costs a compare.
 class LineOut {
-   public:
+  public:
     void bind(const Slot* slot, u32 index) { slot_ = slot, index_ = index; }
     void set(bool level) {
         if (level == level_) return;
@@ -77,7 +77,7 @@ class LineOut {
     // After a restore: the kernel sets the wires, the handle takes the level over without driving it again.
     void adopt(bool level) { level_ = level; }
 
-   private:
+  private:
     const Slot* slot_ = nullptr;
     u32 index_ = 0;
     bool level_ = false;
@@ -85,7 +85,7 @@ class LineOut {
 
 // A one-shot timer on the virtual clock; saved and restored by the kernel.
 class Timer {
-   public:
+  public:
     void bind(const Slot* slot, u32 index) { slot_ = slot, index_ = index; }
     void arm(i64 when) { slot_->clock().arm(slot_->self(), index_, when); }
     void arm_in(i64 delay_ns) { arm(slot_->clock().now(slot_->self()) + delay_ns); }
@@ -93,27 +93,29 @@ class Timer {
     i64 due() const { return slot_->clock().due(slot_->self(), index_); }  // -1: not armed
     bool armed() const { return due() >= 0; }
 
-   private:
+  private:
     const Slot* slot_ = nullptr;
     u32 index_ = 0;
 };
 
 // A declared region, for devices that place it themselves (PCI BARs, relocatable blocks).
 class Region {
-   public:
+  public:
     void bind(const Slot* slot, u32 index) { slot_ = slot, index_ = index; }
-    bp_status map(u64 base, i32 priority = BP_PRIORITY_PCI) { return slot_->space().map(slot_->self(), index_, base, priority); }
+    bp_status map(u64 base, i32 priority = BP_PRIORITY_PCI) {
+        return slot_->space().map(slot_->self(), index_, base, priority);
+    }
     void unmap() { slot_->space().unmap(slot_->self(), index_); }
     bp_status resize(u64 bytes) { return slot_->space().resize(slot_->self(), index_, bytes); }
 
-   private:
+  private:
     const Slot* slot_ = nullptr;
     u32 index_ = 0;
 };
 
 // A trace point: costs one load and one branch while nobody listens.
 class TracePoint {
-   public:
+  public:
     void bind(const Slot* slot, u32 index) {
         slot_ = slot, index_ = index;
         flag_ = slot->trace().flag(slot->self(), index);
@@ -132,7 +134,7 @@ class TracePoint {
         return n < 0 ? 0 : static_cast<std::size_t>(n) < capacity ? static_cast<std::size_t>(n) : capacity - 1;
     }
 
-   private:
+  private:
     static constexpr u32 kNever = 0;
     const Slot* slot_ = nullptr;
     u32 index_ = 0;
@@ -142,7 +144,7 @@ class TracePoint {
 // A joined interface. Table is one of the C structs of abi/; false while an optional link is open.
 template <class Table>
 class Link {
-   public:
+  public:
     void bind(bp_interface interface) { interface_ = interface; }
     explicit operator bool() const { return interface_.table != nullptr; }
     const Table* operator->() const { return static_cast<const Table*>(interface_.table); }
@@ -153,7 +155,7 @@ class Link {
         return (operator->()->*function)(interface_.instance, static_cast<P>(args)...);
     }
 
-   private:
+  private:
     bp_interface interface_{nullptr, nullptr};
 };
 

@@ -12,11 +12,11 @@
 
 namespace backplane {
 
-// What state(StateVisitor& v) gets: v("name", field) for every field that a guest could observe. Integers, bools, enums,
-// floats and (nested) arrays of them. v.each("channel", array, fn) visits structs. `since` is the state version that
-// introduced the field.
+// What state(StateVisitor& v) gets: v("name", field) for every field that a guest could observe. Integers, bools,
+// enums, floats and (nested) arrays of them. v.each("channel", array, fn) visits structs. `since` is the state version
+// that introduced the field.
 class StateVisitor {
-   public:
+  public:
     explicit StateVisitor(const bp_state_visitor* visitor) : visitor_(visitor) {}
 
     template <class V>
@@ -26,7 +26,9 @@ class StateVisitor {
         emit(name, kind<E>(), sizeof(E), sizeof(V) / sizeof(E), &value, since);
     }
     // Raw bytes, such as a buffer of which only a part is in use.
-    void bytes(std::string_view name, void* data, u64 size, u32 since = 1) { emit(name, BP_STATE_BYTES, 1, size, data, since); }
+    void bytes(std::string_view name, void* data, u64 size, u32 since = 1) {
+        emit(name, BP_STATE_BYTES, 1, size, data, since);
+    }
 
     template <class Array, class Function>
     void each(std::string_view name, Array& array, Function function) {
@@ -45,7 +47,7 @@ class StateVisitor {
         prefix_.resize(length);
     }
 
-   private:
+  private:
     template <class V, class = void>
     struct ElementOf {
         using type = V;
@@ -63,10 +65,14 @@ class StateVisitor {
 
     template <class E>
     static constexpr u32 kind() {
-        if constexpr (std::is_same_v<E, bool>) return BP_STATE_BOOL;
-        else if constexpr (std::is_floating_point_v<E>) return BP_STATE_FLOAT;
-        else if constexpr (std::is_enum_v<E>) return std::is_signed_v<std::underlying_type_t<E>> ? BP_STATE_SIGNED : BP_STATE_UNSIGNED;
-        else return std::is_signed_v<E> ? BP_STATE_SIGNED : BP_STATE_UNSIGNED;
+        if constexpr (std::is_same_v<E, bool>)
+            return BP_STATE_BOOL;
+        else if constexpr (std::is_floating_point_v<E>)
+            return BP_STATE_FLOAT;
+        else if constexpr (std::is_enum_v<E>)
+            return std::is_signed_v<std::underlying_type_t<E>> ? BP_STATE_SIGNED : BP_STATE_UNSIGNED;
+        else
+            return std::is_signed_v<E> ? BP_STATE_SIGNED : BP_STATE_UNSIGNED;
     }
     void emit(std::string_view name, u32 kind, u32 element_size, u64 count, void* data, u32 since) {
         const std::size_t length = prefix_.size();

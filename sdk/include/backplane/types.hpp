@@ -19,7 +19,9 @@ using i32 = std::int32_t;
 using i64 = std::int64_t;
 
 inline constexpr bp_str to_bp(std::string_view s) { return {s.data(), s.size()}; }
-inline constexpr std::string_view to_view(bp_str s) { return s.data ? std::string_view{s.data, s.size} : std::string_view{}; }
+inline constexpr std::string_view to_view(bp_str s) {
+    return s.data ? std::string_view{s.data, s.size} : std::string_view{};
+}
 
 // Property types that carry their unit.
 struct Bytes {

@@ -1,4 +1,5 @@
-// A device on a bare board without a CPU: for unit tests. No kernel is linked; the bench drives the device through the ABI.
+// A device on a bare board without a CPU: for unit tests. No kernel is linked; the bench drives the device through the
+// ABI.
 //
 //   backplane::testkit::Bench<Mc146818> rtc({{"base_year", "1980"}});
 //   rtc.out("ports", 0, 0x0c);
@@ -32,7 +33,7 @@ struct PublishedFact {
 };
 
 class Board {
-   public:
+  public:
     // Runs create(); start(), publish() and reset(POWER_ON) follow in power_on().
     Board(const bp_device_type* type, Properties properties, Links links) : type_(type), links_(std::move(links)) {
         describe();
@@ -55,10 +56,12 @@ class Board {
     }
     void reset(Reset kind = Reset::kSystem) { type_->reset(instance_, static_cast<u32>(kind)); }
 
-    // Register accesses by the region's declared name. An access width that is not declared reads all ones / is dropped.
+    // Register accesses by the region's declared name. An access width that is not declared reads all ones / is
+    // dropped.
     u64 in(std::string_view region, u64 offset, u32 bytes = 1) {
         const bp_region& r = region_named(region);
-        if (!(r.widths & bytes) || !r.read || offset + bytes > r.length) return bytes == 8 ? ~u64{0} : (u64{1} << (8 * bytes)) - 1;
+        if (!(r.widths & bytes) || !r.read || offset + bytes > r.length)
+            return bytes == 8 ? ~u64{0} : (u64{1} << (8 * bytes)) - 1;
         return r.read(instance_, offset, bytes);
     }
     void out(std::string_view region, u64 offset, u64 value, u32 bytes = 1) {
@@ -101,10 +104,13 @@ class Board {
             fn(argument);
         }
     }
-    bp_interface offer(std::string_view id, std::string_view name = "") { return type_->offer(instance_, to_bp(id), to_bp(name)); }
+    bp_interface offer(std::string_view id, std::string_view name = "") {
+        return type_->offer(instance_, to_bp(id), to_bp(name));
+    }
     // Plugs the device into a bus made by the test, or a child into a bus of this device.
     void plug_into(bp_interface host) { type_->plugged(instance_, host); }
-    bp_status attach(std::string_view bus, std::string_view address, std::string_view child_name, bp_interface child, bp_interface* host) {
+    bp_status attach(std::string_view bus, std::string_view address, std::string_view child_name, bp_interface child,
+                     bp_interface* host) {
         for (const bp_bus& b : buses_)
             if (to_view(b.name) == bus) return b.attach(instance_, to_bp(address), to_bp(child_name), child, host);
         throw std::out_of_range("no bus " + std::string(bus));
@@ -134,16 +140,18 @@ class Board {
     // Saves all declared state as "name=bytes" in order: equal strings mean equal state.
     std::map<std::string, std::string> save() {
         std::map<std::string, std::string> fields;
-        bp_state_visitor v{sizeof v, &fields, [](void* self, const bp_state_field* f) {
-                               (*static_cast<std::map<std::string, std::string>*>(self))[std::string(to_view(f->name))] =
-                                   std::string(static_cast<const char*>(f->data), f->element_size * f->count);
-                           }};
+        bp_state_visitor v{
+            sizeof v, &fields, [](void* self, const bp_state_field* f) {
+                (*static_cast<std::map<std::string, std::string>*>(self))[std::string(to_view(f->name))] =
+                    std::string(static_cast<const char*>(f->data), f->element_size * f->count);
+            }};
         type_->visit_state(instance_, &v);
         for (const Timer& t : timers_) fields["timer." + t.name] = std::to_string(t.due);
         return fields;
     }
     bp_status load(const std::map<std::string, std::string>& fields) {
-        bp_state_visitor v{sizeof v, const_cast<void*>(static_cast<const void*>(&fields)), [](void* self, const bp_state_field* f) {
+        bp_state_visitor v{sizeof v, const_cast<void*>(static_cast<const void*>(&fields)),
+                           [](void* self, const bp_state_field* f) {
                                const auto& all = *static_cast<const std::map<std::string, std::string>*>(self);
                                const auto found = all.find(std::string(to_view(f->name)));
                                if (found != all.end() && found->second.size() == f->element_size * f->count)
@@ -156,7 +164,7 @@ class Board {
 
     std::string device_name = "device";
     i64 time = 0;
-    i64 start_time = 1262304000;  // 2010-01-01 00:00:00 UTC
+    i64 start_time = 1262304000;                        // 2010-01-01 00:00:00 UTC
     std::vector<u8> memory = std::vector<u8>(1 << 20);  // what DMA reaches
     std::string failure;
     std::vector<std::string> log;
@@ -168,7 +176,7 @@ class Board {
     std::vector<Request> requests;
     std::string firmware_folder;
 
-   private:
+  private:
     struct In {
         std::string name;
         u32 line;
@@ -215,8 +223,10 @@ class Board {
             const std::string base(to_view(l->name));
             for (u32 i = 0; i < l->count; ++i) {
                 const std::string name = l->count == 1 ? base : base + std::to_string(i);
-                if (l->direction == BP_LINE_IN) at(s).ins_.push_back({name, i, l->changed});
-                else at(s).outs_.push_back({name});
+                if (l->direction == BP_LINE_IN)
+                    at(s).ins_.push_back({name, i, l->changed});
+                else
+                    at(s).outs_.push_back({name});
             }
             return u32{0};
         };
@@ -244,7 +254,8 @@ class Board {
     }
     void set_properties(const Properties& given) {
         for (const auto& [name, text] : given) {
-            auto p = std::find_if(properties_.begin(), properties_.end(), [&](auto& v) { return to_view(v.info.name) == name; });
+            auto p = std::find_if(properties_.begin(), properties_.end(),
+                                  [&](auto& v) { return to_view(v.info.name) == name; });
             if (p == properties_.end()) throw std::out_of_range("no property " + name);
             p->text = text, p->given = true;
         }
@@ -253,11 +264,13 @@ class Board {
     // Plain numbers with the size and time suffixes; the kernel does the checking, tests give correct values.
     static u64 number(u32 kind, const std::string& text) {
         if (kind == BP_PROPERTY_BOOL) return text == "true" || text == "on" || text == "yes" || text == "1";
-        if (kind == BP_PROPERTY_STRING || kind == BP_PROPERTY_ENUM || kind == BP_PROPERTY_PATH || text.empty()) return 0;
+        if (kind == BP_PROPERTY_STRING || kind == BP_PROPERTY_ENUM || kind == BP_PROPERTY_PATH || text.empty())
+            return 0;
         char* end = nullptr;
         u64 v = std::strtoull(text.c_str(), &end, 0);
         const std::string unit(end);
-        if (kind == BP_PROPERTY_DURATION) return unit == "us" ? v * 1000 : unit == "ms" ? v * 1000000 : unit == "s" ? v * 1000000000 : v;
+        if (kind == BP_PROPERTY_DURATION)
+            return unit == "us" ? v * 1000 : unit == "ms" ? v * 1000000 : unit == "s" ? v * 1000000000 : v;
         if (!unit.empty()) v <<= unit[0] == 'K' ? 10 : unit[0] == 'M' ? 20 : unit[0] == 'G' ? 30 : 40;
         return v;
     }
@@ -290,29 +303,35 @@ struct Services {
     static Board& at(void* self) { return *static_cast<Board*>(self); }
     static inline const u32 kSilent = 0;
 
-    static constexpr bp_slot_api core{
-        sizeof(bp_slot_api),
-        [](void* s) { return to_bp(at(s).device_name); },
-        [](void* s, bp_status status, bp_str text) {
-            at(s).failure = std::string(to_view(text));
-            return status;
-        },
-        [](void* s, u32 i) { return at(s).properties_.at(i).number; },
-        [](void* s, u32 i) { return to_bp(at(s).properties_.at(i).text); },
-        [](void* s, u32 i) { return at(s).properties_.at(i).given ? 1 : 0; },
-        [](void* s, u32 i) {
-            for (const auto& [name, interface] : at(s).links_)
-                if (i < at(s).link_names_.size() && name == at(s).link_names_[i]) return interface;
-            return bp_interface{nullptr, nullptr};
-        }};
+    static constexpr bp_slot_api core{sizeof(bp_slot_api),
+                                      [](void* s) { return to_bp(at(s).device_name); },
+                                      [](void* s, bp_status status, bp_str text) {
+                                          at(s).failure = std::string(to_view(text));
+                                          return status;
+                                      },
+                                      [](void* s, u32 i) { return at(s).properties_.at(i).number; },
+                                      [](void* s, u32 i) { return to_bp(at(s).properties_.at(i).text); },
+                                      [](void* s, u32 i) { return at(s).properties_.at(i).given ? 1 : 0; },
+                                      [](void* s, u32 i) {
+                                          for (const auto& [name, interface] : at(s).links_)
+                                              if (i < at(s).link_names_.size() && name == at(s).link_names_[i])
+                                                  return interface;
+                                          return bp_interface{nullptr, nullptr};
+                                      }};
     static constexpr bp_log_api log{sizeof(bp_log_api),
-                                    [](void* s, u32 kind, bp_str text) { at(s).log.push_back(std::to_string(kind) + ": " + std::string(to_view(text))); },
+                                    [](void* s, u32 kind, bp_str text) {
+                                        at(s).log.push_back(std::to_string(kind) + ": " + std::string(to_view(text)));
+                                    },
                                     [](void*, u32) { return 1; }};
-    static constexpr bp_trace_api trace{sizeof(bp_trace_api), [](void*, u32) { return &kSilent; }, [](void*, u32, bp_str) {}};
-    static constexpr bp_clock_api clock{sizeof(bp_clock_api), [](void* s) { return at(s).time; },
-                                        [](void* s, u32 i, i64 when) { at(s).timers_.at(i).due = std::max(when, at(s).time); },
-                                        [](void* s, u32 i) { at(s).timers_.at(i).due = -1; },
-                                        [](void* s, u32 i) { return at(s).timers_.at(i).due; }, [](void* s) { return at(s).start_time; }};
+    static constexpr bp_trace_api trace{sizeof(bp_trace_api), [](void*, u32) { return &kSilent; },
+                                        [](void*, u32, bp_str) {}};
+    static constexpr bp_clock_api clock{
+        sizeof(bp_clock_api),
+        [](void* s) { return at(s).time; },
+        [](void* s, u32 i, i64 when) { at(s).timers_.at(i).due = std::max(when, at(s).time); },
+        [](void* s, u32 i) { at(s).timers_.at(i).due = -1; },
+        [](void* s, u32 i) { return at(s).timers_.at(i).due; },
+        [](void* s) { return at(s).start_time; }};
     static constexpr bp_line_api line{sizeof(bp_line_api),
                                       [](void* s, u32 i, int level) {
                                           auto& out = at(s).outs_.at(i);
@@ -333,57 +352,67 @@ struct Services {
     static bp_status copy(void* s, u64 address, void* out, const void* in, u64 size) {
         auto& m = at(s).memory;
         if (address > m.size() || size > m.size() - address) return BP_ERR_INVALID;
-        if (out) std::memcpy(out, m.data() + address, size);
-        else if (in) std::memcpy(m.data() + address, in, size);
+        if (out)
+            std::memcpy(out, m.data() + address, size);
+        else if (in)
+            std::memcpy(m.data() + address, in, size);
         return BP_OK;
     }
-    static constexpr bp_dma_api dma{sizeof(bp_dma_api), [](void* s, u64 a, void* d, u64 n) { return copy(s, a, d, nullptr, n); },
+    static constexpr bp_dma_api dma{sizeof(bp_dma_api),
+                                    [](void* s, u64 a, void* d, u64 n) { return copy(s, a, d, nullptr, n); },
                                     [](void* s, u64 a, const void* d, u64 n) { return copy(s, a, nullptr, d, n); }};
-    static constexpr bp_ram_api ram{sizeof(bp_ram_api),
-                                    [](void* s, bp_str, u64 size, u32* block) {
-                                        at(s).blocks_.push_back(std::make_unique<std::vector<u8>>((size + 4095) & ~u64{4095}));
-                                        *block = static_cast<u32>(at(s).blocks_.size() - 1);
-                                        return bp_status{BP_OK};
-                                    },
-                                    [](void* s, u32 b) { return static_cast<void*>(at(s).blocks_.at(b)->data()); },
-                                    [](void*, u32, u64, u64) {},
-                                    [](void* s, u32 b, u64 offset, u64 base, u64 size, u32 flags, i32 priority, u32* mapping) {
-                                        *mapping = at(s).next_mapping_++;
-                                        at(s).mappings_[*mapping] = {b, offset, base, size, flags, priority};
-                                        return bp_status{BP_OK};
-                                    },
-                                    [](void* s, u32 m, u32 flags) {
-                                        at(s).mappings_.at(m).flags = flags;
-                                        return bp_status{BP_OK};
-                                    },
-                                    [](void* s, u32 m) { at(s).mappings_.erase(m); },
-                                    [](void*) {},
-                                    [](void*) {},
-                                    [](void*, u32, u64) { return 1; }};
-    static constexpr bp_publish_api publish{sizeof(bp_publish_api), [](void* s, const bp_fact* f) {
-                                                PublishedFact p{std::string(to_view(f->what)), std::string(to_view(f->key)), {}, {}};
-                                                for (std::size_t i = 0; i < f->field_count; ++i) {
-                                                    const std::string name(to_view(f->fields[i].name));
-                                                    if (f->fields[i].text.data) p.texts[name] = std::string(to_view(f->fields[i].text));
-                                                    else p.numbers[name] = f->fields[i].number;
-                                                }
-                                                at(s).facts.push_back(std::move(p));
-                                                return bp_status{BP_OK};
-                                            }};
+    static constexpr bp_ram_api ram{
+        sizeof(bp_ram_api),
+        [](void* s, bp_str, u64 size, u32* block) {
+            at(s).blocks_.push_back(std::make_unique<std::vector<u8>>((size + 4095) & ~u64{4095}));
+            *block = static_cast<u32>(at(s).blocks_.size() - 1);
+            return bp_status{BP_OK};
+        },
+        [](void* s, u32 b) { return static_cast<void*>(at(s).blocks_.at(b)->data()); },
+        [](void*, u32, u64, u64) {},
+        [](void* s, u32 b, u64 offset, u64 base, u64 size, u32 flags, i32 priority, u32* mapping) {
+            *mapping = at(s).next_mapping_++;
+            at(s).mappings_[*mapping] = {b, offset, base, size, flags, priority};
+            return bp_status{BP_OK};
+        },
+        [](void* s, u32 m, u32 flags) {
+            at(s).mappings_.at(m).flags = flags;
+            return bp_status{BP_OK};
+        },
+        [](void* s, u32 m) { at(s).mappings_.erase(m); },
+        [](void*) {},
+        [](void*) {},
+        [](void*, u32, u64) { return 1; }};
+    static constexpr bp_publish_api publish{
+        sizeof(bp_publish_api), [](void* s, const bp_fact* f) {
+            PublishedFact p{std::string(to_view(f->what)), std::string(to_view(f->key)), {}, {}};
+            for (std::size_t i = 0; i < f->field_count; ++i) {
+                const std::string name(to_view(f->fields[i].name));
+                if (f->fields[i].text.data)
+                    p.texts[name] = std::string(to_view(f->fields[i].text));
+                else
+                    p.numbers[name] = f->fields[i].number;
+            }
+            at(s).facts.push_back(std::move(p));
+            return bp_status{BP_OK};
+        }};
     static constexpr bp_machine_api machine{
         sizeof(bp_machine_api),
-        [](void* s, u32 what, u32 argument, bp_str reason) { at(s).requests.push_back({what, argument, std::string(to_view(reason))}); },
+        [](void* s, u32 what, u32 argument, bp_str reason) {
+            at(s).requests.push_back({what, argument, std::string(to_view(reason))});
+        },
         [](void* s, void (*fn)(void*), void* argument) { at(s).posted_.emplace_back(fn, argument); },
-        [](void*) { return 1; },
-        [](void*, void* data, std::size_t size) { std::memset(data, 0x5a, size); }};
-    static constexpr bp_files_api files{sizeof(bp_files_api), [](void* s, bp_str name, char* path, std::size_t capacity, std::size_t* length) {
-                                            const std::string text = at(s).firmware_folder.empty() ? std::string(to_view(name))
-                                                                                                   : at(s).firmware_folder + "/" + std::string(to_view(name));
-                                            if (text.size() > capacity) return bp_status{BP_ERR_INVALID};
-                                            std::memcpy(path, text.data(), text.size());
-                                            *length = text.size();
-                                            return bp_status{BP_OK};
-                                        }};
+        [](void*) { return 1; }, [](void*, void* data, std::size_t size) { std::memset(data, 0x5a, size); }};
+    static constexpr bp_files_api files{
+        sizeof(bp_files_api), [](void* s, bp_str name, char* path, std::size_t capacity, std::size_t* length) {
+            const std::string text = at(s).firmware_folder.empty()
+                                         ? std::string(to_view(name))
+                                         : at(s).firmware_folder + "/" + std::string(to_view(name));
+            if (text.size() > capacity) return bp_status{BP_ERR_INVALID};
+            std::memcpy(path, text.data(), text.size());
+            *length = text.size();
+            return bp_status{BP_OK};
+        }};
 };
 
 inline const void* Board::service(void*, bp_str id) {
@@ -405,8 +434,9 @@ inline const void* Board::service(void*, bp_str id) {
 // A Board for one device class, powered on. Throws if start() fails; use Board directly to look at failures.
 template <class T>
 class Bench : public Board {
-   public:
-    explicit Bench(Properties properties = {}, Links links = {}) : Board(&DeviceType<T>::value, std::move(properties), std::move(links)) {
+  public:
+    explicit Bench(Properties properties = {}, Links links = {})
+        : Board(&DeviceType<T>::value, std::move(properties), std::move(links)) {
         if (start() != BP_OK) throw std::runtime_error("start failed: " + failure);
         reset(Reset::kPowerOn);
     }

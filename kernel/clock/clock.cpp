@@ -1,0 +1,68 @@
+#include "kernel/clock/clock.hpp"
+
+#include <time.h>
+
+namespace backplane::kernel {
+
+namespace {
+std::int64_t host_now() {
+    timespec t{};
+    ::clock_gettime(CLOCK_MONOTONIC, &t);
+    return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+}  // namespace
+
+std::int64_t Clock::now() const {
+    if (mode_ == Mode::kDeterministic)
+        return base_ + (instructions_ ? static_cast<std::int64_t>(*instructions_) * ns_per_instruction_ : 0);
+    return running_ ? host_now() - base_ : stopped_;
+}
+
+void Clock::resume() {
+    if (mode_ == Mode::kDeterministic || running_) return;
+    base_ = host_now() - stopped_;
+    running_ = true;
+}
+
+void Clock::pause() {
+    if (mode_ == Mode::kDeterministic || !running_) return;
+    stopped_ = host_now() - base_;
+    running_ = false;
+}
+
+void Clock::follow(const std::uint64_t* instructions) { instructions_ = instructions; }
+
+void Clock::skip_to(std::int64_t when) {
+    const std::int64_t t = now();
+    if (mode_ == Mode::kDeterministic && when > t) base_ += when - t;
+}
+
+std::uint64_t Clock::instructions_at(std::int64_t when) const {
+    const std::uint64_t count = instructions_ ? *instructions_ : 0;
+    const std::int64_t left = when - now();
+    if (left <= 0) return count;
+    return count + static_cast<std::uint64_t>((left + ns_per_instruction_ - 1) / ns_per_instruction_);
+}
+
+void TimerQueue::arm(std::uint32_t owner, std::uint32_t index, Timer& timer, std::int64_t due) {
+    cancel(owner, index, timer);
+    timer.due = due < 0 ? 0 : due;
+    timer.sequence = ++sequence_;
+    queue_.emplace(timer.due, owner, timer.sequence, index);
+}
+
+void TimerQueue::cancel(std::uint32_t owner, std::uint32_t index, Timer& timer) {
+    if (timer.due < 0) return;
+    queue_.erase({timer.due, owner, timer.sequence, index});
+    timer.due = -1;
+}
+
+bool TimerQueue::pop(std::int64_t now, std::uint32_t& owner, std::uint32_t& index, std::int64_t& due) {
+    if (queue_.empty() || std::get<0>(*queue_.begin()) > now) return false;
+    std::uint64_t sequence = 0;
+    std::tie(due, owner, sequence, index) = *queue_.begin();
+    queue_.erase(queue_.begin());
+    return true;
+}
+
+}  // namespace backplane::kernel

@@ -1,0 +1,63 @@
+// Virtual time in nanoseconds since power-on, and the timers that wait for it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <tuple>
+
+namespace backplane::kernel {
+
+// realtime: follows the host's monotonic clock while the machine runs.
+// deterministic: driven by executed instructions; nothing of the host enters it.
+class Clock {
+  public:
+    enum class Mode { kRealtime, kDeterministic };
+
+    Clock(Mode mode, std::int64_t ns_per_instruction) : mode_(mode), ns_per_instruction_(ns_per_instruction) {}
+    Mode mode() const { return mode_; }
+    bool deterministic() const { return mode_ == Mode::kDeterministic; }
+
+    // Realtime: any thread. Deterministic: the thread that executes instructions.
+    std::int64_t now() const;
+    void resume();  // realtime: time goes on from where it stood
+    void pause();
+
+    // Deterministic: where the executing vCPU keeps its count.
+    void follow(const std::uint64_t* instructions);
+    // Idle: jumps to `when`.
+    void skip_to(std::int64_t when);
+    // The instruction count at which `when` is reached.
+    std::uint64_t instructions_at(std::int64_t when) const;
+    std::int64_t ns_per_instruction() const { return ns_per_instruction_; }
+
+  private:
+    Mode mode_;
+    std::int64_t ns_per_instruction_;
+    std::int64_t base_ = 0;     // realtime: host time of virtual time 0; deterministic: skipped time
+    std::int64_t stopped_ = 0;  // virtual time while paused
+    bool running_ = false;
+    const std::uint64_t* instructions_ = nullptr;
+};
+
+// All armed timers of the machine, in the order (time, device, sequence).
+class TimerQueue {
+  public:
+    struct Timer {
+        std::int64_t due = -1;
+        std::uint64_t sequence = 0;
+    };
+    // `owner`: index of the device, `index`: of its timer.
+    void arm(std::uint32_t owner, std::uint32_t index, Timer& timer, std::int64_t due);
+    void cancel(std::uint32_t owner, std::uint32_t index, Timer& timer);
+    std::int64_t next() const { return queue_.empty() ? -1 : std::get<0>(*queue_.begin()); }
+    // Takes the earliest timer that is due at `now`; false if there is none.
+    bool pop(std::int64_t now, std::uint32_t& owner, std::uint32_t& index, std::int64_t& due);
+    std::size_t size() const { return queue_.size(); }
+
+  private:
+    std::set<std::tuple<std::int64_t, std::uint32_t, std::uint64_t, std::uint32_t>> queue_;
+    std::uint64_t sequence_ = 0;
+};
+
+}  // namespace backplane::kernel

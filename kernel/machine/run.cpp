@@ -1,0 +1,412 @@
+// Running: the machine's thread (timers, completions, requests) and a thread for each vCPU; or, deterministic, all in
+// one.
+#include <pthread.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "kernel/machine/machine.hpp"
+
+namespace backplane::kernel {
+
+namespace {
+void set_bits(u32& word, u32 bits) { __atomic_fetch_or(&word, bits, __ATOMIC_RELEASE); }
+void clear_bits(u32& word, u32 bits) { __atomic_fetch_and(&word, ~bits, __ATOMIC_ACQUIRE); }
+u32 load_bits(const u32& word) { return __atomic_load_n(&word, __ATOMIC_ACQUIRE); }
+}  // namespace
+
+// What an engine calls. Devices are reached under the machine's lock, which these take themselves.
+struct CpuServices {
+    static Machine& of(void* self) { return *static_cast<Machine::Vcpu*>(self)->machine; }
+    struct Guard {
+        MachineLock& lock;
+        explicit Guard(void* self) : lock(of(self).lock_) { lock.lock(); }
+        ~Guard() { lock.unlock(); }
+    };
+    static void page(void* self, u64 address, int, bp_page* page) {
+        Guard g(self);
+        of(self).memory_->page(address, page);
+    }
+    static u64 read(void* self, u64 address, u32 bytes, int) {
+        Guard g(self);
+        return of(self).memory_->read(address, bytes);
+    }
+    static void write(void* self, u64 address, u32 bytes, u64 value, int) {
+        Guard g(self);
+        of(self).memory_->write(address, bytes, value);
+    }
+    static u64 port_read(void* self, u32 port, u32 bytes) {
+        Guard g(self);
+        return of(self).ports_->read(port, bytes);
+    }
+    static void port_write(void* self, u32 port, u32 bytes, u64 value) {
+        Guard g(self);
+        of(self).ports_->write(port, bytes, value);
+    }
+    static void lock(void* self) { of(self).lock_.lock(); }
+    static void unlock(void* self) { of(self).lock_.unlock(); }
+    static std::int64_t now(void* self) { return of(self).now(); }
+};
+
+void Machine::attach_engines() {
+    for (Instance& d : devices_) {
+        if (!d.type->offers_interface(BP_CPU_ID)) continue;
+        const bp_interface cpu = d.type->abi->offer(d.object, {BP_CPU_ID, sizeof(BP_CPU_ID) - 1}, {"", 0});
+        if (!cpu.table) continue;
+        if (!memory_ || !ports_)
+            throw Error(d.spec->position, d.name() + ": a CPU needs a memory space and a port space on the board");
+        Vcpu& v = vcpus_.emplace_back();
+        v.machine = this, v.device = &d;
+        v.table = static_cast<const bp_cpu*>(cpu.table), v.engine = cpu.instance;
+        v.shared.index = static_cast<u32>(vcpus_.size() - 1);
+        v.shared.deadline = ~u64{0};
+        v.bus = {sizeof(bp_cpu_bus),      &v,
+                 CpuServices::page,       CpuServices::read,
+                 CpuServices::write,      CpuServices::port_read,
+                 CpuServices::port_write, CpuServices::lock,
+                 CpuServices::unlock,     CpuServices::now};
+        check_failure(d, v.table->attach(v.engine, &v.shared, &v.bus), d.spec->position,
+                      "the engine cannot be attached");
+    }
+    if (clock_->deterministic() && vcpus_.size() == 1) clock_->follow(&vcpus_.front().shared.instructions);
+    if (clock_->deterministic() && vcpus_.size() > 1)
+        throw Error(board_.clock.position(),
+                    "clock: deterministic mode runs one CPU; this board has " + std::to_string(vcpus_.size()));
+}
+
+u64 Machine::instructions() const {
+    u64 sum = 0;
+    for (const Vcpu& v : vcpus_) sum += __atomic_load_n(&v.shared.instructions, __ATOMIC_RELAXED);
+    return sum;
+}
+
+void Machine::set_attention(u32 bits) {
+    for (Vcpu& v : vcpus_) set_bits(v.shared.attention, bits);
+}
+
+void Machine::wake() {
+    woken_ = true;
+    machine_wake_.notify_one();
+}
+
+// Lines may have set an attention bit of a CPU that sleeps in HLT.
+void Machine::wake_halted() {
+    for (Vcpu& v : vcpus_)
+        if (v.halted && load_bits(v.shared.attention)) {
+            vcpu_wake_.notify_all();
+            return;
+        }
+}
+
+void Machine::post(std::function<void()> work) {
+    {
+        std::lock_guard g(posted_mutex_);
+        posted_.push_back(std::move(work));
+        has_posted_.store(true, std::memory_order_release);
+    }
+    lock_.lock();
+    wake();
+    lock_.unlock();
+}
+
+void Machine::locked(const std::function<void()>& work) {
+    lock_.lock();
+    work();
+    wake_halted();
+    lock_.unlock();
+}
+
+void Machine::run_posted() {
+    while (has_posted_.load(std::memory_order_acquire)) {
+        std::deque<std::function<void()>> batch;
+        {
+            std::lock_guard g(posted_mutex_);
+            batch.swap(posted_);
+            has_posted_.store(false, std::memory_order_release);
+        }
+        for (auto& work : batch) work();
+    }
+}
+
+void Machine::run_timers() {
+    u32 owner = 0, index = 0;
+    std::int64_t due = 0;
+    // A timer that keeps re-arming in the past must not starve the rest of the machine.
+    for (int n = 0; n < 1000 && timers_.pop(clock_->now(), owner, index, due); ++n) {
+        Instance& d = devices_[owner];
+        d.timers[index].due = -1;
+        d.type->timers[index].expired(d.object, due);
+    }
+}
+
+void Machine::request(Instance* d, u32 what, u32 argument, std::string reason) {
+    switch (what) {
+        case BP_REQUEST_RESET:
+            if (!options_.reboot && !outcome_) outcome_ = Outcome{Outcome::Reason::kReset, 0, std::move(reason)};
+            reset_requested_ = true;
+            break;
+        case BP_REQUEST_POWEROFF:
+            if (!outcome_)
+                outcome_ = Outcome{Outcome::Reason::kPowerOff, static_cast<int>(argument), std::move(reason)};
+            break;
+        case BP_REQUEST_EXIT:
+            if (!outcome_) outcome_ = Outcome{Outcome::Reason::kExit, static_cast<int>(argument), std::move(reason)};
+            break;
+        case BP_REQUEST_STOP:
+            pause_requested_ = true;
+            logger_.log(d ? d->log : log_, BP_LOG_WARN, "the machine is stopped: " + reason);
+            break;
+        default: return;
+    }
+    stop_vcpus();
+    wake();
+}
+
+void Machine::quit(std::string reason) {
+    lock_.lock();
+    if (!outcome_) outcome_ = Outcome{Outcome::Reason::kQuit, 0, std::move(reason)};
+    stop_vcpus();
+    wake();
+    lock_.unlock();
+}
+
+void Machine::reset() {
+    lock_.lock();
+    request(nullptr, BP_REQUEST_RESET, 0, "reset");
+    lock_.unlock();
+}
+
+void Machine::pause() {
+    lock_.lock();
+    pause_requested_ = true;
+    stop_vcpus();
+    wake();
+    lock_.unlock();
+}
+
+void Machine::resume() {
+    lock_.lock();
+    pause_requested_ = false;
+    paused_ = false;
+    clock_->resume();
+    wake();
+    lock_.unlock();
+}
+
+void Machine::stop_vcpus() {
+    hold_vcpus_ = true;
+    set_attention(BP_ATTENTION_STOP);
+    vcpu_wake_.notify_all();
+}
+
+// Waits until no vCPU is inside its engine. The lock is given up meanwhile.
+void Machine::park_vcpus(std::unique_lock<MachineLock>& lock) {
+    stop_vcpus();
+    parked_.wait(lock, [this] {
+        for (const Vcpu& v : vcpus_)
+            if (v.running) return false;
+        return true;
+    });
+}
+
+void Machine::system_reset() {
+    logger_.log(log_, BP_LOG_DEBUG, "system reset");
+    for (Instance* d : order_) d->type->abi->reset(d->object, BP_RESET_SYSTEM);
+}
+
+void Machine::handle_exit(Vcpu& cpu, u32 exit) {
+    switch (exit) {
+        case BP_EXIT_SHUTDOWN: {
+            char text[512];
+            const std::size_t n = cpu.table->where(cpu.engine, text, sizeof text);
+            logger_.log(log_, BP_LOG_DEBUG, "triple fault at " + std::string(text, n));
+            request(cpu.device, BP_REQUEST_RESET, 0, "triple fault");
+            break;
+        }
+        case BP_EXIT_ERROR:
+            if (!outcome_)
+                outcome_ =
+                    Outcome{Outcome::Reason::kError, kExitFailure, cpu.device->name() + ": " + cpu.device->failure};
+            stop_vcpus();
+            wake();
+            break;
+        default: break;
+    }
+}
+
+void Machine::vcpu_thread(Vcpu& cpu) {
+    ::pthread_setname_np(::pthread_self(), "vcpu");
+    std::unique_lock lock(lock_);
+    while (!end_vcpus_) {
+        if (hold_vcpus_) {
+            parked_.notify_all();
+            vcpu_wake_.wait(lock, [this] { return !hold_vcpus_ || end_vcpus_; });
+            continue;
+        }
+        cpu.running = true;
+        lock.unlock();
+        const u32 exit = cpu.table->run(cpu.engine);
+        lock.lock();
+        cpu.running = false;
+        handle_exit(cpu, exit);
+        if (exit == BP_EXIT_HALT && !hold_vcpus_) {
+            cpu.halted = true;
+            vcpu_wake_.wait(lock, [&] { return hold_vcpus_ || end_vcpus_ || load_bits(cpu.shared.attention); });
+            cpu.halted = false;
+        }
+    }
+    parked_.notify_all();
+}
+
+// Acts on what was asked for. Returns false when the machine ends.
+bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
+    if (!outcome_ && !reset_requested_ && !(pause_requested_ && !paused_)) {
+        if (hold_vcpus_ && !paused_) {
+            hold_vcpus_ = false;
+            for (Vcpu& v : vcpus_) clear_bits(v.shared.attention, BP_ATTENTION_STOP);
+            vcpu_wake_.notify_all();
+        }
+        return true;
+    }
+    park_vcpus(lock);
+    if (outcome_) return false;
+    if (reset_requested_) {
+        reset_requested_ = false;
+        system_reset();
+    }
+    if (pause_requested_ && !paused_) {
+        paused_ = true;
+        clock_->pause();
+    }
+    return serve_requests(lock);
+}
+
+Outcome Machine::run() {
+    Outcome outcome = clock_->deterministic() ? run_deterministic() : run_realtime();
+    return outcome;
+}
+
+Outcome Machine::run_realtime() {
+    std::unique_lock lock(lock_);
+    clock_->resume();
+    for (Vcpu& v : vcpus_) v.thread = std::thread([this, &v] { vcpu_thread(v); });
+    for (;;) {
+        run_posted();
+        if (!paused_) run_timers();
+        if (!serve_requests(lock)) break;
+        wake_halted();
+        if (woken_ || has_posted_.load(std::memory_order_acquire)) {
+            woken_ = false;
+            continue;
+        }
+        const std::int64_t next = paused_ ? -1 : timers_.next();
+        if (next < 0) {
+            machine_wake_.wait(lock, [this] { return woken_; });
+        } else {
+            const std::int64_t left = next - clock_->now();
+            if (left > 0) machine_wake_.wait_for(lock, std::chrono::nanoseconds(left), [this] { return woken_; });
+        }
+        woken_ = false;
+    }
+    end_vcpus_ = true;
+    vcpu_wake_.notify_all();
+    lock.unlock();
+    for (Vcpu& v : vcpus_)
+        if (v.thread.joinable()) v.thread.join();
+    lock.lock();
+    clock_->pause();
+    return *outcome_;
+}
+
+Outcome Machine::run_deterministic() {
+    std::unique_lock lock(lock_);
+    constexpr u64 kQuantum = 1'000'000;  // how long a completion or a front end waits at most, in instructions
+    if (vcpus_.empty()) {
+        outcome_ = Outcome{Outcome::Reason::kError, kExitConfig, "deterministic mode needs a CPU on the board"};
+        return *outcome_;
+    }
+    Vcpu& cpu = vcpus_.front();
+    for (;;) {
+        run_posted();
+        if (!paused_) run_timers();
+        if (!serve_requests(lock)) break;
+        if (paused_) {
+            machine_wake_.wait(lock, [this] { return woken_ || has_posted_.load(std::memory_order_acquire); });
+            woken_ = false;
+            continue;
+        }
+        const std::int64_t next = timers_.next();
+        const u64 limit = cpu.shared.instructions + kQuantum;
+        cpu.shared.deadline = next < 0 ? limit : std::min(limit, clock_->instructions_at(next));
+        if (cpu.shared.deadline <= cpu.shared.instructions) cpu.shared.deadline = cpu.shared.instructions + 1;
+        cpu.running = true;
+        lock.unlock();
+        const u32 exit = cpu.table->run(cpu.engine);
+        lock.lock();
+        cpu.running = false;
+        handle_exit(cpu, exit);
+        if (exit != BP_EXIT_HALT || outcome_ || load_bits(cpu.shared.attention)) continue;
+        if (const std::int64_t due = timers_.next(); due >= 0) {
+            clock_->skip_to(due);
+        } else {
+            woken_ = false;
+            machine_wake_.wait(lock, [this] { return woken_ || has_posted_.load(std::memory_order_acquire); });
+        }
+    }
+    return *outcome_;
+}
+
+std::string Machine::report() {
+    std::string text;
+    char line[512];
+    lock_.lock();
+    std::snprintf(line, sizeof line, "machine %s: %s at %lld.%09lld s, %llu instructions\n", board_.name.c_str(),
+                  paused_ ? "paused" : "running", static_cast<long long>(now() / 1'000'000'000),
+                  static_cast<long long>(now() % 1'000'000'000), static_cast<unsigned long long>(instructions()));
+    text += line;
+    for (Vcpu& v : vcpus_) {
+        char where[4096];
+        const std::size_t n = v.table->where(v.engine, where, sizeof where);
+        text += v.device->name() +
+                (v.halted    ? " (halted)"
+                 : v.running ? ""
+                             : " (stopped)") +
+                ": " + std::string(where, n);
+        if (text.back() != '\n') text += '\n';
+    }
+    for (Instance& d : devices_) {
+        std::string waits;
+        for (std::size_t i = 0; i < d.timers.size(); ++i) {
+            if (d.timers[i].due < 0) continue;
+            std::snprintf(line, sizeof line, " timer %s in %.6f s", d.type->timers[i].name.c_str(),
+                          static_cast<double>(d.timers[i].due - now()) * 1e-9);
+            waits += line;
+        }
+        for (const LineInfo& l : d.type->outputs)
+            for (u32 n = 0; n < l.count; ++n)
+                if (d.levels[l.first + n]) waits += " drives " + l.line_name(n);
+        for (const LineInfo& l : d.type->inputs)
+            for (u32 n = 0; n < l.count; ++n)
+                if (wires_.input(d.index, l.first + n)) waits += " hears " + l.line_name(n);
+        if (!waits.empty()) text += d.name() + ":" + waits + "\n";
+    }
+    lock_.unlock();
+    return text;
+}
+
+void Machine::trace_instructions(const std::string& path) {
+    if (vcpus_.empty()) throw Error("there is no CPU to trace");
+    Vcpu& v = vcpus_.front();
+    v.device->failure.clear();
+    if (v.table->trace_instructions(v.engine, {path.data(), path.size()}) != BP_OK)
+        throw Error("cannot trace instructions to " + path +
+                    (v.device->failure.empty() ? "" : ": " + v.device->failure));
+}
+
+u64 Machine::guest_memory() const {
+    u64 sum = 0;
+    for (std::size_t i = 0; i < ram_.count(); ++i) sum += ram_.block(i).size;
+    return sum;
+}
+
+}  // namespace backplane::kernel

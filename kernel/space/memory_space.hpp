@@ -1,0 +1,90 @@
+// Guest-physical memory: flat views made of claims, and accesses of any size and alignment through them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backplane/abi/cpu.h"
+#include "kernel/space/claims.hpp"
+#include "kernel/space/ram.hpp"
+
+namespace backplane::kernel {
+
+struct Target {
+    enum class Kind : std::uint8_t { kNone, kMemory, kRegister, kDrop } kind = Kind::kNone;
+    Region* region = nullptr;
+    std::uint64_t offset = 0;  // of the range's first byte, in guest memory or in the region
+};
+
+// One stretch of addresses in which every byte has the same owner for reads and the same owner for writes.
+struct FlatRange {
+    std::uint64_t first = 0, last = 0;
+    Target read, write;
+};
+
+// An immutable table of ranges that covers the whole space.
+struct FlatView {
+    std::uint64_t version = 0;
+    std::vector<FlatRange> ranges;
+    const FlatRange& at(std::uint64_t address) const;
+};
+
+// What the space tells the machine about.
+struct MemoryEvents {
+    std::function<void()> view_changed;  // a new view is in force
+    std::function<void(std::uint64_t address, std::uint64_t size)>
+        code_written;                                        // a page with cached code was written by others
+    std::function<void(const std::string& text)> unclaimed;  // once for each page
+    std::function<void(const Region&, bool write, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value)>
+        traced;
+};
+
+class MemorySpace {
+  public:
+    MemorySpace(Ram& ram, unsigned bits, MemoryEvents events);
+
+    // Claims. Between begin() and end() changes gather and appear as one view.
+    std::uint32_t add(Claim claim);
+    void remove(std::uint32_t id);
+    void set_flags(std::uint32_t id, std::uint32_t flags);
+    const Claim* conflict(const Claim& claim) const { return claims_.conflict(claim); }
+    void begin() { ++batch_; }
+    void end();
+    const FlatView& view() const { return *view_; }
+    const Claims& claims() const { return claims_; }
+    std::uint64_t limit() const { return limit_; }  // highest address
+
+    // Any size 1-8, any alignment, straddling anything. Unclaimed reads are all ones, unclaimed writes vanish.
+    std::uint64_t read(std::uint64_t address, std::uint32_t bytes);
+    void write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value);
+    void page(std::uint64_t address, bp_page* page) const;
+
+    // As a bus master: memory only. Returns false if part of the range is no memory.
+    bool dma_read(std::uint64_t address, void* data, std::uint64_t size) const;
+    bool dma_write(std::uint64_t address, const void* data, std::uint64_t size);
+
+    // Drops the cached code of a stretch of guest memory that was written behind the engines' back.
+    void touched(std::uint64_t offset, std::uint64_t size);
+
+  private:
+    void rebuild();
+    std::uint64_t read_register(const Target& t, std::uint64_t offset, std::uint32_t bytes);
+    void write_register(const Target& t, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value);
+    void mark_written(std::uint64_t address, std::uint64_t offset, std::uint64_t size);
+    void report_unclaimed(std::uint64_t address, bool write);
+
+    Ram& ram_;
+    std::uint64_t limit_;
+    MemoryEvents events_;
+    Claims claims_;
+    std::shared_ptr<const FlatView> view_;
+    std::uint64_t version_ = 0;
+    int batch_ = 0;
+    bool stale_ = false;
+    std::vector<std::uint64_t> reported_;  // pages already reported as unclaimed
+};
+
+}  // namespace backplane::kernel

@@ -1,0 +1,54 @@
+// I/O ports: 64 Ki ports, a table for each access width.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernel/space/claims.hpp"
+
+namespace backplane::kernel {
+
+inline constexpr std::uint32_t kPorts = 65536;
+
+struct PortEvents {
+    std::function<void(const std::string& text)> unclaimed;  // once for each port and direction
+    std::function<void(const Region&, bool write, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value)>
+        traced;
+};
+
+// Widths 1, 2, 4. A word access that nobody decodes becomes two byte accesses; a dword access that nobody decodes reads
+// all ones and is dropped (board specification, section 2).
+class PortSpace {
+  public:
+    explicit PortSpace(PortEvents events);
+    std::uint32_t add(Claim claim);
+    void remove(std::uint32_t id);
+    const Claim* conflict(const Claim& claim) const { return claims_.conflict(claim); }
+    const Claims& claims() const { return claims_; }
+
+    std::uint64_t read(std::uint32_t port, std::uint32_t bytes);
+    void write(std::uint32_t port, std::uint32_t bytes, std::uint64_t value);
+
+  private:
+    struct Entry {
+        Region* region = nullptr;
+        std::uint32_t base = 0;
+    };
+    using Table = std::array<std::uint16_t, kPorts>;  // index into entries_, 0: nobody
+    static int slot(std::uint32_t bytes) { return bytes == 1 ? 0 : bytes == 2 ? 1 : 2; }
+    void refresh(std::uint64_t first, std::uint64_t last);
+    std::uint16_t entry(const Claim& c);
+    void report_unclaimed(std::uint32_t port, std::uint32_t bytes, bool write);
+
+    PortEvents events_;
+    Claims claims_;
+    std::vector<Entry> entries_{Entry{}};
+    std::vector<Table> reads_, writes_;  // by slot()
+    std::bitset<2 * kPorts> reported_;
+};
+
+}  // namespace backplane::kernel

@@ -1,0 +1,52 @@
+#include "kernel/space/ram.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace backplane::kernel {
+
+namespace {
+std::uint8_t* reserve(std::uint64_t bytes, int fd) {
+    const int flags = MAP_NORESERVE | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+    void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+    if (p == MAP_FAILED)
+        throw std::system_error(errno, std::generic_category(), "cannot reserve address space for guest memory");
+    return static_cast<std::uint8_t*>(p);
+}
+}  // namespace
+
+Ram::Ram(std::uint64_t capacity) : capacity_(capacity) {
+    fd_ = ::memfd_create("guest-memory", MFD_CLOEXEC);
+    if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "cannot create guest memory");
+    base_ = reserve(capacity_, fd_);
+    code_flags_ = reserve(capacity_ / kPageSize, -1);
+    dirty_flags_ = reserve(capacity_ / kPageSize, -1);
+}
+
+Ram::~Ram() {
+    if (base_) ::munmap(base_, capacity_);
+    if (code_flags_) ::munmap(code_flags_, capacity_ / kPageSize);
+    if (dirty_flags_) ::munmap(dirty_flags_, capacity_ / kPageSize);
+    if (fd_ >= 0) ::close(fd_);
+}
+
+int Ram::create(std::string owner, std::string name, std::uint64_t size) {
+    if (size == 0 || size > capacity_ - used_) {
+        errno = ENOMEM;
+        return -1;
+    }
+    const std::uint64_t rounded = (size + kPageSize - 1) & ~(kPageSize - 1);
+    if (rounded > capacity_ - used_) {
+        errno = ENOMEM;
+        return -1;
+    }
+    if (::ftruncate(fd_, static_cast<off_t>(used_ + rounded)) != 0) return -1;
+    blocks_.push_back({std::move(owner), std::move(name), used_, rounded, false});
+    used_ += rounded;
+    return static_cast<int>(blocks_.size() - 1);
+}
+
+}  // namespace backplane::kernel

@@ -1,0 +1,47 @@
+// Guest memory: every block of RAM, ROM and video RAM lies in one memfd that is mapped once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace backplane::kernel {
+
+inline constexpr std::uint64_t kPageSize = 4096;
+
+class Ram {
+  public:
+    struct Block {
+        std::string owner, name;
+        std::uint64_t offset = 0;  // in the arena, page aligned
+        std::uint64_t size = 0;
+        bool watched = false;  // somebody asks for its dirty pages
+    };
+
+    // Reserves address space only; memory is committed as blocks are made and touched.
+    explicit Ram(std::uint64_t capacity = std::uint64_t{80} << 30);
+    ~Ram();
+    Ram(const Ram&) = delete;
+    Ram& operator=(const Ram&) = delete;
+
+    // Returns the block's index, or -1 if the host refuses (the reason is in errno).
+    int create(std::string owner, std::string name, std::uint64_t size);
+    const Block& block(std::size_t index) const { return blocks_[index]; }
+    std::size_t count() const { return blocks_.size(); }
+    void watch(std::size_t index) { blocks_[index].watched = true; }
+
+    std::uint8_t* at(std::uint64_t offset) const { return base_ + offset; }
+    std::uint8_t* code_flag(std::uint64_t offset) const { return code_flags_ + offset / kPageSize; }
+    std::uint8_t* dirty_flag(std::uint64_t offset) const { return dirty_flags_ + offset / kPageSize; }
+
+  private:
+    int fd_ = -1;
+    std::uint64_t capacity_;
+    std::uint64_t used_ = 0;
+    std::uint8_t* base_ = nullptr;
+    std::uint8_t* code_flags_ = nullptr;
+    std::uint8_t* dirty_flags_ = nullptr;
+    std::vector<Block> blocks_;
+};
+
+}  // namespace backplane::kernel
