@@ -1,0 +1,67 @@
+#include "model.hpp"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstring>
+#include <vector>
+
+#include "firmware_file.hpp"
+
+namespace backplane {
+namespace {
+
+constexpr u64 kLargest = 16 << 20;    // what a PC decodes for its firmware hub
+constexpr u64 kBiosUnit = 64 << 10;   // BIOS images are whole segments
+constexpr u64 kOptionRomUnit = 512;   // option ROMs count their size in sectors
+constexpr u64 kLowAlias = 128 << 10;  // E0000h-FFFFFh
+constexpr u64 kLowEnd = 1 << 20;
+
+}  // namespace
+
+void FirmwareRom::describe(Schema<FirmwareRom>& s) {
+    s.doc("ROM with a firmware image: the system BIOS below 4 GiB and 1 MiB, or any ROM at a fixed address");
+    s.property("image", &FirmwareRom::image_,
+               {.doc = "file name of the image on the firmware search path, or a path", .required = true});
+    s.property("end", &FirmwareRom::end_, {.doc = "first address after the image", .def = "4G", .max = u64{1} << 36});
+    s.property("base", &FirmwareRom::base_,
+               {.doc = "first address of the image, for a ROM that is not the system BIOS; 0: see end",
+                .def = "0",
+                .max = u64{1} << 36});
+    s.property(
+        "low_alias", &FirmwareRom::low_alias_,
+        {.doc = "show the image's last 128 KiB below 1 MiB, where a processor in real mode finds it", .def = "true"});
+}
+
+bp_status FirmwareRom::start() {
+    std::vector<u8> image;
+    if (const bp_status s = firmware::read(slot(), image_, kLargest, &image)) return s;
+    const u64 size = image.size();
+    const u64 unit = base_.value ? kOptionRomUnit : kBiosUnit;
+    if (size % unit)
+        return fail(BP_ERR_INVALID, "%s has %" PRIu64 " bytes; the size must be a multiple of %" PRIu64, image_.c_str(),
+                    size, unit);
+    if (!base_.value && size > end_.value)
+        return fail(BP_ERR_INVALID, "%s has %" PRIu64 " bytes and does not fit below %" PRIx64 "h", image_.c_str(),
+                    size, end_.value);
+    const u64 base = base_.value ? base_.value : end_.value - size;
+    if (base % 4096) return fail(BP_ERR_INVALID, "the image would start at %" PRIx64 "h, not on a page", base);
+
+    const bp_ram_api& ram = slot().ram();
+    if (const bp_status s = ram.create(slot().self(), to_bp("rom"), size, &block_)) return s;
+    auto* data = static_cast<u8*>(ram.data(slot().self(), block_));
+    const u64 mapped = (size + 4095) / 4096 * 4096;
+    std::memset(data, 0xff, mapped);
+    std::memcpy(data, image.data(), size);
+    if (const bp_status s = map(0, base, mapped)) return s;
+    if (base_.value || !low_alias_ || end_.value == kLowEnd) return BP_OK;
+    const u64 low = std::min(size, kLowAlias);
+    return map(size - low, kLowEnd - low, low);
+}
+
+bp_status FirmwareRom::map(u64 offset, u64 base, u64 size) {
+    u32 mapping = 0;
+    return slot().ram().map(slot().self(), block_, offset, base, size, BP_MAP_READ | BP_MAP_DROP_WRITE,
+                            BP_PRIORITY_FIXED, &mapping);
+}
+
+}  // namespace backplane

@@ -1,0 +1,124 @@
+#include "model.hpp"
+
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <fstream>
+
+#include "backplane/testkit/bench.hpp"
+
+using namespace backplane;
+using testkit::Bench;
+using testkit::Board;
+
+namespace {
+
+// A file whose byte n holds n / 4096.
+struct ImageFile {
+    std::string path;
+    explicit ImageFile(std::size_t size, const char* name = "image") {
+        char folder[] = "/tmp/backplane-rom-XXXXXX";
+        if (!::mkdtemp(folder)) throw std::runtime_error("no temporary folder");
+        folder_ = folder;
+        path = folder_ + "/" + name;
+        std::ofstream f(path, std::ios::binary);
+        for (std::size_t i = 0; i < size; ++i) f.put(static_cast<char>(i / 4096));
+    }
+    ~ImageFile() {
+        ::unlink(path.c_str());
+        ::rmdir(folder_.c_str());
+    }
+
+  private:
+    std::string folder_;
+};
+
+constexpr u32 kReadOnly = BP_MAP_READ | BP_MAP_DROP_WRITE;
+
+}  // namespace
+
+TEST_CASE("a 128 KiB BIOS ends at 4 GiB and shows whole below 1 MiB") {
+    ImageFile file(128 << 10);
+    Bench<FirmwareRom> b({{"image", file.path}});
+    REQUIRE(b.mappings().size() == 2);
+    const auto& high = b.mappings().at(1);
+    CHECK(high.base == 0xfffe0000);
+    CHECK(high.size == 0x20000);
+    CHECK(high.flags == kReadOnly);
+    CHECK(high.priority == BP_PRIORITY_FIXED);
+    const auto& low = b.mappings().at(2);
+    CHECK(low.base == 0xe0000);
+    CHECK(low.size == 0x20000);
+    CHECK(low.offset == 0);
+    CHECK(low.flags == kReadOnly);
+    CHECK(b.ram_block(0)[0x1ffff] == 0x1f);
+}
+
+TEST_CASE("of a 256 KiB BIOS the upper half shows below 1 MiB") {
+    ImageFile file(256 << 10);
+    Bench<FirmwareRom> b({{"image", file.path}});
+    CHECK(b.mappings().at(1).base == 0xfffc0000);
+    CHECK(b.mappings().at(2).base == 0xe0000);
+    CHECK(b.mappings().at(2).offset == 0x20000);
+}
+
+TEST_CASE("a 64 KiB BIOS shows at F0000") {
+    ImageFile file(64 << 10);
+    Bench<FirmwareRom> b({{"image", file.path}});
+    CHECK(b.mappings().at(1).base == 0xffff0000);
+    CHECK(b.mappings().at(2).base == 0xf0000);
+    CHECK(b.mappings().at(2).size == 0x10000);
+}
+
+TEST_CASE("the alias can be left out") {
+    ImageFile file(64 << 10);
+    Bench<FirmwareRom> b({{"image", file.path}, {"low_alias", "false"}});
+    CHECK(b.mappings().size() == 1);
+}
+
+TEST_CASE("a board without 32-bit addresses ends its BIOS at 1 MiB") {
+    ImageFile file(64 << 10);
+    Bench<FirmwareRom> b({{"image", file.path}, {"end", "1M"}});
+    REQUIRE(b.mappings().size() == 1);
+    CHECK(b.mappings().at(1).base == 0xf0000);
+}
+
+TEST_CASE("an option ROM of any number of sectors stands at its base") {
+    ImageFile file(38912 + 512);
+    Bench<FirmwareRom> b({{"image", file.path}, {"base", "0xc0000"}});
+    REQUIRE(b.mappings().size() == 1);
+    CHECK(b.mappings().at(1).base == 0xc0000);
+    CHECK(b.mappings().at(1).size == 40960);
+    CHECK(b.ram_block(0)[38912 + 512] == 0xff);
+}
+
+TEST_CASE("a BIOS that is no multiple of 64 KiB is refused") {
+    ImageFile file(100000);
+    Board b(&DeviceType<FirmwareRom>::value, {{"image", file.path}}, {});
+    CHECK(b.start() == BP_ERR_INVALID);
+    CHECK(b.failure.find("multiple of 65536") != std::string::npos);
+}
+
+TEST_CASE("empty, oversized and missing images are refused with a reason") {
+    {
+        ImageFile file(0);
+        Board b(&DeviceType<FirmwareRom>::value, {{"image", file.path}}, {});
+        CHECK(b.start() == BP_ERR_INVALID);
+        CHECK(b.failure.find("empty") != std::string::npos);
+    }
+    {
+        ImageFile file((16 << 20) + 65536);
+        Board b(&DeviceType<FirmwareRom>::value, {{"image", file.path}}, {});
+        CHECK(b.start() == BP_ERR_INVALID);
+    }
+    {
+        Board b(&DeviceType<FirmwareRom>::value, {{"image", "/nonexistent/bios.bin"}}, {});
+        CHECK(b.start() == BP_ERR_NOT_FOUND);
+        CHECK(b.failure.find("apt install seabios") != std::string::npos);
+    }
+    {
+        Board b(&DeviceType<FirmwareRom>::value, {{"image", "/tmp"}}, {});
+        CHECK(b.start() == BP_ERR_IO);
+    }
+}
