@@ -54,7 +54,7 @@ std::uint16_t FpuState::tag_word() const noexcept {
 void FpuState::set_tag_word(std::uint16_t value) noexcept {
     unsigned mask = 0;
     for (unsigned n = 0; n < 8; ++n) {
-        if (((value >> (2 * n)) & 3u) != 3) mask |= 1u << n;
+        if (((unsigned{value} >> (2 * n)) & 3u) != 3) mask |= 1u << n;
     }
     in_use = static_cast<std::uint8_t>(mask);
 }

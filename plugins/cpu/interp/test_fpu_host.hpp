@@ -6,11 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <stdexcept>
-#include <vector>
 
 namespace backplane::interp::test {
 
@@ -36,36 +34,30 @@ struct HostFrame {
 };
 static_assert(offsetof(HostFrame, flags) == 112 && offsetof(HostFrame, memory) == 128);
 
-// Executable stubs, one per instruction encoding.
+// An executable stub for one instruction.
 class HostStub {
   public:
-    explicit HostStub(std::initializer_list<std::uint8_t> insn) : HostStub(std::vector<std::uint8_t>(insn)) {}
-    explicit HostStub(const std::vector<std::uint8_t>& insn) {
-        std::vector<std::uint8_t> code;
-        const auto emit = [&code](std::initializer_list<std::uint8_t> bytes) { code.insert(code.end(), bytes); };
-        emit({0x53});                             // push rbx
-        emit({0x48, 0x89, 0xfb});                 // mov rbx, rdi
-        emit({0xdd, 0x23});                       // frstor [rbx]
-        emit({0x48, 0x8b, 0x43, 0x78});           // mov rax, [rbx+120]
-        emit({0x48, 0x8b, 0x93, 0x80, 0, 0, 0});  // mov rdx, [rbx+128]
-        emit({0xff, 0x73, 0x70, 0x9d});           // push [rbx+112]; popfq
-        insn_offset_ = code.size();
-        code.insert(code.end(), insn.begin(), insn.end());
-        emit({0xdd, 0x33});              // fnsave [rbx]
-        emit({0x9c, 0x8f, 0x43, 0x70});  // pushfq; pop [rbx+112]
-        emit({0x48, 0x89, 0x43, 0x78});  // mov [rbx+120], rax
-        emit({0xdb, 0xe3, 0x5b, 0xc3});  // fninit; pop rbx; ret
-        size_ = code.size();
-        page_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (page_ == MAP_FAILED) {
-            throw std::runtime_error("no memory for a host stub");
-        }
-        std::memcpy(page_, code.data(), size_);
-        mprotect(page_, size_, PROT_READ | PROT_EXEC);
+    explicit HostStub(std::initializer_list<std::uint8_t> insn) {
+        append({0x53});                             // push rbx
+        append({0x48, 0x89, 0xfb});                 // mov rbx, rdi
+        append({0xdd, 0x23});                       // frstor [rbx]
+        append({0x48, 0x8b, 0x43, 0x78});           // mov rax, [rbx+120]
+        append({0x48, 0x8b, 0x93, 0x80, 0, 0, 0});  // mov rdx, [rbx+128]
+        append({0xff, 0x73, 0x70, 0x9d});           // push [rbx+112]; popfq
+        insn_offset_ = size_;
+        append(insn);
+        append({0xdd, 0x33});              // fnsave [rbx]
+        append({0x9c, 0x8f, 0x43, 0x70});  // pushfq; pop [rbx+112]
+        append({0x48, 0x89, 0x43, 0x78});  // mov [rbx+120], rax
+        append({0xdb, 0xe3, 0x5b, 0xc3});  // fninit; pop rbx; ret
+        page_ = mmap(nullptr, kCapacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page_ == MAP_FAILED) throw std::runtime_error("no memory for a host stub");
+        std::memcpy(page_, code_, sizeof code_);
+        mprotect(page_, kCapacity, PROT_READ | PROT_EXEC);
     }
     HostStub(const HostStub&) = delete;
     HostStub& operator=(const HostStub&) = delete;
-    ~HostStub() { munmap(page_, size_); }
+    ~HostStub() { munmap(page_, kCapacity); }
 
     void run(HostFrame& frame) const {
         void (*call)(HostFrame*) = nullptr;
@@ -79,9 +71,17 @@ class HostStub {
     }
 
   private:
-    void* page_ = nullptr;
+    static constexpr std::size_t kCapacity = 64;
+
+    void append(std::initializer_list<std::uint8_t> bytes) {
+        if (bytes.size() > kCapacity - size_) throw std::length_error("instruction too long");
+        for (const std::uint8_t byte : bytes) code_[size_++] = byte;
+    }
+
+    std::uint8_t code_[kCapacity] = {};
     std::size_t size_ = 0;
     std::size_t insn_offset_ = 0;
+    void* page_ = nullptr;
 };
 
 }  // namespace backplane::interp::test

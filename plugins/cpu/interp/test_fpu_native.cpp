@@ -137,11 +137,8 @@ std::string compare_once(const HostStub& stub, const FpuEntry& entry, Encoding c
 void compare_encoding(Encoding code, unsigned cases, bool all_masked) {
     const FpuEntry entry = fpu_lookup(code.opcode, code.modrm);
     if (entry.handler == nullptr) return;
-    std::vector<std::uint8_t> bytes;
-    if (code.operand_size_16) bytes.push_back(0x66);
-    bytes.push_back(code.opcode);
-    bytes.push_back(code.modrm);
-    const HostStub stub(bytes);
+    using Bytes = std::initializer_list<std::uint8_t>;
+    const HostStub stub(code.operand_size_16 ? Bytes{0x66, code.opcode, code.modrm} : Bytes{code.opcode, code.modrm});
     Random random(code.opcode * 256u + code.modrm + (all_masked ? 0x10000u : 0));
     for (unsigned n = 0; n < cases; ++n) {
         const Random again = random;

@@ -31,6 +31,8 @@ std::uint64_t operand(Random& random) {
     return random.chance(20) ? random.below(70) : value;  // also a shift count
 }
 
+constexpr std::uint8_t kNop = 0x90;
+
 void forget_undefined(FsaveImage& image) {
     image.cw_reserved = image.sw_reserved = image.tag_reserved = image.fds_reserved = 0;
     image.fip = image.fdp = 0;  // what MMX leaves in the x87 pointers is not defined
@@ -43,14 +45,10 @@ void compare_encoding(std::uint8_t opcode, std::uint8_t modrm, unsigned cases) {
     const bool immediate = (entry.traits & kMmxImmediate) != 0;
     alignas(16) static std::uint8_t host_memory[sizeof(Buffer::bytes)];
     Random random(opcode * 256u + modrm);
-    std::vector<std::uint8_t> bytes{0x0f, opcode};
-    if (opcode != 0x77) bytes.push_back(modrm);
     FpuInsn insn;
-    if (immediate) {
-        insn.imm8 = static_cast<std::uint8_t>(random.below(80));
-        bytes.push_back(insn.imm8);
-    }
-    const HostStub stub(bytes);
+    if (immediate) insn.imm8 = static_cast<std::uint8_t>(random.below(80));
+    // EMMS has no modrm and only the shift groups an immediate: a NOP instead.
+    const HostStub stub{0x0f, opcode, opcode == 0x77 ? kNop : modrm, immediate ? insn.imm8 : kNop};
 
     for (unsigned n = 0; n < cases; ++n) {
         FpuState fpu = random.state(true);
