@@ -74,9 +74,11 @@ struct Alias {
 
 struct BoardSpec {
     std::string name, description;
-    std::string machine_file;           // path of the machine file
-    std::string vm_file;                // path of the VM file, or ""
-    std::vector<std::string> ancestry;  // machine files that this one extends, nearest first
+    std::string machine_file;                   // path of the machine file
+    std::string vm_file;                        // path of the VM file, or ""
+    std::string vm_name;                        // its `name`, or the file's, or ""
+    std::vector<std::string> firmware_folders;  // of the VM file, of the machine files, and what these list
+    std::vector<std::string> ancestry;          // machine files that this one extends, nearest first
 
     std::vector<SpaceSpec> spaces;
     Value clock;  // map, or null

@@ -33,6 +33,7 @@ const Value& to_map(const Value& value, const std::string& what);
 
 std::string size_text(u64 bytes);  // 134217728 -> "128M"
 
+std::string in_ticks(std::string_view name);  // `name`
 // "a, b or c".
 std::string list_of(const std::vector<std::string>& names);
 // The known name nearest to `word`, if it is near enough to be meant.

@@ -21,9 +21,10 @@ struct SearchPaths {
 };
 
 struct FoundFile {
-    std::string name;  // "pc-0.12"
+    std::string name;  // "pc-2010"
     std::string path;
     bool hidden = false;  // a file of the same name stands earlier in the search
+    std::string description;
 };
 
 // A machine or VM file by name (without .yaml) or path. Throws Error with the searched folders and the nearest name.
@@ -32,8 +33,10 @@ std::string find_vm(const SearchPaths& search, const std::string& name);
 std::vector<FoundFile> list_machines(const SearchPaths& search);
 std::vector<FoundFile> list_vms(const SearchPaths& search);
 
-// A firmware image by name or path; `board_folder` (may be "") is searched too. Nothing found: nullopt.
+// A firmware image by name or path: looked for in `search.firmware`, then in `board_folders`
+// (BoardSpec::firmware_folders). Nothing found: nullopt; firmware_folders() says where was searched.
 std::optional<std::string> find_firmware(const SearchPaths& search, const std::string& name,
-                                         const std::string& board_folder);
+                                         const std::vector<std::string>& board_folders);
+std::vector<std::string> firmware_folders(const SearchPaths& search, const std::vector<std::string>& board_folders);
 
 }  // namespace backplane::kernel
