@@ -1,0 +1,262 @@
+#include "kernel/plugin/registry.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include <boost/dll/shared_library.hpp>
+
+#include "backplane/types.hpp"
+#include "kernel/config/convert.hpp"
+
+namespace backplane::kernel {
+
+namespace fs = std::filesystem;
+namespace dll = boost::dll;
+
+namespace {
+
+struct FileId {
+    dev_t device = 0;
+    ino_t inode = 0;
+    bool operator==(const FileId&) const = default;
+};
+
+std::optional<FileId> identity(int fd) {
+    struct stat st {};
+    if (::fstat(fd, &st) != 0) return std::nullopt;
+    return FileId{st.st_dev, st.st_ino};
+}
+
+// An open file, closed at the end of its owner.
+class Descriptor {
+  public:
+    explicit Descriptor(const std::string& path)
+        : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
+        if (fd_ < 0) throw Error(path + ": cannot open: " + std::strerror(errno), kExitPlugin);
+    }
+    Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    int get() const { return fd_; }
+
+  private:
+    int fd_;
+};
+
+// What the loader says, with the file's own name instead of the one it was loaded by.
+std::string loader_text(std::string text, const std::string& alias, const std::string& path) {
+    static const std::string kMark = "dlerror system message: ";
+    if (const auto at = text.find(kMark); at != std::string::npos) {
+        text.erase(0, at + kMark.size());
+        if (const auto end = text.rfind("):"); end != std::string::npos) text.erase(end);
+    }
+    for (std::size_t at = 0; (at = text.find(alias, at)) != std::string::npos; at += path.size())
+        text.replace(at, alias.size(), path);
+    if (text.starts_with(path + ": ")) text.erase(0, path.size() + 2);
+    return text;
+}
+
+// A plugin in memory. The descriptor stays open, so that its name in /proc belongs to no other file meanwhile.
+struct Loaded {
+    Descriptor file;
+    dll::shared_library library;
+    const bp_plugin* plugin = nullptr;
+    const bp_device_types* types = nullptr;
+};
+
+void check_symbol(const bp_plugin* plugin, const Manifest& manifest, const std::string& path) {
+    const auto fail = [&](const std::string& text) { throw Error(path + ": " + text, kExitPlugin); };
+    if (plugin->magic != BP_PLUGIN_MAGIC) fail("`" BP_PLUGIN_SYMBOL "` has a wrong magic number");
+    if (plugin->size != sizeof(bp_plugin) || plugin->size_at_end != sizeof(bp_plugin))
+        fail("`" BP_PLUGIN_SYMBOL "` has another layout than this program's ABI");
+    if (plugin->abi_major != manifest.abi_major || plugin->abi_minor != manifest.abi_minor)
+        fail("its manifest and its code name different ABI versions");
+    if (to_view(plugin->id) != manifest.id || to_view(plugin->manifest) != manifest.text)
+        fail("its manifest and its code disagree about what it is");
+    if (!plugin->factory) fail("`" BP_PLUGIN_SYMBOL "` has no factory");
+}
+
+const bp_device_types* types_of(const bp_plugin* plugin, const Manifest& manifest, const std::string& path) {
+    const auto fail = [&](const std::string& text) { throw Error(path + ": " + text, kExitPlugin); };
+    const auto* types = static_cast<const bp_device_types*>(plugin->factory(to_bp(BP_DEVICE_TYPES_ID)));
+    if (!types) fail("it offers no device types");
+    if (types->size != sizeof(bp_device_types) || (types->count && !types->types))
+        fail("its list of types has another layout than this program's ABI");
+    if (types->count != manifest.types.size()) fail("its manifest and its code list different types");
+    for (u32 i = 0; i < types->count; ++i)
+        if (!types->types[i] || types->types[i]->size != sizeof(bp_device_type) ||
+            to_view(types->types[i]->type) != manifest.types[i])
+            fail("its manifest and its code list different types");
+    return types;
+}
+
+Loaded load(const PluginFile& scanned) {
+    const std::string& path = scanned.path;
+    Loaded loaded{Descriptor(path), {}};
+    // The file that is checked here is the one that the loader opens, whatever its name stands for by then.
+    const Manifest manifest = read_manifest(loaded.file.get(), path);
+    if (manifest.text != scanned.manifest.text) throw Error(path + ": changed while it was in use", kExitPlugin);
+    const std::string alias = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(loaded.file.get());
+    struct stat st {};
+    const bool have_proc = ::stat(alias.c_str(), &st) == 0;
+    std::string name = have_proc ? alias : fs::absolute(path).string();
+    if (!have_proc) {
+        // Without /proc the name must do; it must still mean the same file.
+        struct stat now {};
+        if (::stat(name.c_str(), &now) != 0 || FileId{now.st_dev, now.st_ino} != identity(loaded.file.get()))
+            throw Error(path + ": changed while it was in use", kExitPlugin);
+    }
+    boost::system::error_code error;
+    try {
+        loaded.library.load(name, dll::load_mode::rtld_now | dll::load_mode::rtld_local);
+    } catch (const std::exception& e) {
+        throw Error(path + ": cannot be loaded: " + loader_text(e.what(), name, path), kExitPlugin);
+    }
+    if (!loaded.library.has(BP_PLUGIN_SYMBOL))
+        throw Error(path + ": it exports no data symbol `" BP_PLUGIN_SYMBOL "`", kExitPlugin);
+    loaded.plugin = &loaded.library.get<const bp_plugin>(BP_PLUGIN_SYMBOL);
+    check_symbol(loaded.plugin, manifest, path);
+    loaded.types = types_of(loaded.plugin, manifest, path);
+    return loaded;
+}
+
+}  // namespace
+
+struct PluginRegistry::Impl {
+    std::vector<PluginFile> files;
+    std::vector<FileId> ids;  // beside files
+    // Declared before the descriptions, which point into the libraries.
+    std::map<std::size_t, Loaded> loaded;
+    std::vector<const bp_device_type*> in_process;
+    std::map<std::string, std::unique_ptr<TypeInfo>, std::less<>> types;
+
+    std::optional<std::size_t> add_file(const std::string& path) {
+        PluginFile file;
+        file.path = path;
+        FileId id;
+        try {
+            const Descriptor descriptor(path);
+            if (const auto known = identity(descriptor.get())) id = *known;
+            if (std::find(ids.begin(), ids.end(), id) != ids.end()) return std::nullopt;
+            file.manifest = read_manifest(descriptor.get(), path);
+        } catch (const Error& e) {
+            file.error = e.what();
+        }
+        files.push_back(std::move(file)), ids.push_back(id);
+        return files.size() - 1;
+    }
+
+    bool in_process_has(std::string_view name) const {
+        return std::any_of(in_process.begin(), in_process.end(),
+                           [&](const auto* t) { return to_view(t->type) == name; });
+    }
+
+    // All places that define the type; SIZE_MAX stands for this process.
+    std::vector<std::size_t> definers(std::string_view name) const {
+        std::vector<std::size_t> out;
+        if (in_process_has(name)) out.push_back(SIZE_MAX);
+        for (std::size_t i = 0; i < files.size(); ++i)
+            if (files[i].error.empty() && std::find(files[i].manifest.types.begin(), files[i].manifest.types.end(),
+                                                    name) != files[i].manifest.types.end())
+                out.push_back(i);
+        return out;
+    }
+
+    std::string place_of(std::size_t definer) const {
+        return definer == SIZE_MAX ? "this program" : files[definer].path;
+    }
+
+    const Loaded& load_file(std::size_t index) {
+        if (const auto it = loaded.find(index); it != loaded.end()) return it->second;
+        Loaded fresh = load(files[index]);
+        files[index].loaded = true;
+        return loaded.emplace(index, std::move(fresh)).first->second;
+    }
+};
+
+PluginRegistry::PluginRegistry() : impl_(std::make_unique<Impl>()) {}
+PluginRegistry::~PluginRegistry() = default;
+
+void PluginRegistry::scan(const std::string& folder) {
+    std::error_code error;
+    std::vector<std::string> paths;
+    fs::directory_iterator it(folder, error), end;
+    for (; !error && it != end; it.increment(error))
+        if (it->path().extension() == ".so") paths.push_back(it->path().lexically_normal().string());
+    std::sort(paths.begin(), paths.end());
+    for (const std::string& path : paths) impl_->add_file(path);
+}
+
+void PluginRegistry::scan(const std::vector<std::string>& folders) {
+    for (const std::string& folder : folders) scan(folder);
+}
+
+void PluginRegistry::add_file(const std::string& path) {
+    const auto index = impl_->add_file(path);
+    if (index && !impl_->files[*index].error.empty()) throw Error(impl_->files[*index].error, kExitPlugin);
+}
+
+void PluginRegistry::add(const bp_device_type* type) { impl_->in_process.push_back(type); }
+
+const TypeInfo& PluginRegistry::type(std::string_view name, const Position& position) {
+    if (const auto it = impl_->types.find(name); it != impl_->types.end()) return *it->second;
+    const std::vector<std::size_t> definers = impl_->definers(name);
+    if (definers.size() > 1) {
+        std::string text = "the type " + in_ticks(name) + " is defined twice: by " + impl_->place_of(definers[0]);
+        for (std::size_t i = 1; i < definers.size(); ++i) text += " and by " + impl_->place_of(definers[i]);
+        throw Error(position, text, kExitPlugin);
+    }
+    if (definers.empty()) {
+        std::string text = "there is no device type " + in_ticks(name) + did_you_mean(name, type_names());
+        if (impl_->files.empty() && impl_->in_process.empty())
+            text += "; no plugins were found at all (BACKPLANE_PLUGIN_PATH names their folders)";
+        for (const PluginFile& file : impl_->files)
+            if (!file.error.empty()) text += "\n  a plugin that may hold it cannot be used: " + file.error;
+        throw Error(position, text, kExitPlugin);
+    }
+    try {
+        const bp_device_type* abi = nullptr;
+        std::string path, id;
+        if (definers[0] == SIZE_MAX) {
+            for (const bp_device_type* t : impl_->in_process)
+                if (to_view(t->type) == name) abi = t;
+        } else {
+            const Loaded& loaded = impl_->load_file(definers[0]);
+            path = impl_->files[definers[0]].path, id = impl_->files[definers[0]].manifest.id;
+            for (u32 i = 0; i < loaded.types->count; ++i)
+                if (to_view(loaded.types->types[i]->type) == name) abi = loaded.types->types[i];
+        }
+        auto info = std::make_unique<TypeInfo>(describe_type(abi, path));
+        info->plugin_id = id;
+        return *impl_->types.emplace(std::string(name), std::move(info)).first->second;
+    } catch (const Error& e) {
+        throw Error(position, e.what(), e.exit_code);
+    }
+}
+
+bool PluginRegistry::has_type(std::string_view name) const { return !impl_->definers(name).empty(); }
+
+std::vector<std::string> PluginRegistry::type_names() const {
+    std::vector<std::string> names;
+    for (const bp_device_type* t : impl_->in_process) names.emplace_back(to_view(t->type));
+    for (const PluginFile& file : impl_->files)
+        if (file.error.empty()) names.insert(names.end(), file.manifest.types.begin(), file.manifest.types.end());
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return names;
+}
+
+const std::vector<PluginFile>& PluginRegistry::files() const { return impl_->files; }
+
+}  // namespace backplane::kernel
