@@ -66,11 +66,12 @@ void Machine::tear_down() {
     stop_vcpus();
     for (Vcpu& cpu : vcpus_)
         if (cpu.thread.joinable()) cpu.thread.join();
-    lock_.lock();
+    // Without the lock: back ends join their threads here, and those may still want to post or to look at the machine.
     for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
         if ((*it)->started) (*it)->type->abi->stop((*it)->object);
         (*it)->started = false;
     }
+    lock_.lock();
     run_posted();  // completions that back ends posted while they stopped
     for (auto it = devices_.rbegin(); it != devices_.rend(); ++it) {
         if (it->object) it->type->abi->destroy(it->object);

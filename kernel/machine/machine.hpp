@@ -126,6 +126,7 @@ class Machine {
     void stop_vcpus();
     void park_vcpus(std::unique_lock<MachineLock>& lock);
     void wake();
+    void sleep(std::unique_lock<MachineLock>& lock, std::int64_t ns);
     void wake_halted();
     void system_reset();
     void set_attention(u32 bits);
@@ -154,7 +155,10 @@ class Machine {
     std::string publish_failure_;
 
     MachineLock lock_;
-    std::condition_variable_any machine_wake_, vcpu_wake_, parked_;
+    std::condition_variable_any vcpu_wake_, parked_;
+    // The machine's thread sleeps on these; a back end may wake it without the machine's lock.
+    std::mutex wake_mutex_;
+    std::condition_variable machine_wake_;
     bool woken_ = false;
     std::mutex posted_mutex_;
     std::deque<std::function<void()>> posted_;

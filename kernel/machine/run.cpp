@@ -2,6 +2,7 @@
 // one.
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -85,8 +86,23 @@ void Machine::set_attention(u32 bits) {
 }
 
 void Machine::wake() {
+    std::lock_guard g(wake_mutex_);
     woken_ = true;
     machine_wake_.notify_one();
+}
+
+// Gives up the machine's lock until somebody calls wake() or `ns` have passed (negative: however long).
+void Machine::sleep(std::unique_lock<MachineLock>& lock, std::int64_t ns) {
+    lock.unlock();
+    {
+        std::unique_lock g(wake_mutex_);
+        if (ns < 0)
+            machine_wake_.wait(g, [this] { return woken_; });
+        else
+            machine_wake_.wait_for(g, std::chrono::nanoseconds(ns), [this] { return woken_; });
+        woken_ = false;
+    }
+    lock.lock();
 }
 
 // Lines may have set an attention bit of a CPU that sleeps in HLT.
@@ -104,9 +120,7 @@ void Machine::post(std::function<void()> work) {
         posted_.push_back(std::move(work));
         has_posted_.store(true, std::memory_order_release);
     }
-    lock_.lock();
     wake();
-    lock_.unlock();
 }
 
 void Machine::locked(const std::function<void()>& work) {
@@ -295,18 +309,10 @@ Outcome Machine::run_realtime() {
         if (!paused_) run_timers();
         if (!serve_requests(lock)) break;
         wake_halted();
-        if (woken_ || has_posted_.load(std::memory_order_acquire)) {
-            woken_ = false;
-            continue;
-        }
+        if (has_posted_.load(std::memory_order_acquire)) continue;
         const std::int64_t next = paused_ ? -1 : timers_.next();
-        if (next < 0) {
-            machine_wake_.wait(lock, [this] { return woken_; });
-        } else {
-            const std::int64_t left = next - clock_->now();
-            if (left > 0) machine_wake_.wait_for(lock, std::chrono::nanoseconds(left), [this] { return woken_; });
-        }
-        woken_ = false;
+        const std::int64_t left = next < 0 ? -1 : std::max<std::int64_t>(0, next - clock_->now());
+        if (left != 0) sleep(lock, left);
     }
     end_vcpus_ = true;
     vcpu_wake_.notify_all();
@@ -331,8 +337,7 @@ Outcome Machine::run_deterministic() {
         if (!paused_) run_timers();
         if (!serve_requests(lock)) break;
         if (paused_) {
-            machine_wake_.wait(lock, [this] { return woken_ || has_posted_.load(std::memory_order_acquire); });
-            woken_ = false;
+            sleep(lock, -1);
             continue;
         }
         const std::int64_t next = timers_.next();
@@ -349,8 +354,7 @@ Outcome Machine::run_deterministic() {
         if (const std::int64_t due = timers_.next(); due >= 0) {
             clock_->skip_to(due);
         } else {
-            woken_ = false;
-            machine_wake_.wait(lock, [this] { return woken_ || has_posted_.load(std::memory_order_acquire); });
+            sleep(lock, -1);
         }
     }
     return *outcome_;

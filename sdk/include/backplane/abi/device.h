@@ -161,7 +161,7 @@ typedef struct bp_device_type {
     bp_status (*create)(const bp_slot*, void** instance);
     void (*destroy)(void* instance);
     bp_status (*start)(void* instance);   /* properties, links and buses are joined; other devices may not have started */
-    void (*stop)(void* instance);         /* threads and files of backends end here */
+    void (*stop)(void* instance);         /* without the lock: threads and files of backends end here */
     bp_status (*publish)(void* instance); /* every device has started */
     bp_status (*consume)(void* instance, const bp_fact*);
     void (*reset)(void* instance, uint32_t kind);
