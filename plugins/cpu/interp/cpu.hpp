@@ -130,11 +130,11 @@ struct Msrs {  // owned by system.cpp
     u64 mtrr_def_type = 0;
     std::array<u64, 11> mtrr_fixed{};
     std::array<u64, 16> mtrr_variable{};  // base, mask pairs
-    u64 mcg_status = 0;
+    u64 mcg_status = 0, mcg_ctl = 0;
     std::array<u64, 5 * 4> mc_bank{};
     std::array<u64, 2> perf_event{}, perf_counter{};
     u64 debug_ctl = 0;
-    u64 bios_sign = 0, bios_update = 0;
+    u64 bios_sign = 1ull << 32, bios_update = 0;
     u64 platform_id = 0, ebl_cr_poweron = 0;
 };
 
@@ -161,6 +161,7 @@ enum Leave : u32 {
 
 struct BlockCache;  // block.hpp
 struct Tlb;         // memory.hpp
+struct PhysicalCache;  // memory.hpp
 struct Insn;        // insn.hpp
 struct Tracer;      // trace.hpp
 
@@ -213,6 +214,7 @@ struct Cpu {
     bool nmi_blocked = false;   // from NMI delivery to IRET
     bool inhibit_interrupts = false;  // one instruction after STI
     bool inhibit_all = false;         // one instruction after MOV SS / POP SS: no debug trap, NMI or INTR
+    bool step_suppressed = false;     // INT n and the like: no single-step trap after them
     u32 debug_pending = 0;      // DR6 bits of traps to report after this instruction (data, I/O, single step, task)
     bool esp_guard = false;
     u32 esp_saved = 0;
@@ -220,6 +222,7 @@ struct Cpu {
 
     // Exception being delivered, for the double-fault rules; -1: none (exception.cpp).
     int delivering = -1;
+    u32 ext = 0;  // 1 while an event external to the program is delivered: bit 0 of error codes
     Fault fault;
     jmp_buf fault_exit;         // of the run loop
 
@@ -231,8 +234,12 @@ struct Cpu {
     u64 tsc_offset = 0;  // added to the clock-derived count
     u64 a20_mask = ~0ull;
     std::unique_ptr<BlockCache> cache;
-    std::unique_ptr<Tlb[]> tlbs;  // [0] supervisor, [1] user
+    std::unique_ptr<Tlb[]> tlbs;  // [0] supervisor, [1] user, [2] always empty
+    std::unique_ptr<PhysicalCache> phys_cache;
     Tracer* tracer = nullptr;
+    bool alignment_checks = false;  // CR0.AM, EFLAGS.AC and CPL 3
+    u32 generation = 0;             // of address translation, see BlockCache
+    u32 jump_tag = 0;               // generation and mode, tag of the jump cache
 
     Cpu();
     ~Cpu();

@@ -1,0 +1,195 @@
+// Model-specific registers of the P6 family (SDM 4, "MSRs in the P6 family processors"; SDM 3, chapters 11 and 15).
+#include "system.hpp"
+
+namespace backplane::interp {
+
+namespace {
+
+enum MsrAddress : u32 {
+    kP5McAddr = 0x00,
+    kP5McType = 0x01,
+    kTsc = 0x10,
+    kPlatformId = 0x17,
+    kApicBase = 0x1b,
+    kEblCrPoweron = 0x2a,
+    kTestCtl = 0x33,
+    kBiosUpdateTrigger = 0x79,
+    kBblFirst = 0x88,  // L2 cache controller: no such controller is modelled, its registers stay quiet
+    kBblLast = 0x8a,
+    kBiosSign = 0x8b,
+    kPerfCounter0 = 0xc1,
+    kMtrrCap = 0xfe,
+    kBblCtlFirst = 0x116,
+    kBblCtlLast = 0x11e,
+    kSysenterCs = 0x174,
+    kSysenterEsp = 0x175,
+    kSysenterEip = 0x176,
+    kMcgCap = 0x179,
+    kMcgStatus = 0x17a,
+    kMcgCtl = 0x17b,
+    kEventSelect0 = 0x186,
+    kDebugCtl = 0x1d9,
+    kLastBranchFirst = 0x1db,
+    kLastBranchLast = 0x1de,
+    kRobCr = 0x1e0,
+    kMtrrVariableFirst = 0x200,
+    kMtrrFix64K = 0x250,
+    kMtrrFix16K = 0x258,
+    kMtrrFix4K = 0x268,
+    kPat = 0x277,
+    kMtrrDefType = 0x2ff,
+    kMcBankFirst = 0x400
+};
+
+constexpr u64 kMtrrCapValue = 0x508;           // 8 variable ranges, fixed ranges, write combining
+constexpr u64 kMcgCapValue = 0x105;            // five banks, MCG_CTL present
+constexpr u64 kPhysicalMask = 0xfffffffffull;  // 36 address bits
+constexpr u64 kCounterMask = 0xffffffffffull;  // counters have 40 bits
+
+// 0 UC, 1 WC, 4 WT, 5 WP, 6 WB; 7 (UC-) exists in PAT only.
+bool memory_type(u64 type, bool pat) { return type <= 1 || (type >= 4 && type <= (pat ? 7u : 6u)); }
+
+bool memory_types(u64 value, bool pat) {
+    for (unsigned i = 0; i < 8; ++i) {
+        if (!memory_type(value >> (8 * i) & 0xffu, pat)) return false;
+    }
+    return true;
+}
+
+// Index into mtrr_fixed, -1 if the address is none of them.
+int fixed_index(u32 address) {
+    if (address == kMtrrFix64K) return 0;
+    if (address == kMtrrFix16K || address == kMtrrFix16K + 1) return static_cast<int>(address - kMtrrFix16K) + 1;
+    if (address >= kMtrrFix4K && address < kMtrrFix4K + 8) return static_cast<int>(address - kMtrrFix4K) + 3;
+    return -1;
+}
+
+bool is_quiet(u32 address) {
+    return address == kP5McAddr || address == kP5McType || address == kTestCtl || address == kRobCr ||
+           (address >= kBblFirst && address <= kBblLast) || (address >= kBblCtlFirst && address <= kBblCtlLast) ||
+           (address >= kLastBranchFirst && address <= kLastBranchLast);
+}
+
+// A register that is plain storage, or nullptr. The feature bit in `feature` gates it; 0 means always there.
+u64* storage(Msrs& m, u32 address, u32& feature) {
+    feature = 0;
+    switch (address) {
+        case kPlatformId: return &m.platform_id;
+        case kEblCrPoweron: return &m.ebl_cr_poweron;
+        case kDebugCtl: return &m.debug_ctl;
+        case kBiosUpdateTrigger: return &m.bios_update;
+        case kBiosSign: return &m.bios_sign;
+        case kPerfCounter0:
+        case kPerfCounter0 + 1: return &m.perf_counter[address - kPerfCounter0];
+        case kEventSelect0:
+        case kEventSelect0 + 1: return &m.perf_event[address - kEventSelect0];
+        case kPat: feature = kFeatPat; return &m.pat;
+        case kMtrrDefType: feature = kFeatMtrr; return &m.mtrr_def_type;
+        case kMcgStatus: feature = kFeatMca; return &m.mcg_status;
+        case kMcgCtl: feature = kFeatMca; return &m.mcg_ctl;
+        default: break;
+    }
+    if (address >= kMtrrVariableFirst && address < kMtrrVariableFirst + m.mtrr_variable.size()) {
+        feature = kFeatMtrr;
+        return &m.mtrr_variable[address - kMtrrVariableFirst];
+    }
+    if (address >= kMcBankFirst && address < kMcBankFirst + m.mc_bank.size()) {
+        feature = kFeatMca;
+        return &m.mc_bank[address - kMcBankFirst];
+    }
+    if (const int i = fixed_index(address); i >= 0) {
+        feature = kFeatMtrr;
+        return &m.mtrr_fixed[static_cast<std::size_t>(i)];
+    }
+    return nullptr;
+}
+
+bool has(const Cpu& c, u32 feature) { return (c.model->features_edx & feature) == feature; }
+
+bool read_msr(Cpu& c, u32 address, u64& value) {
+    switch (address) {
+        case kTsc: value = c.read_tsc(); return has(c, kFeatTsc);
+        case kApicBase: {
+            const i64 base = c.host.apic_base != nullptr ? c.host.apic_base(c.host.self) : -1;
+            value = static_cast<u64>(base);
+            return has(c, kFeatApic) && base >= 0;
+        }
+        case kMtrrCap: value = kMtrrCapValue; return has(c, kFeatMtrr);
+        case kMcgCap: value = kMcgCapValue; return has(c, kFeatMca);
+        case kSysenterCs: value = c.msr.sysenter_cs; return has(c, kFeatSep);
+        case kSysenterEsp: value = c.msr.sysenter_esp; return has(c, kFeatSep);
+        case kSysenterEip: value = c.msr.sysenter_eip; return has(c, kFeatSep);
+        case kBiosUpdateTrigger: return false;  // write-only
+        default: break;
+    }
+    u32 feature = 0;
+    if (const u64* place = storage(c.msr, address, feature); place != nullptr) {
+        value = *place;
+        return has(c, feature);
+    }
+    value = 0;
+    return is_quiet(address);
+}
+
+// Whether `value` may be stored; adjusts it to what the register holds.
+bool acceptable(u32 address, u64& value) {
+    if (address == kPat) return memory_types(value, true);
+    if (fixed_index(address) >= 0) return memory_types(value, false);
+    if (address == kMtrrDefType) return (value & ~0xcffull) == 0 && memory_type(value & 0xffu, false);
+    if (address >= kMtrrVariableFirst && address < kMtrrVariableFirst + 16) {
+        const bool mask = (address & 1u) != 0;
+        if ((value & ~kPhysicalMask) != 0) return false;
+        return mask ? (value & 0x7ffu) == 0 : (value & 0xf00u) == 0 && memory_type(value & 0xffu, false);
+    }
+    if (address == kMcgStatus) return (value & ~7ull) == 0;
+    // Error status and address can only be cleared (SDM 3, 15.3.2.2).
+    if (address >= kMcBankFirst && address < kMcBankFirst + 20) return (address & 3u) == 0 || value == 0;
+    if (address == kPerfCounter0 || address == kPerfCounter0 + 1) {
+        value = static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) & kCounterMask;  // bit 31 is extended
+        return true;
+    }
+    if (address == kEventSelect0 || address == kEventSelect0 + 1) value &= 0xffffffffu;
+    if (address == kDebugCtl) value &= 0x7f;
+    return true;
+}
+
+bool write_msr(Cpu& c, u32 address, u64 value) {
+    switch (address) {
+        case kTsc: c.write_tsc(value); return has(c, kFeatTsc);
+        case kApicBase:
+            return has(c, kFeatApic) && c.host.set_apic_base != nullptr && c.host.set_apic_base(c.host.self, value);
+        case kMtrrCap:
+        case kMcgCap:
+        case kPlatformId: return false;  // read-only
+        case kSysenterCs: c.msr.sysenter_cs = static_cast<u32>(value); return has(c, kFeatSep);
+        case kSysenterEsp: c.msr.sysenter_esp = static_cast<u32>(value); return has(c, kFeatSep);
+        case kSysenterEip: c.msr.sysenter_eip = static_cast<u32>(value); return has(c, kFeatSep);
+        default: break;
+    }
+    u32 feature = 0;
+    if (u64* place = storage(c.msr, address, feature); place != nullptr) {
+        if (!has(c, feature) || !acceptable(address, value)) return false;
+        *place = value;
+        return true;
+    }
+    return is_quiet(address);
+}
+
+}  // namespace
+
+void Cpu::rdmsr() {
+    if ((model->features_edx & kFeatMsr) == 0) raise(kUd);
+    require_cpl0();
+    u64 value = 0;
+    if (!read_msr(*this, r32(kEcx), value)) raise(kGp, 0);
+    r32(kEax) = static_cast<u32>(value);
+    r32(kEdx) = static_cast<u32>(value >> 32);
+}
+
+void Cpu::wrmsr() {
+    if ((model->features_edx & kFeatMsr) == 0) raise(kUd);
+    require_cpl0();
+    if (!write_msr(*this, r32(kEcx), static_cast<u64>(r32(kEdx)) << 32 | r32(kEax))) raise(kGp, 0);
+}
+
+}  // namespace backplane::interp
