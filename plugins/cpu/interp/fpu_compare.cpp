@@ -48,7 +48,7 @@ template <typename Op, unsigned Pops, typename Operand>
 inline void compare(FpuState& fpu, const Operand& b) {
     const Float80& a = st(fpu, 0);
     const std::uint16_t status =
-        host_run(fpu, [&](auto exact) { return Op::template run<decltype(exact)::value>(a, b); });
+        host_run<0>(fpu, [&](auto exact) { return Op::template run<decltype(exact)::value>(a, b); });
     if (!commit(fpu, status)) return;
     replace_sw(fpu, kConditionCodes, status);
     pop_n<Pops>(fpu);
@@ -119,7 +119,7 @@ void compare_eflags(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
     } else {
         const Float80& a = st(fpu, 0);
         const Float80& b = st(fpu, i);
-        codes = host_run(fpu, [&](auto exact) { return Op::template run<decltype(exact)::value>(a, b); });
+        codes = host_run<0>(fpu, [&](auto exact) { return Op::template run<decltype(exact)::value>(a, b); });
         if (!commit(fpu, codes)) return;
     }
     insn.eflags = (insn.eflags & ~kEflagsArithmetic) | ((codes & kFpuC0) != 0 ? kEflagsCf : 0) |

@@ -59,11 +59,14 @@ template <typename Run>
 // per operation: an exception that is not new needs no exactness. Unmasked
 // underflow is also raised by tiny results that are exact (SDM vol. 1, 8.5.5),
 // which the masked run does not show.
-template <typename Run>
+//
+// `Relevant` names the control fields the operation depends on: switching the
+// host's control word costs more than most operations.
+template <unsigned Relevant = kFpuPrecisionControl | kFpuRoundingControl, typename Run>
 inline std::uint16_t host_run(const FpuState& fpu, const Run& run) {
     if ((fpu.cw & kFpuUnderflow) == 0) [[unlikely]]
         return host_run_exact(fpu, run);
-    const std::uint16_t control = static_cast<std::uint16_t>(rounding_and_masks(fpu) | kFpuExceptions);
+    const auto control = static_cast<std::uint16_t>((fpu.cw & Relevant) | (kFpuControlDefault & ~Relevant));
     std::uint16_t status;
     if (control == kFpuControlDefault) [[likely]] {
         status = run(std::false_type{});

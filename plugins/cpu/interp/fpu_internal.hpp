@@ -78,9 +78,20 @@ inline bool stack_fault(FpuState& fpu, bool overflow) {
 inline bool stack_underflow(FpuState& fpu) { return stack_fault(fpu, false); }
 inline bool stack_overflow(FpuState& fpu) { return stack_fault(fpu, true); }
 
+// Pushes with the overflow check; every load clears C1.
+inline void push_checked(FpuState& fpu, const Float80& value) {
+    if (!is_empty(fpu, 7)) [[unlikely]] {
+        if (stack_overflow(fpu)) push(fpu, kIndefinite);
+        return;
+    }
+    replace_sw(fpu, kFpuC1, 0);
+    push(fpu, value);
+}
+
 // Each source's part of the opcode map; a null handler means "not mine".
 FpuEntry lookup_arithmetic(unsigned opcode, unsigned modrm) noexcept;
 FpuEntry lookup_compare(unsigned opcode, unsigned modrm) noexcept;
+FpuEntry lookup_transfer(unsigned opcode, unsigned modrm) noexcept;
 FpuEntry lookup_move(unsigned opcode, unsigned modrm) noexcept;
 FpuEntry lookup_transcendental(unsigned opcode, unsigned modrm) noexcept;
 FpuEntry lookup_control(unsigned opcode, unsigned modrm) noexcept;
