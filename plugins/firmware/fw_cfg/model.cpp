@@ -1,0 +1,232 @@
+#include "model.hpp"
+
+#include <algorithm>
+
+namespace backplane {
+namespace {
+
+// Items.
+constexpr u16 kSignature = 0x0000;
+constexpr u16 kInterfaceId = 0x0001;
+constexpr u16 kUuid = 0x0002;
+constexpr u16 kRamSize = 0x0003;
+constexpr u16 kNoGraphics = 0x0004;
+constexpr u16 kCpus = 0x0005;
+constexpr u16 kNuma = 0x000d;
+constexpr u16 kBootMenu = 0x000e;
+constexpr u16 kMaxCpus = 0x000f;
+constexpr u16 kDirectory = 0x0019;
+constexpr u16 kFirstFile = 0x0020;
+constexpr u16 kEndOfItems = 0x0030;
+constexpr u16 kIrq0Override = 0x8002;
+
+// Selector bits.
+constexpr u16 kWriteChannel = 0x4000;
+constexpr u16 kArchitectureLocal = 0x8000;
+constexpr u16 kIndex = 0x3fff;
+
+constexpr u32 kRevision = 1;  // bit 1 would announce the DMA interface
+constexpr std::size_t kNameSize = 56;
+constexpr std::size_t kLargestBlob = 64 << 20;
+
+void append(std::vector<u8>& out, u64 value, u32 bytes) {
+    for (u32 i = 0; i < bytes; ++i) out.push_back(static_cast<u8>(value >> (8 * i)));
+}
+// The directory alone is big-endian.
+void append_big(std::vector<u8>& out, u64 value, u32 bytes) {
+    for (u32 i = bytes; i-- > 0;) out.push_back(static_cast<u8>(value >> (8 * i)));
+}
+int hex(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+}  // namespace
+
+const bp_fw_cfg FwCfg::kSourceTable{sizeof(bp_fw_cfg), [](void* i) { return to_bp(static_cast<Source*>(i)->address); },
+                                    [](void* i, bp_str name, const void* data, size_t size) {
+                                        const Source& source = *static_cast<Source*>(i);
+                                        return source.device->add_file(source, to_view(name), data, size);
+                                    },
+                                    [](void* i, uint32_t selector, const void* data, size_t size) {
+                                        const Source& source = *static_cast<Source*>(i);
+                                        return source.device->add_item(source, selector, data, size);
+                                    }};
+
+void FwCfg::describe(Schema<FwCfg>& s) {
+    s.doc("Firmware configuration device: selector and data port, numbered items, file directory");
+    s.property("uuid", &FwCfg::uuid_, {.doc = "the machine's UUID", .def = "00000000-0000-0000-0000-000000000000"});
+    s.property("boot_menu", &FwCfg::boot_menu_, {.doc = "the BIOS offers its boot menu", .def = "false"});
+    s.property("no_graphics", &FwCfg::no_graphics_,
+               {.doc = "the machine has no display: the BIOS talks to the serial port", .def = "false"});
+    s.property("irq0_override", &FwCfg::irq0_override_,
+               {.doc = "ISA interrupt 0 arrives at I/O APIC input 2", .def = "true"});
+    s.property("cpus", &FwCfg::cpus_,
+               {.doc = "processors at boot, unless the fact cpu.count says", .def = "1", .min = 1, .max = 255});
+    s.property("max_cpus", &FwCfg::max_cpus_,
+               {.doc = "processors that can be present at most; 0: as at boot", .def = "0", .max = 255});
+    s.ports<nullptr, &FwCfg::select>("selector", 2, 2, "selects an item; word writes only");
+    s.ports<&FwCfg::read, &FwCfg::write>("data", 1, 1, "the selected item, byte after byte");
+    s.bus<&FwCfg::attach>("files", BP_FW_CFG_SOURCE_ID, BP_FW_CFG_ID,
+                          "sources of files and items; address: the file's name, or 0xNNNN for a numbered item");
+    s.consumes("ram.layout", "number total");
+    s.consumes("cpu.count", "numbers count and max");
+    s.trace("items", &FwCfg::trace_, "selections of items");
+}
+
+bp_status FwCfg::start() {
+    if (!parse_uuid(&uuid_bytes_))
+        return fail(BP_ERR_INVALID, "uuid: \"%s\" is not of the form 01234567-89ab-cdef-0123-456789abcdef",
+                    uuid_.c_str());
+    if (max_cpus_ && max_cpus_ < cpus_)
+        return fail(BP_ERR_INVALID, "max_cpus is %u, which is fewer than the %u at boot", max_cpus_, cpus_);
+    return BP_OK;
+}
+
+bool FwCfg::parse_uuid(std::array<u8, 16>* out) const {
+    if (uuid_.size() != 36) return false;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < uuid_.size(); ++i) {
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (uuid_[i] != '-') return false;
+            continue;
+        }
+        const int high = hex(uuid_[i]), low = hex(uuid_[++i]);
+        if (high < 0 || low < 0) return false;
+        (*out)[at++] = static_cast<u8>(high << 4 | low);
+    }
+    return true;
+}
+
+bp_status FwCfg::consume(const Fact& fact) {
+    if (fact.what() == "ram.layout") memory_ = fact.number("total");
+    if (fact.what() == "cpu.count") {
+        cpus_ = static_cast<u32>(std::clamp<u64>(fact.number("count", cpus_), 1, 255));
+        const u64 most = fact.number("max", max_cpus_);
+        max_cpus_ = static_cast<u32>(std::min<u64>(most, 255));
+    }
+    return BP_OK;
+}
+
+void FwCfg::reset(Reset kind) {
+    if (kind == Reset::kPowerOn) build();
+    selector_ = kSignature;
+    offset_ = 0;
+}
+
+void FwCfg::state(StateVisitor& v) {
+    v("selector", selector_);
+    v("offset", offset_);
+}
+
+// --- Contents
+// -----------------------------------------------------------------------------------------------------------
+
+void FwCfg::set_number(u16 selector, u64 value, u32 bytes) {
+    Blob& blob = items_[selector];
+    blob.clear();
+    append(blob, value, bytes);
+}
+
+void FwCfg::build() {
+    const u32 most = std::max(cpus_, max_cpus_);
+    items_.clear();
+    items_[kSignature] = {'Q', 'E', 'M', 'U'};
+    set_number(kInterfaceId, kRevision, 4);
+    items_[kUuid].assign(uuid_bytes_.begin(), uuid_bytes_.end());
+    set_number(kRamSize, memory_, 8);
+    set_number(kNoGraphics, no_graphics_, 2);
+    set_number(kCpus, cpus_, 2);
+    // No NUMA nodes. The BIOS skips one word for every processor that there could be.
+    items_[kNuma].assign(8 * (1 + most), 0);
+    set_number(kBootMenu, boot_menu_, 2);
+    set_number(kMaxCpus, most, 2);
+    set_number(kIrq0Override, irq0_override_, 1);
+    for (const auto& [selector, blob] : given_) items_[selector] = blob;
+
+    Blob& directory = items_[kDirectory];
+    append_big(directory, files_.size(), 4);
+    for (const File& file : files_) {
+        append_big(directory, file.size, 4);
+        append_big(directory, file.selector, 2);
+        append_big(directory, 0, 2);
+        Blob name(file.name.begin(), file.name.end());
+        name.resize(kNameSize, 0);
+        directory.insert(directory.end(), name.begin(), name.end());
+    }
+}
+
+bp_status FwCfg::attach(std::string_view address, std::string_view child_name, bp_interface, bp_interface* host) {
+    for (const auto& source : sources_)
+        if (!address.empty() && source->address == address)
+            return fail(BP_ERR_CONFLICT, "\"%s\" already comes from %s", source->address.c_str(),
+                        source->child.c_str());
+    sources_.push_back(std::make_unique<Source>(Source{this, std::string(address), std::string(child_name)}));
+    *host = {&kSourceTable, sources_.back().get()};
+    return BP_OK;
+}
+
+bp_status FwCfg::add_file(const Source& source, std::string_view name, const void* data, std::size_t size) {
+    const std::string text(name);
+    if (name.empty() || name.size() >= kNameSize || name.find('\0') != std::string_view::npos)
+        return fail(BP_ERR_INVALID, "%s: a file name has 1 to %zu bytes, not %zu", source.child.c_str(), kNameSize - 1,
+                    name.size());
+    if (size > kLargestBlob) return fail(BP_ERR_INVALID, "%s: %s is too large", source.child.c_str(), text.c_str());
+    for (const File& other : files_)
+        if (other.name == name)
+            return fail(BP_ERR_CONFLICT, "%s: %s already comes from %s", source.child.c_str(), text.c_str(),
+                        other.child.c_str());
+    const auto selector = static_cast<u16>(kFirstFile + files_.size());
+    if (selector >= kEndOfItems)
+        return fail(BP_ERR_CONFLICT, "%s: the file directory has room for %d files only", source.child.c_str(),
+                    kEndOfItems - kFirstFile);
+    const auto* bytes = static_cast<const u8*>(data);
+    files_.push_back({text, static_cast<u32>(size), selector, source.child});
+    given_[selector].assign(bytes, bytes + size);
+    return BP_OK;
+}
+
+bp_status FwCfg::add_item(const Source& source, u32 selector, const void* data, std::size_t size) {
+    const u32 index = selector & kIndex;
+    if (selector > 0xffff || (selector & kWriteChannel) || index >= kEndOfItems)
+        return fail(BP_ERR_INVALID, "%s: there is no item %x", source.child.c_str(), selector);
+    const auto key = static_cast<u16>(selector);
+    if (key == kDirectory || (key >= kFirstFile && key < kEndOfItems))
+        return fail(BP_ERR_CONFLICT, "%s: item %x belongs to the file directory", source.child.c_str(), selector);
+    if (given_.count(key)) return fail(BP_ERR_CONFLICT, "%s: item %x is given twice", source.child.c_str(), selector);
+    if (size > kLargestBlob) return fail(BP_ERR_INVALID, "%s: item %x is too large", source.child.c_str(), selector);
+    const auto* bytes = static_cast<const u8*>(data);
+    given_[key].assign(bytes, bytes + size);
+    return BP_OK;
+}
+
+// --- Ports
+// --------------------------------------------------------------------------------------------------------------
+
+void FwCfg::select(u64, u32, u64 value) {
+    selector_ = static_cast<u16>(value);
+    offset_ = 0;
+    trace_("select %04x", selector_);
+}
+
+const FwCfg::Blob* FwCfg::selected() const {
+    if ((selector_ & kIndex) >= kEndOfItems) return nullptr;
+    const auto found = items_.find(static_cast<u16>(selector_ & ~kWriteChannel));
+    return found == items_.end() ? nullptr : &found->second;
+}
+
+// Past the end, and where nothing is, zeros come.
+u64 FwCfg::read(u64, u32) {
+    const Blob* blob = selected();
+    if (!blob || offset_ >= blob->size()) return 0;
+    return (*blob)[offset_++];
+}
+
+// Only write-channel items would take it, and no PC has one.
+void FwCfg::write(u64, u32, u64 value) {
+    log_guest("write of %02x to item %04x, which is read-only", static_cast<u32>(value), selector_);
+}
+
+}  // namespace backplane
