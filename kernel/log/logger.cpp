@@ -38,7 +38,7 @@ constexpr KindInfo kKinds[] = {
     {"debug", LogLevel::kDebug, spdlog::level::debug}, {"info", LogLevel::kInfo, spdlog::level::info},
     {"warning", LogLevel::kWarn, spdlog::level::warn}, {"error", LogLevel::kError, spdlog::level::err},
 };
-const KindInfo& kind_info(u32 kind) { return kKinds[kind < std::size(kKinds) ? kind : BP_LOG_ERROR]; }
+const KindInfo& kind_info(u32 kind) { return kKinds[kind < std::size(kKinds) ? kind : u32{BP_LOG_ERROR}]; }
 constexpr bool is_ignorance(u32 kind) { return kind <= BP_LOG_UNVERIFIED; }
 
 const std::vector<std::string>& level_names() {
