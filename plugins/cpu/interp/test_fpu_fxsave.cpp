@@ -4,7 +4,7 @@
 
 #include "test_fpu_random.hpp"
 
-namespace backplane::interp::test {
+namespace backplane::interp::fpu_test {
 namespace {
 
 constexpr std::uint32_t kBase = 0x00123450;
@@ -210,4 +210,4 @@ TEST_CASE("FXRSTOR of any image matches the host", "[fpu][fxsave]") {
 }
 
 }  // namespace
-}  // namespace backplane::interp::test
+}  // namespace backplane::interp::fpu_test

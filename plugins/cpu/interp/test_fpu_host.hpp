@@ -10,7 +10,7 @@
 #include <initializer_list>
 #include <stdexcept>
 
-namespace backplane::interp::test {
+namespace backplane::interp::fpu_test {
 
 // 32-bit protected-mode FSAVE image: the format 64-bit code gets.
 struct FsaveImage {
@@ -84,4 +84,4 @@ class HostStub {
     void* page_ = nullptr;
 };
 
-}  // namespace backplane::interp::test
+}  // namespace backplane::interp::fpu_test

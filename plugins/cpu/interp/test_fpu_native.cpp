@@ -9,7 +9,7 @@
 
 #include "test_fpu_random.hpp"
 
-namespace backplane::interp::test {
+namespace backplane::interp::fpu_test {
 namespace {
 
 constexpr std::uint64_t kEflagsArithmetic = 0x8d5;
@@ -188,4 +188,4 @@ TEST_CASE("16-bit environment images match the host's", "[fpu]") {
 }
 
 }  // namespace
-}  // namespace backplane::interp::test
+}  // namespace backplane::interp::fpu_test

@@ -9,7 +9,7 @@
 #include "fpu.hpp"
 #include "test_fpu_host.hpp"
 
-namespace backplane::interp::test {
+namespace backplane::interp::fpu_test {
 
 // Cases per instruction; BACKPLANE_RANDOM_CASES overrides it.
 inline unsigned random_cases(unsigned standard) {
@@ -174,4 +174,4 @@ struct Buffer {
     }
 };
 
-}  // namespace backplane::interp::test
+}  // namespace backplane::interp::fpu_test

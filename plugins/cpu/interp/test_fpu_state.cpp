@@ -6,7 +6,7 @@
 
 #include "test_fpu_random.hpp"
 
-namespace backplane::interp::test {
+namespace backplane::interp::fpu_test {
 namespace {
 
 constexpr Float80 kOne{0x8000000000000000, 0x3fff};
@@ -330,4 +330,4 @@ TEST_CASE("MMX writes alias the x87 registers", "[fpu][mmx]") {
 }
 
 }  // namespace
-}  // namespace backplane::interp::test
+}  // namespace backplane::interp::fpu_test

@@ -6,7 +6,7 @@
 
 #include "test_fpu_random.hpp"
 
-namespace backplane::interp::test {
+namespace backplane::interp::fpu_test {
 namespace {
 
 std::string describe(const FsaveImage& image) {
@@ -137,4 +137,4 @@ TEST_CASE("opcodes outside the Pentium II's MMX set are not found", "[mmx]") {
 }
 
 }  // namespace
-}  // namespace backplane::interp::test
+}  // namespace backplane::interp::fpu_test
