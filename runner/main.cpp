@@ -1,0 +1,42 @@
+// backplane: the command-line program.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "kernel/config/error.hpp"
+#include "runner/options.hpp"
+#include "runner/version.hpp"
+
+int main(int argc, char** argv) {
+    CLI::App app{
+        "Backplane, a PC built from plugins.\n\n"
+        "  backplane run --hda disk.img               boot a disk on the default board (pc-0.12)\n"
+        "  backplane run my-vm.yaml                   run the machine that a VM file describes\n"
+        "  backplane machine list                     which boards there are, and where they are looked for\n"
+        "  backplane disk info disk.img               what a disk is, and the geometry that it will get\n",
+        "backplane"};
+    app.require_subcommand(1);
+    app.set_version_flag("--version", backplane::runner::version_text(),
+                         "print the version and the plugin ABI's version");
+    app.footer(
+        "`backplane COMMAND --help` lists the options of a command; `man backplane` says more.\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong configuration or command line, 3 plugin problem.");
+    int code = 0;
+    backplane::runner::add_run(app, code);
+    backplane::runner::add_machine(app, code);
+    backplane::runner::add_plugin(app, code);
+    backplane::runner::add_disk(app, code);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        const int result = app.exit(e);
+        return result == 0 ? 0 : backplane::kernel::kExitConfig;
+    } catch (const backplane::kernel::Error& e) {
+        std::fprintf(stderr, "backplane: %s\n", e.what());
+        return e.exit_code;
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "backplane: %s\n", e.what());
+        return backplane::kernel::kExitFailure;
+    }
+    return code;
+}

@@ -1,0 +1,187 @@
+#include "runner/monitor.hpp"
+
+#include <chrono>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "backplane/abi/backend.h"
+#include "runner/keys.hpp"
+
+namespace backplane::runner {
+
+namespace {
+constexpr const char* kHelp =
+    "help                     this list\n"
+    "status                   running or paused, time, instructions\n"
+    "stop, cont               pause and continue\n"
+    "screen                   the text screen\n"
+    "key NAME[-NAME...]       press keys, such as key ctrl-alt-delete\n"
+    "type TEXT                type a text (\\n is the Enter key)\n"
+    "devices                  the devices on the board\n"
+    "state [DEVICE]           declared state of all devices or one\n"
+    "report                   where each CPU is and what each device waits for\n"
+    "system_reset             reset the machine\n"
+    "quit                     end the emulator\n";
+
+std::string unescape(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\\' && i + 1 < text.size()) {
+            const char c = text[++i];
+            out += c == 'n' ? '\n' : c == 't' ? '\t' : c;
+        } else {
+            out += text[i];
+        }
+    }
+    return out;
+}
+}  // namespace
+
+std::string Monitor::screen() {
+    const bp_interface display = machine_.find_interface(BP_DISPLAY_ID);
+    if (!display.table) return "the board has no display\n";
+    std::vector<char> text(64 * 1024);
+    std::size_t n = 0;
+    bp_display_size size{};
+    size.size = sizeof size;
+    machine_.locked([&] {
+        const auto* d = static_cast<const bp_display*>(display.table);
+        d->dimensions(display.instance, &size);
+        n = d->text(display.instance, text.data(), text.size());
+    });
+    if (size.text_columns == 0)
+        return "graphics mode, " + std::to_string(size.width) + "x" + std::to_string(size.height) + "\n";
+    return std::string(text.data(), n);
+}
+
+std::string Monitor::press(const std::vector<std::uint32_t>& codes) {
+    const bp_interface keyboard = machine_.find_interface(BP_KEYBOARD_ID);
+    if (!keyboard.table) return "the board has no keyboard\n";
+    const auto* k = static_cast<const bp_keyboard*>(keyboard.table);
+    bool taken = true;
+    machine_.locked([&] {
+        for (const auto code : codes) taken = k->key(keyboard.instance, code, 1) && taken;
+        for (auto it = codes.rbegin(); it != codes.rend(); ++it) taken = k->key(keyboard.instance, *it, 0) && taken;
+    });
+    return taken ? "" : "the keyboard's buffer is full\n";
+}
+
+std::string Monitor::key(std::string_view combination) {
+    const auto codes = key_codes(combination);
+    if (!codes) return "unknown key " + std::string(combination) + "\n";
+    return press(*codes);
+}
+
+std::string Monitor::type(std::string_view text) {
+    for (const char c : text) {
+        const auto codes = key_codes_for(c);
+        if (!codes) return "no key types character " + std::to_string(static_cast<unsigned char>(c)) + "\n";
+        for (int tries = 0; tries < 500; ++tries) {
+            const std::string error = press(*codes);
+            std::this_thread::sleep_for(std::chrono::milliseconds(error.empty() ? 20 : 50));
+            if (error.empty()) break;
+            if (error.find("full") == std::string::npos) return error;
+        }
+    }
+    return "";
+}
+
+std::string Monitor::run(const std::string& line) {
+    std::istringstream in(line);
+    std::string command, rest;
+    in >> command;
+    std::getline(in >> std::ws, rest);
+    if (command.empty()) return "";
+    if (command == "help" || command == "?") return kHelp;
+    if (command == "quit" || command == "q") return machine_.quit("quit"), "";
+    if (command == "system_reset") return machine_.reset(), "";
+    if (command == "stop") return machine_.pause(), "paused\n";
+    if (command == "cont" || command == "c") return machine_.resume(), "running\n";
+    if (command == "toggle") return run(machine_.paused() ? "cont" : "stop");
+    if (command == "screen") return screen();
+    if (command == "key" || command == "sendkey") return key(rest);
+    if (command == "type") return type(unescape(rest));
+    if (command == "state") {
+        if (!rest.empty() && !machine_.device(rest)) return "no device " + rest + "\n";
+        return machine_.state_text(rest);
+    }
+    if (command == "report" || command == "info") return machine_.report();
+    if (command == "status") {
+        const std::string all = machine_.report();
+        return all.substr(0, all.find('\n') + 1);
+    }
+    if (command == "devices") {
+        std::string text;
+        for (const auto& d : machine_.devices()) text += d.name() + "  " + d.type->name + "\n";
+        return text;
+    }
+    return "unknown command " + command + "; help lists what there is\n";
+}
+
+namespace {
+// Splits off the first word; "..." counts as one, with \n and \" inside.
+std::string word(std::string& line) {
+    const auto start = line.find_first_not_of(" \t");
+    if (start == std::string::npos) return line.clear(), "";
+    line.erase(0, start);
+    if (line[0] != '"') {
+        const auto end = line.find_first_of(" \t");
+        std::string w = line.substr(0, end);
+        line.erase(0, end == std::string::npos ? line.size() : end);
+        return w;
+    }
+    std::size_t end = 1;
+    while (end < line.size() && line[end] != '"') end += line[end] == '\\' ? 2 : 1;
+    std::string w = unescape(std::string_view(line).substr(1, std::min(end, line.size()) - 1));
+    line.erase(0, std::min(end + 1, line.size()));
+    return w;
+}
+}  // namespace
+
+std::string run_script(const std::string& path, Monitor& monitor, const std::function<bool()>& ended,
+                       const std::function<void(const std::string&)>& print) {
+    using clock = std::chrono::steady_clock;
+    std::ifstream in(path);
+    if (!in) return path + ": cannot be read";
+    std::string line;
+    for (int number = 1; std::getline(in, line); ++number) {
+        const std::string place = path + ":" + std::to_string(number) + ": ";
+        std::string rest = line;
+        const std::string command = word(rest);
+        if (command.empty() || command[0] == '#') continue;
+        const auto wait = [&](double seconds, const std::function<bool()>& done) {
+            const auto end =
+                clock::now() + std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(seconds));
+            while (!done()) {
+                if (ended() || clock::now() > end) return false;
+                std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            }
+            return true;
+        };
+        try {
+            if (command == "wait-screen") {
+                const std::string text = word(rest), limit = word(rest);
+                const double seconds = limit.empty() ? 60 : std::stod(limit);
+                if (!wait(seconds, [&] { return monitor.screen().find(text) != std::string::npos; }))
+                    return place + "the screen did not show \"" + text + "\" within " + std::to_string(seconds) +
+                           " s; it shows:\n" + monitor.screen();
+            } else if (command == "sleep") {
+                wait(std::stod(word(rest)), [] { return false; });
+            } else if (command == "type") {
+                if (const std::string error = monitor.type(word(rest)); !error.empty()) return place + error;
+            } else if (command == "key") {
+                if (const std::string error = monitor.key(word(rest)); !error.empty()) return place + error;
+            } else {
+                print(monitor.run(line));
+            }
+        } catch (const std::logic_error&) {
+            return place + "expected a number of seconds";
+        }
+        if (ended()) return "";
+    }
+    return "";
+}
+
+}  // namespace backplane::runner

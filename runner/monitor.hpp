@@ -1,0 +1,35 @@
+// Commands on a running machine, by hand (Ctrl-A c) and from scripts.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "kernel/machine/machine.hpp"
+
+namespace backplane::runner {
+
+class Monitor {
+  public:
+    explicit Monitor(kernel::Machine& machine) : machine_(machine) {}
+    // Runs one line and returns what it prints, lines ended by \n. Unknown commands are answered, never thrown.
+    std::string run(const std::string& line);
+    // The text screen, or why there is none.
+    std::string screen();
+    // Presses and releases keys. Returns an error text, or "".
+    std::string key(std::string_view combination);
+    std::string type(std::string_view text);
+
+  private:
+    std::string press(const std::vector<std::uint32_t>& codes);
+    kernel::Machine& machine_;
+};
+
+// A script: one command a line, `#` begins a comment.
+//   wait-screen "text" [seconds]    until the text screen shows it (default 60 s)
+//   sleep SECONDS     key NAME     type "text"     screen     any monitor command     quit
+// Output goes to `print`. Returns an error text, or "" when the script reached its end.
+std::string run_script(const std::string& path, Monitor& monitor, const std::function<bool()>& ended,
+                       const std::function<void(const std::string&)>& print);
+
+}  // namespace backplane::runner

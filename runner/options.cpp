@@ -1,0 +1,62 @@
+#include "runner/options.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include "runner/terminal.hpp"
+
+namespace backplane::runner {
+
+Context::Context() : search(kernel::SearchPaths::standard()), registry(std::make_unique<kernel::PluginRegistry>()) {
+    use_terminal();
+    registry->scan(search.plugins);
+}
+
+void Context::use_terminal() { registry->add(terminal_type()); }
+
+kernel::BoardRequest BoardOptions::request() const {
+    kernel::BoardRequest r;
+    r.machine = machine;
+    r.vm_file = vm;
+    if (machine.empty() && vm.empty()) r.machine = "pc-0.12";
+    for (const auto& [name, value] : shortcuts) r.settings.push_back({name, value, "--" + name + " " + value});
+    for (const std::string& s : sets) {
+        const auto equals = s.find('=');
+        if (equals == std::string::npos || equals == 0)
+            throw kernel::Error("--set " + s + ": expected path=value, such as --set memory=256M");
+        r.settings.push_back({s.substr(0, equals), s.substr(equals + 1), "--set " + s});
+    }
+    return r;
+}
+
+void add_board_options(CLI::App& app, BoardOptions& o) {
+    app.add_option("vm", o.vm, "VM file (configs/*.yaml) or its name")->type_name("VM.yaml");
+    app.add_option("--machine,-M", o.machine, "board: a machine file or its name (default pc-0.12)")->type_name("NAME");
+    app.add_option("--set", o.sets, "set a parameter or a device's property; may be repeated")->type_name("PATH=VALUE");
+    // What a short option means is written in the board file (`aliases`).
+    static const struct {
+        const char *name, *flags, *type, *help;
+    } kShortcuts[] = {
+        {"memory", "--memory,-m", "SIZE", "guest RAM, such as 256M"},
+        {"cpu", "--cpu", "MODEL", "CPU model"},
+        {"engine", "--engine", "ENGINE", "CPU engine: interp, or auto for the fastest that works"},
+        {"hda", "--hda", "FILE", "disk image or block device: primary master"},
+        {"hdb", "--hdb", "FILE", "primary slave"},
+        {"hdc", "--hdc", "FILE", "secondary master"},
+        {"hdd", "--hdd", "FILE", "secondary slave"},
+        {"boot", "--boot", "ORDER", "boot order: a, b floppy, c disk, d CD-ROM, n network; such as cad"},
+        {"vga", "--vga", "CARD", "display adapter: std or none"},
+        {"serial", "--serial", "WHERE", "first serial port: stdio, none, pty, file:PATH, unix:PATH"},
+        {"parallel", "--parallel", "WHERE", "parallel port: none, file:PATH, pty, unix:PATH"},
+        {"debugcon", "--debugcon", "WHERE", "firmware's messages (port 402h): none, stdio, file:PATH, pty, unix:PATH"},
+        {"firmware", "--firmware", "IMAGE", "firmware image: bios.bin (default), bios-256k.bin or a path"},
+        {"clock", "--clock", "MODE", "realtime or deterministic"},
+    };
+    for (const auto& s : kShortcuts) {
+        const std::string name = s.name;
+        app.add_option_function<std::string>(
+               s.flags, [&o, name](const std::string& value) { o.shortcuts.emplace_back(name, value); }, s.help)
+            ->type_name(s.type);
+    }
+}
+
+}  // namespace backplane::runner

@@ -1,0 +1,166 @@
+// backplane run: builds a machine and runs it.
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <thread>
+
+#include "kernel/machine/machine.hpp"
+#include "runner/monitor.hpp"
+#include "runner/options.hpp"
+#include "runner/terminal.hpp"
+
+namespace backplane::runner {
+
+namespace {
+
+struct RunOptions {
+    BoardOptions board;
+    std::string log, trace, trace_file, trace_instructions, script, display = "none";
+    bool no_reboot = false, print_stats = false;
+};
+
+sigset_t handled_signals() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) ::sigaddset(&set, s);
+    return set;
+}
+
+// A crash leaves the terminal usable.
+void on_crash(int signal) {
+    restore_terminal();
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+}
+
+// Signals are taken by one thread, never in the middle of other work.
+class SignalThread {
+  public:
+    explicit SignalThread(kernel::Machine& machine) : machine_(machine), thread_([this] { loop(); }) {}
+    ~SignalThread() {
+        done_ = true;
+        ::pthread_kill(thread_.native_handle(), SIGUSR2);
+        thread_.join();
+    }
+
+  private:
+    void loop() {
+        const sigset_t set = handled_signals();
+        for (;;) {
+            int signal = 0;
+            if (::sigwait(&set, &signal) != 0 || done_) return;
+            if (signal == SIGUSR1 || signal == SIGQUIT) {
+                const std::string text = machine_.report() + Monitor(machine_).screen();
+                std::fputs(text.c_str(), stderr);
+            } else if (signal != SIGUSR2) {
+                machine_.quit(std::string("signal ") + ::strsignal(signal));
+            }
+        }
+    }
+    kernel::Machine& machine_;
+    std::atomic<bool> done_{false};
+    std::thread thread_;
+};
+
+int run(const RunOptions& o) {
+    const sigset_t set = handled_signals();
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    for (const int s : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) ::signal(s, on_crash);
+    ::signal(SIGPIPE, SIG_IGN);
+
+    if (o.display != "none")
+        throw kernel::Error("--display " + o.display +
+                            ": this version has no such display; use none (the text screen: Ctrl-A c, screen)");
+    kernel::Logger logger;
+    if (!o.log.empty()) logger.configure(o.log);
+    Context context;
+    const kernel::BoardSpec board = kernel::load_board(o.board.request(), context.search);
+    kernel::Tracer tracer;
+    if (!o.trace_file.empty()) tracer.open(o.trace_file);
+    if (!o.trace.empty()) tracer.configure(o.trace);
+    kernel::MachineOptions options;
+    options.search = context.search;
+    options.reboot = !o.no_reboot;
+
+    struct Restore {
+        ~Restore() {
+            set_terminal_handlers({});
+            restore_terminal();
+        }
+    } restore;
+    kernel::Machine machine(board, *context.registry, logger, tracer, std::move(options));
+    Monitor monitor(machine);
+    set_terminal_handlers(
+        {[&] { machine.quit("Ctrl-A x"); }, [&](const std::string& line) { return monitor.run(line); }});
+    if (!o.trace_instructions.empty()) machine.trace_instructions(o.trace_instructions);
+
+    std::atomic<bool> ended{false};
+    std::string script_error;
+    std::thread script;
+    kernel::Outcome outcome;
+    {
+        SignalThread signals(machine);
+        if (!o.script.empty())
+            script = std::thread([&] {
+                script_error = run_script(
+                    o.script, monitor, [&] { return ended.load(); },
+                    [](const std::string& text) { std::fputs(text.c_str(), stdout), std::fflush(stdout); });
+                if (!script_error.empty()) machine.quit("script");
+            });
+        outcome = machine.run();
+        ended = true;
+        if (script.joinable()) script.join();
+    }
+    set_terminal_handlers({});
+    restore_terminal();
+    if (o.print_stats)
+        std::fprintf(stderr, "backplane: %llu instructions, %.3f s of machine time\n",
+                     static_cast<unsigned long long>(machine.instructions()),
+                     static_cast<double>(machine.now()) * 1e-9);
+    if (!script_error.empty()) {
+        std::fprintf(stderr, "backplane: %s\n", script_error.c_str());
+        return kernel::kExitFailure;
+    }
+    switch (outcome.reason) {
+        case kernel::Outcome::Reason::kPowerOff:
+        case kernel::Outcome::Reason::kExit: return outcome.code;
+        case kernel::Outcome::Reason::kReset: return kExitReset;
+        case kernel::Outcome::Reason::kQuit: return kernel::kExitOk;
+        case kernel::Outcome::Reason::kError: break;
+    }
+    std::fprintf(stderr, "backplane: %s\n", outcome.text.c_str());
+    return outcome.code ? outcome.code : kernel::kExitFailure;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& code) {
+    auto o = std::make_shared<RunOptions>();
+    CLI::App* sub = app.add_subcommand("run", "run a machine");
+    sub->footer(
+        "Exit codes: 0 the guest powered off or you ended it; 1 the machine failed; 2 configuration or command line;\n"
+        "3 plugin; 4 the guest reset the machine and --no-reboot was given; a debug exit device in the guest gives its "
+        "own.\n"
+        "Keys on --serial stdio: Ctrl-A h lists them (Ctrl-A x ends). SIGUSR1 or SIGQUIT prints where every CPU is.");
+    add_board_options(*sub, o->board);
+    sub->add_option("--display", o->display, "none")->type_name("KIND");
+    sub->add_option("--log", o->log, "log levels: debug info warn error off, by device: ide=debug,*=warn")
+        ->type_name("LEVELS");
+    sub->add_option("--trace", o->trace, "trace points and registers by name: 'ide.*,pic.*'")->type_name("PATTERNS");
+    sub->add_option("--trace-file", o->trace_file, "write the trace there instead of standard error")
+        ->type_name("FILE");
+    sub->add_option("--trace-instructions", o->trace_instructions,
+                    "write every executed instruction, disassembled, to a file")
+        ->type_name("FILE");
+    sub->add_option("--script", o->script, "keys and checks of the text screen from a file (see the man page)")
+        ->type_name("FILE");
+    sub->add_flag("--no-reboot", o->no_reboot, "end with exit code 4 when the guest resets the machine");
+    sub->add_flag("--stats", o->print_stats, "print instruction count and machine time at the end");
+    sub->callback([o, &code] { code = run(*o); });
+}
+
+}  // namespace backplane::runner

@@ -1,0 +1,12 @@
+#include "runner/version.hpp"
+
+#include "backplane/abi/base.h"
+
+namespace backplane::runner {
+
+std::string version_text() {
+    return "backplane " BACKPLANE_VERSION " (plugin ABI " + std::to_string(BP_ABI_MAJOR) + "." +
+           std::to_string(BP_ABI_MINOR) + ")";
+}
+
+}  // namespace backplane::runner
