@@ -247,21 +247,19 @@ std::string list_of(const std::vector<std::string>& names) {
 
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& known) {
     if (word.size() > 64) return std::nullopt;
-    std::optional<std::string> best;
+    const std::string* best = nullptr;
     std::size_t best_distance = std::numeric_limits<std::size_t>::max();
     for (const std::string& name : known) {
         if (name.size() > 128 || name == word) continue;
         const std::size_t d = distance(word, name);
-        if (d < best_distance) best = name, best_distance = d;
+        if (d < best_distance) best = &name, best_distance = d;
     }
     // A third of the letters may differ; of very short words one.
-    const std::size_t allowed = std::max<std::size_t>(1, std::max(word.size(), best ? best->size() : 0) / 3);
-    if (best_distance > allowed) best.reset();
-    // "read-only" and "read_only", or a name that begins with what was written, are meant even if they are far.
-    if (!best)
-        for (const std::string& name : known)
-            if (word.size() >= 3 && (name.starts_with(word) || name.ends_with(word))) return name;
-    return best;
+    if (best && best_distance <= std::max<std::size_t>(1, std::max(word.size(), best->size()) / 3)) return *best;
+    // A name that begins or ends with what was written is meant even if it is far.
+    for (const std::string& name : known)
+        if (word.size() >= 3 && (name.starts_with(word) || name.ends_with(word))) return name;
+    return std::nullopt;
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& known) {
