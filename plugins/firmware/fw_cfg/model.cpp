@@ -71,8 +71,8 @@ void FwCfg::describe(Schema<FwCfg>& s) {
     s.ports<&FwCfg::read, &FwCfg::write>("data", 1, 1, "the selected item, byte after byte");
     s.bus<&FwCfg::attach>("files", BP_FW_CFG_SOURCE_ID, BP_FW_CFG_ID,
                           "sources of files and items; address: the file's name, or 0xNNNN for a numbered item");
-    s.consumes("ram.layout", "number total");
-    s.consumes("cpu.count", "numbers count and max");
+    s.consumes("ram.layout", "total: bytes of memory");
+    s.consumes("cpu.count", "boot, max: processors at power-on, and that there can be at most");
     s.trace("items", &FwCfg::trace_, "selections of items");
 }
 
@@ -103,7 +103,7 @@ bool FwCfg::parse_uuid(std::array<u8, 16>* out) const {
 bp_status FwCfg::consume(const Fact& fact) {
     if (fact.what() == "ram.layout") memory_ = fact.number("total");
     if (fact.what() == "cpu.count") {
-        cpus_ = static_cast<u32>(std::clamp<u64>(fact.number("count", cpus_), 1, 255));
+        cpus_ = static_cast<u32>(std::clamp<u64>(fact.number("boot", cpus_), 1, 255));
         const u64 most = fact.number("max", max_cpus_);
         max_cpus_ = static_cast<u32>(std::min<u64>(most, 255));
     }

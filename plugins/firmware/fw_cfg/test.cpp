@@ -93,7 +93,7 @@ TEST_CASE("facts and properties become items") {
                {"irq0_override", "false"}});
     REQUIRE(b.consume("ram.layout", "ram",
                       {{"below_4g", 0xe0000000}, {"above_4g", 0x60000000}, {"total", 0x140000000}}) == BP_OK);
-    REQUIRE(b.consume("cpu.count", "cpu", {{"count", 2}, {"max", 4}}) == BP_OK);
+    REQUIRE(b.consume("cpu.count", "cpu", {{"boot", 2}, {"max", 4}}) == BP_OK);
     b.reset(Reset::kPowerOn);
     CHECK(item(b, 2, 16) == std::string("\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16));
     CHECK(number(b, 3, 8) == 0x140000000);
