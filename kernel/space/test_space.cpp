@@ -1,0 +1,230 @@
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <random>
+
+#include "kernel/space/memory_space.hpp"
+#include "kernel/space/port_space.hpp"
+
+using namespace backplane::kernel;
+
+namespace {
+
+// Registers that remember what was done to them and read as their own offset.
+struct Probe {
+    std::vector<std::string> log;
+    Region region;
+    explicit Probe(std::uint32_t kind, std::uint64_t length, std::uint32_t widths, std::string name = "probe") {
+        region.device = std::move(name), region.name = "regs", region.kind = kind, region.length = length,
+        region.widths = widths, region.instance = this;
+        region.read = [](void* i, std::uint64_t offset, std::uint32_t bytes) -> std::uint64_t {
+            static_cast<Probe*>(i)->log.push_back("r" + std::to_string(bytes) + "@" + std::to_string(offset));
+            std::uint64_t v = 0;
+            for (std::uint32_t b = 0; b < bytes; ++b) v |= ((offset + b) & 0xff) << (8 * b);
+            return v;
+        };
+        region.write = [](void* i, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value) {
+            static_cast<Probe*>(i)->log.push_back("w" + std::to_string(bytes) + "@" + std::to_string(offset) + "=" +
+                                                  std::to_string(value));
+        };
+    }
+    Claim at(std::uint64_t base, int priority = 300) {
+        Claim c;
+        c.base = base, c.size = region.length, c.priority = priority, c.region = &region;
+        return c;
+    }
+};
+
+Claim ram_claim(const Ram& ram, int block, std::uint64_t base, std::uint32_t flags, int priority) {
+    Claim c;
+    c.base = base, c.size = ram.block(static_cast<std::size_t>(block)).size, c.priority = priority;
+    c.ram = ram.block(static_cast<std::size_t>(block)).offset, c.flags = flags;
+    return c;
+}
+
+}  // namespace
+
+TEST_CASE("a word access that nobody decodes becomes two byte accesses, a dword access reads all ones") {
+    PortSpace ports({});
+    Probe p(BP_REGION_PORTS, 4, 1);
+    ports.add(p.at(0x70));
+    CHECK(ports.read(0x70, 1) == 0);
+    CHECK(ports.read(0x71, 2) == 0x0201);
+    CHECK(ports.read(0x70, 4) == 0xffffffff);
+    ports.write(0x72, 2, 0xabcd);
+    ports.write(0x70, 4, 1);
+    CHECK(p.log == std::vector<std::string>{"r1@0", "r1@1", "r1@2", "w1@2=205", "w1@3=171"});
+}
+
+TEST_CASE("a register bank decodes its widths only, and only accesses that lie inside") {
+    PortSpace ports({});
+    Probe dword(BP_REGION_PORTS, 4, 4);
+    ports.add(dword.at(0xcf8));
+    CHECK(ports.read(0xcf8, 1) == 0xff);
+    CHECK(ports.read(0xcf8, 2) == 0xffff);
+    CHECK(ports.read(0xcf8, 4) == 0x03020100);
+    CHECK(ports.read(0xcfa, 4) == 0xffffffff);
+    CHECK(dword.log.size() == 1);
+}
+
+TEST_CASE("the last port straddles to the first") {
+    PortSpace ports({});
+    Probe last(BP_REGION_PORTS, 1, 1), first(BP_REGION_PORTS, 1, 1);
+    ports.add(last.at(0xffff));
+    ports.add(first.at(0));
+    CHECK(ports.read(0xffff, 2) == 0x0000);
+    CHECK(last.log.size() == 1);
+    CHECK(first.log.size() == 1);
+}
+
+TEST_CASE("removing a port claim uncovers the one below") {
+    PortSpace ports({});
+    Probe low(BP_REGION_PORTS, 8, 1), high(BP_REGION_PORTS, 2, 1);
+    ports.add(low.at(0x100, 100));
+    const auto id = ports.add(high.at(0x102, 300));
+    CHECK(ports.read(0x102, 1) == 0);
+    ports.remove(id);
+    CHECK(ports.read(0x102, 1) == 2);
+}
+
+TEST_CASE("two fixed claims of the same ports, direction and width conflict") {
+    PortSpace ports({});
+    Probe a(BP_REGION_PORTS, 8, 1), b(BP_REGION_PORTS, 8, 1), wide(BP_REGION_PORTS, 8, 4);
+    Claim claim = a.at(0x1f0);
+    claim.fixed = true;
+    ports.add(claim);
+    Claim other = b.at(0x1f7);
+    other.fixed = true;
+    CHECK(ports.conflict(other) != nullptr);
+    CHECK(ports.conflict(wide.at(0x1f0)) == nullptr);
+    b.region.read = nullptr, b.region.write = nullptr;
+    CHECK(ports.conflict(other) == nullptr);
+}
+
+TEST_CASE("unclaimed ports are reported once for each direction") {
+    std::vector<std::string> said;
+    PortSpace ports({[&](const std::string& t) { said.push_back(t); }, {}});
+    for (int i = 0; i < 3; ++i) CHECK(ports.read(0x279, 1) == 0xff);
+    ports.write(0x279, 1, 0);
+    CHECK(said.size() == 2);
+}
+
+TEST_CASE("memory claims win by priority, each direction for itself") {
+    Ram ram(1 << 24);
+    MemorySpace memory(ram, 32, {});
+    const int main = ram.create("board", "ram", 1 << 20), rom = ram.create("board", "rom", 1 << 16);
+    memory.add(ram_claim(ram, main, 0, BP_MAP_READ | BP_MAP_WRITE, 200));
+    memory.add(ram_claim(ram, rom, 0xf0000, BP_MAP_READ | BP_MAP_DROP_WRITE, 300));
+    *ram.at(ram.block(static_cast<std::size_t>(rom)).offset) = 0x55;
+    memory.write(0xf0000, 1, 0x11);
+    CHECK(memory.read(0xf0000, 1) == 0x55);
+    CHECK(*ram.at(0xf0000) == 0);
+
+    // Like PAM = 2: reads from the ROM, writes to the RAM below it.
+    Claim shadow = ram_claim(ram, main, 0xf0000, BP_MAP_WRITE, 400);
+    shadow.size = 0x10000, shadow.ram += 0xf0000;
+    const auto id = memory.add(shadow);
+    memory.write(0xf0000, 1, 0x22);
+    CHECK(memory.read(0xf0000, 1) == 0x55);
+    CHECK(*ram.at(0xf0000) == 0x22);
+    memory.set_flags(id, BP_MAP_READ | BP_MAP_DROP_WRITE);
+    CHECK(memory.read(0xf0000, 1) == 0x22);
+    memory.write(0xf0000, 1, 0x33);
+    CHECK(memory.read(0xf0000, 1) == 0x22);
+}
+
+TEST_CASE("changes between begin and end appear as one view") {
+    Ram ram(1 << 24);
+    int changes = 0;
+    MemoryEvents events;
+    events.view_changed = [&] { ++changes; };
+    MemorySpace memory(ram, 32, std::move(events));
+    const int block = ram.create("board", "ram", 1 << 20);
+    memory.begin();
+    const auto version = memory.view().version;
+    const auto id = memory.add(ram_claim(ram, block, 0, BP_MAP_READ, 200));
+    memory.set_flags(id, BP_MAP_READ | BP_MAP_WRITE);
+    CHECK(memory.view().version == version);
+    memory.end();
+    CHECK(changes == 1);
+    CHECK(memory.view().version == version + 1);
+}
+
+TEST_CASE("accesses of every size and alignment, over every border, agree with byte accesses") {
+    Ram ram(1 << 24);
+    MemorySpace memory(ram, 20, {});
+    const int block = ram.create("board", "ram", 1 << 16);
+    Probe wide(BP_REGION_MEMORY, 0x1000, 4), any(BP_REGION_MEMORY, 0x800, 1 | 2 | 4 | 8);
+    memory.add(ram_claim(ram, block, 0, BP_MAP_READ | BP_MAP_WRITE, 200));
+    memory.add(wide.at(0x4000));
+    memory.add(any.at(0x5400));
+    for (std::uint64_t i = 0; i < 0x10000; ++i) *ram.at(i) = static_cast<std::uint8_t>(i * 7 + 3);
+    std::mt19937 random(1);
+    for (int n = 0; n < 20000; ++n) {
+        const std::uint32_t bytes = 1u << (random() % 4);
+        const std::uint64_t address = n % 2 ? 0x3ff0 + random() % 0x2400 : random() % (1 << 20);
+        std::uint64_t expected = 0;
+        for (std::uint32_t b = 0; b < bytes; ++b) expected |= memory.read(address + b, 1) << (8 * b);
+        REQUIRE(memory.read(address, bytes) == expected);
+    }
+}
+
+TEST_CASE("a write narrower than a register's widths vanishes, a wider one is split") {
+    Ram ram(1 << 24);
+    MemorySpace memory(ram, 32, {});
+    Probe p(BP_REGION_MEMORY, 0x1000, 4);
+    memory.add(p.at(0xfee00000));
+    memory.write(0xfee00010, 1, 1);
+    memory.write(0xfee00010, 8, 0x0000000200000001);
+    CHECK(p.log == std::vector<std::string>{"w4@16=1", "w4@20=2"});
+}
+
+TEST_CASE("unclaimed memory reads as all ones and drops writes") {
+    Ram ram(1 << 24);
+    int said = 0;
+    MemoryEvents events;
+    events.unclaimed = [&](const std::string&) { ++said; };
+    MemorySpace memory(ram, 32, std::move(events));
+    for (const std::uint32_t bytes : {1u, 2u, 4u, 8u}) CHECK(memory.read(0xd0000000, bytes) == all_ones(bytes));
+    memory.write(0xd0000004, 4, 5);
+    CHECK(said == 1);
+}
+
+TEST_CASE("a bus master reaches memory, not registers, and its writes drop cached code") {
+    Ram ram(1 << 24);
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> dropped;
+    MemoryEvents events;
+    events.code_written = [&](std::uint64_t a, std::uint64_t n) { dropped.emplace_back(a, n); };
+    MemorySpace memory(ram, 32, std::move(events));
+    const int block = ram.create("board", "ram", 0x4000);
+    Probe p(BP_REGION_MEMORY, 0x1000, 4);
+    memory.add(ram_claim(ram, block, 0x1000, BP_MAP_READ | BP_MAP_WRITE, 200));
+    memory.add(p.at(0x5000));
+    bp_page page{};
+    memory.page(0x2000, &page);
+    REQUIRE(page.code_flag);
+    *page.code_flag = 1;
+    std::vector<std::uint8_t> data(0x2000, 0xaa);
+    CHECK(memory.dma_write(0x1ff0, data.data(), 0x20));
+    CHECK(dropped == std::vector<std::pair<std::uint64_t, std::uint64_t>>{{0x2000, 0x10}});
+    CHECK_FALSE(memory.dma_write(0x4f00, data.data(), 0x200));
+    CHECK_FALSE(memory.dma_read(0x4f00, data.data(), 0x200));
+    CHECK(data[0xff] == 0xaa);
+    CHECK(data[0x100] == 0xff);
+    CHECK(p.log.empty());
+}
+
+TEST_CASE("a page that is not wholly memory has no host address") {
+    Ram ram(1 << 24);
+    MemorySpace memory(ram, 32, {});
+    const int block = ram.create("board", "ram", 0x3000);
+    Probe p(BP_REGION_MEMORY, 0x400, 4);
+    memory.add(ram_claim(ram, block, 0, BP_MAP_READ | BP_MAP_WRITE, 200));
+    memory.add(p.at(0x1000));
+    bp_page page{};
+    memory.page(0x0fff, &page);
+    CHECK(page.read == ram.at(0));
+    CHECK(page.write == ram.at(0));
+    memory.page(0x1800, &page);
+    CHECK(page.read == nullptr);
+    CHECK(page.write == nullptr);
+}
