@@ -163,7 +163,7 @@ TEST_CASE("an unknown property, device, wire or line is an error with the neares
     CHECK(bench.error("devices: {a: {type: test.source}, b: {type: test.sink, memory: a}}\n" + kRoute)
               .find("does not offer bp.nvram/1") != std::string::npos);
     CHECK(bench.error("devices: {a: {type: test.source, on: b/1}, b: {type: test.sink}}\n" + kRoute)
-              .find("does not plug into any bus") != std::string::npos);
+              .find("has no property, line or link `on`") != std::string::npos);
 }
 
 TEST_CASE("a machine without a CPU runs its timers until a device asks to exit") {
