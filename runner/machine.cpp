@@ -31,6 +31,13 @@ int list() {
     return 0;
 }
 
+int list_names() {
+    const Context context;
+    for (const auto& m : kernel::list_machines(context.search))
+        if (!m.hidden) std::printf("%s\n", m.name.c_str());
+    return 0;
+}
+
 std::string value_text(const kernel::Value& v) {
     if (v.is_scalar()) return v.text();
     std::string text;
@@ -106,9 +113,10 @@ int write_or_print(const std::string& text, const std::string& path) {
 void add_machine(CLI::App& app, int& code) {
     CLI::App* sub = app.add_subcommand("machine", "boards: list, show, check, draw");
     sub->require_subcommand(1);
-    sub->add_subcommand("list", "all boards and VM files, and the searched folders")->callback([&code] {
-        code = list();
-    });
+    auto names = std::make_shared<bool>(false);
+    CLI::App* l = sub->add_subcommand("list", "all boards and VM files, and the searched folders");
+    l->add_flag("--names", *names, "only the boards' names, one a line");
+    l->callback([names, &code] { code = *names ? list_names() : list(); });
     const auto with_board = [&](const char* name, const char* help, int (*action)(const BoardOptions&)) {
         auto o = std::make_shared<BoardOptions>();
         CLI::App* s = sub->add_subcommand(name, help);

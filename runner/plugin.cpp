@@ -33,6 +33,12 @@ int list() {
     return 0;
 }
 
+int list_names() {
+    const Context context;
+    for (const auto& name : context.registry->type_names()) std::printf("%s\n", name.c_str());
+    return 0;
+}
+
 void print_type(const kernel::TypeInfo& t) {
     std::printf("\n%s: %s\n", t.name.c_str(), t.doc.c_str());
     if (!t.properties.empty()) std::printf("  properties\n");
@@ -95,8 +101,10 @@ int inspect(const std::string& what) {
 void add_plugin(CLI::App& app, int& code) {
     CLI::App* sub = app.add_subcommand("plugin", "what plugins there are and what they offer");
     sub->require_subcommand(1);
-    sub->add_subcommand("list", "all plugins that are found, and the files that cannot be used and why")
-        ->callback([&code] { code = list(); });
+    auto names = std::make_shared<bool>(false);
+    CLI::App* l = sub->add_subcommand("list", "all plugins that are found, and the files that cannot be used and why");
+    l->add_flag("--names", *names, "only the types' names, one a line");
+    l->callback([names, &code] { code = *names ? list_names() : list(); });
     auto what = std::make_shared<std::string>();
     CLI::App* i =
         sub->add_subcommand("inspect", "what a plugin file offers (nothing in it is run), or what a type declares");

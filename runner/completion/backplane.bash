@@ -1,0 +1,33 @@
+# bash completion for backplane
+_backplane() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} sub=${COMP_WORDS[1]}
+    local board="--machine --set --memory --cpu --engine --hda --hdb --hdc --hdd --boot --vga --serial --parallel --debugcon --firmware --clock --help"
+    COMPREPLY=()
+    case $prev in
+        --machine|-M)
+            COMPREPLY=($(compgen -W "$(backplane machine list --names 2>/dev/null)" -- "$cur")); return ;;
+        --engine) COMPREPLY=($(compgen -W "auto interp" -- "$cur")); return ;;
+        --display) COMPREPLY=($(compgen -W "none" -- "$cur")); return ;;
+        --clock) COMPREPLY=($(compgen -W "realtime deterministic" -- "$cur")); return ;;
+        --serial|--debugcon|--parallel) COMPREPLY=($(compgen -W "stdio none pty file: unix:" -- "$cur")); compopt -o nospace; return ;;
+        --hda|--hdb|--hdc|--hdd|--firmware|--script|--trace-file|--trace-instructions|--output|-o) compopt -o default; return ;;
+        inspect) compopt -o default; COMPREPLY=($(compgen -W "$(backplane plugin list --names 2>/dev/null)" -- "$cur")); return ;;
+        info) compopt -o default; return ;;
+    esac
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W "run machine plugin disk --version --help" -- "$cur")); return
+    fi
+    case $sub in
+        run)
+            if [[ $cur == -* ]]; then
+                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --no-reboot --stats" -- "$cur"))
+            else compopt -o default; fi ;;
+        machine)
+            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list show check graph schema" -- "$cur"))
+            elif [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$board --output" -- "$cur"))
+            else compopt -o default; fi ;;
+        plugin) COMPREPLY=($(compgen -W "list inspect" -- "$cur")) ;;
+        disk) COMPREPLY=($(compgen -W "info" -- "$cur")) ;;
+    esac
+}
+complete -F _backplane backplane
