@@ -249,7 +249,8 @@ TEST_CASE("mistakes in a machine file are placed and explained") {
     CHECK_THAT(error("when: [{devices: {}}]\n"), Contains("needs `if` or `unless`"));
     CHECK_THAT(error("when: [{if: nope, devices: {}}]\n"), Contains("there is no parameter `nope`"));
     CHECK_THAT(error("publish: [{what: a, from: b}]\n"), Contains("needs `into`"));
-    CHECK_THAT(error("machine: x\n"), Contains("this is a VM file"));
+    f.machine("m", "machine: x\n");
+    CHECK_THAT(f.error("machine: machines/m.yaml\n"), Contains("m.yaml:1:10: this is a VM file"));
 }
 
 TEST_CASE("machines and VM files are listed with their paths") {
