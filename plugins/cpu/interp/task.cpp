@@ -176,6 +176,7 @@ void switch_task(Cpu& c, u16 selector, Cpu::TaskSwitch how, const Event* event) 
 
     c.eip = n.eip;
     c.prev_eip = n.eip;
+    c.insn = nullptr;  // a fault from here on is not the old task's instruction
     c.esp_guard = false;
     for (unsigned i = 0; i < 8; ++i) c.r32(i) = n.gpr[i];
     if (wide && c.paging()) {

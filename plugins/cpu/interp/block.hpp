@@ -1,0 +1,99 @@
+// Cache of decoded blocks.
+//
+// A block is a run of instructions decoded once; its key is the physical address of its first byte and the mode bits that
+// decoding depends on. Blocks live in an arena that is only ever emptied as a whole; one that was overwritten is made stale:
+// its first handler looks the target up again, so that links into it need not be found.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "insn.hpp"
+
+namespace backplane::interp {
+
+// Bits of Cpu::mode.
+inline constexpr u32 kModeCode32 = 1;     // CS.D
+inline constexpr u32 kModeStack32 = 2;    // SS.B
+inline constexpr u32 kModeFlatData = 4;   // DS, ES and SS: base 0, limit 4G, writable
+inline constexpr u32 kModeFlatCode = 8;   // CS: base 0, limit 4G
+inline constexpr u32 kModeSingle = 16;    // blocks of one instruction
+inline constexpr u32 kModeUser = 32;      // CPL 3; no part of a block's key
+inline constexpr unsigned kModeBits = 6;
+inline constexpr u32 kModeDecode = kModeUser - 1;
+
+inline constexpr unsigned kMaxBlock = 48;  // instructions
+
+struct Block {
+    Physical phys;       // of the first byte
+    Physical phys2;      // second page of a block that straddles, else ~0
+    u32 mode;
+    u16 bytes;
+    u8 count;
+    bool dead;
+    Block* hash_next;
+    Block* page_next[2];  // in the lists of the first and second page
+
+    Insn* insns() { return reinterpret_cast<Insn*>(this + 1); }
+    static Block* of(Insn* first) { return reinterpret_cast<Block*>(first) - 1; }
+};
+
+struct JumpEntry {
+    u64 key;  // EIP, jump_tag << 32
+    Block* block;
+};
+
+struct CodePage {
+    u64 lines = 0;  // 64-byte lines that hold cached code
+    Block* blocks = nullptr;
+    u8* flag = nullptr;
+};
+
+struct BlockCache {
+    static constexpr std::size_t kArenaSize = 24u << 20;
+    static constexpr u32 kBuckets = 1u << 15;
+    static constexpr u32 kJumps = 1u << 12;
+    static constexpr u32 kPageSlots = 256;
+
+    std::unique_ptr<u8[]> arena{new u8[kArenaSize]};
+    std::size_t used = 0;
+    std::unique_ptr<Block*[]> bucket{new Block*[kBuckets]()};
+    JumpEntry jump[kJumps];
+    std::unordered_map<Physical, CodePage> pages;
+    struct Recent {
+        Physical page = ~0ull;
+        CodePage* what = nullptr;
+    } recent[kPageSlots];
+    // Code pages recently fetched from; tag: linear page, jump_tag << 32.
+    struct FetchEntry {
+        u64 key;
+        Physical phys;
+        const u8* host;
+        u8* code_flag;
+    } fetch[256];
+    // Pages written by others, see Cpu::invalidate().
+    std::mutex queue_lock;
+    std::vector<std::pair<Physical, u64>> queue;
+    bool queue_all = false;
+    // Block for code that cannot be cached.
+    std::unique_ptr<u8[]> scratch{new u8[sizeof(Block) + 4 * sizeof(Insn)]()};
+    u64 decoded = 0, flushes = 0;
+    // x87 and MMX handlers in use; an Insn names them by index.
+    std::vector<FpuEntry> fpu_entries;
+    std::unordered_map<u32, u16> fpu_index;
+
+    BlockCache() { forget_jumps(); }
+    static u32 jump_index(u32 eip) { return (eip ^ eip >> 12) & (kJumps - 1); }
+    void forget_jumps();
+    void flush(Cpu* c);  // everything
+    // A store of `size` bytes to physical memory: makes overlapping blocks stale. True if there were any.
+    bool store(Physical address, u64 size);
+    CodePage* find_page(Physical page);
+};
+
+// The block at c->eip, decoded if need be. Faults like an instruction fetch (c->insn is nullptr then).
+Block* find_block(Cpu* c);
+
+}  // namespace backplane::interp

@@ -1,0 +1,404 @@
+// Prefixes, ModRM, and the one-byte opcodes.
+#include "decode_detail.hpp"
+
+namespace backplane::interp {
+
+void Decoder::choose_form(Seg standard) {
+    const Seg s = override_seg >= 0 ? static_cast<Seg>(override_seg) : standard;
+    o.seg = s;
+    if (!address32) o.bits |= kAddress16;
+    const bool flat = address32 && (in.mode & kModeFlatData) != 0 && (s == kDs || s == kEs || s == kSs);
+    if (!flat) form = Form::kGeneral;
+    else form = o.index == Cpu::kZeroReg * 8 ? Form::kFlat : Form::kFlatIndex;
+}
+
+void Decoder::absolute_address(u32 disp, Seg standard) {
+    o.base = Cpu::kZeroReg * 8;
+    o.index = Cpu::kZeroReg * 8;
+    o.shift = 0;
+    o.disp = disp;
+    choose_form(standard);
+}
+
+void Decoder::parse_modrm() {
+    modrm = byte();
+    mod = modrm >> 6;
+    r = modrm >> 3 & 7u;
+    rm = modrm & 7u;
+    if (mod == 3) {
+        form = Form::kReg;
+        return;
+    }
+    o.base = Cpu::kZeroReg * 8;
+    o.index = Cpu::kZeroReg * 8;
+    o.shift = 0;
+    o.link = nullptr;
+    Seg standard = kDs;
+    if (!address32) {
+        static constexpr u8 kBase[8] = {kEbx, kEbx, kEbp, kEbp, kEsi, kEdi, kEbp, kEbx};
+        static constexpr u8 kIndex[8] = {kEsi, kEdi, kEsi, kEdi, 0xff, 0xff, 0xff, 0xff};
+        if (mod == 0 && rm == 6) {
+            o.disp = imm16();
+        } else {
+            o.base = kBase[rm] * 8;
+            if (kIndex[rm] != 0xff) o.index = kIndex[rm] * 8;
+            if (kBase[rm] == kEbp) standard = kSs;
+            o.disp = mod == 0 ? 0 : mod == 1 ? imm8s() : imm16();
+        }
+        return choose_form(standard);
+    }
+    unsigned base = rm;
+    if (rm == 4) {
+        const u8 sib = byte();
+        base = sib & 7u;
+        const unsigned index = sib >> 3 & 7u;
+        if (index != 4) {
+            o.index = static_cast<u8>(index * 8);
+            o.shift = sib >> 6;
+        }
+    }
+    if (base == 5 && mod == 0) {
+        o.disp = imm32();
+    } else {
+        o.base = static_cast<u8>(base * 8);
+        if (base == kEsp || base == kEbp) standard = kSs;
+        o.disp = mod == 0 ? 0 : mod == 1 ? imm8s() : imm32();
+    }
+    choose_form(standard);
+}
+
+void Decoder::alu(Alu op, AluForm operands, unsigned size) {
+    o.fn = alu_handler(op, operands, size, form);
+    what.compares = op == Alu::kCmp || op == Alu::kTest;
+    what.op = op;
+    what.operands = operands;
+    what.size = static_cast<u8>(size);
+    what.form = form;
+    if ((operands == AluForm::kMemReg || operands == AluForm::kMemImm) && !what.compares) lockable = true;
+}
+
+void Decoder::group1(u8 opcode) {
+    parse_modrm();
+    const unsigned size = wsize(opcode);
+    if (memory()) {
+        o.imm = opcode == 0x81 ? imm(size) : imm8s();
+        return alu(static_cast<Alu>(r), AluForm::kMemImm, size);
+    }
+    set_dst(rm, size);
+    o.imm = opcode == 0x81 ? imm(size) : imm8s();
+    alu(static_cast<Alu>(r), AluForm::kRegImm, size);
+}
+
+void Decoder::group2(u8 opcode) {
+    parse_modrm();
+    const unsigned size = wsize(opcode);
+    set_dst(rm, size);
+    const bool by_cl = (opcode & 0xfeu) == 0xd2;
+    o.imm = (opcode & 0xfeu) == 0xc0 ? imm8() : 1;
+    o.fn = shift_handler(r, size, form, by_cl);
+    if (!by_cl && (o.imm & 31u) == 0 && !memory()) o.fn = nop_handler();
+}
+
+void Decoder::group3(u8 opcode) {
+    parse_modrm();
+    const unsigned size = wsize(opcode);
+    set_dst(rm, size);
+    if (r < 2) {
+        o.imm = imm(size);
+        return alu(Alu::kTest, memory() ? AluForm::kMemImm : AluForm::kRegImm, size);
+    }
+    if (r == 2 || r == 3) {
+        o.fn = unary_handler(r == 2 ? Unary::kNot : Unary::kNeg, size, form);
+        lockable = memory();
+        return;
+    }
+    o.fn = mul_handler(r, size, form);
+}
+
+void Decoder::group5(u8 opcode) {
+    parse_modrm();
+    const unsigned size = wsize(opcode);
+    set_dst(rm, size);
+    if (r < 2) {
+        o.fn = unary_handler(r == 0 ? Unary::kInc : Unary::kDec, size, form);
+        lockable = memory();
+        return;
+    }
+    if (opcode == 0xfe || r == 7 || ((r == 3 || r == 5) && !memory())) return undefined();
+    if (r == 2) return flow(call_indirect(size, form, flat_stack()));
+    if (r == 3) return flow(call_far_mem(size));
+    if (r == 4) return flow(jmp_indirect(size, form));
+    if (r == 5) return flow(jmp_far_mem(size));
+    o.fn = memory() ? push_mem(size, form, flat_stack()) : push_reg(size, flat_stack());
+}
+
+void Decoder::jcc(unsigned code, u32 displacement) {
+    relative(jcc_handler(code, osize()), displacement);
+    what.jcc = operand32;
+    what.code = static_cast<u8>(code);
+}
+
+void Decoder::string_op(u8 opcode) {
+    const bool port = (opcode & 0xf0u) == 0x60;
+    o.seg = static_cast<u8>(override_seg >= 0 ? override_seg : kDs);
+    if (!address32) o.bits |= kAddress16;
+    if (repeat != 0) {
+        o.bits |= repeat == 0xf3 ? kRepeat : kRepeatNe;
+        what.end = DecodeEnd::kBlock;
+    }
+    o.fn = string_handler(opcode, port && (opcode & 1u) != 0 ? osize() : wsize(opcode));
+}
+
+void Decoder::one_byte(u8 opcode) {
+    const unsigned size = wsize(opcode);
+    if (opcode < 0x40 && (opcode & 7u) < 6) {
+        const Alu op = static_cast<Alu>(opcode >> 3);
+        const unsigned kind = opcode & 7u;
+        if (kind >= 4) {
+            set_dst(kEax, size);
+            o.imm = imm(size);
+            return alu(op, AluForm::kRegImm, size);
+        }
+        parse_modrm();
+        if (kind < 2) {
+            set_src(r, size);
+            set_dst(rm, size);
+            return alu(op, memory() ? AluForm::kMemReg : AluForm::kRegReg, size);
+        }
+        set_dst(r, size);
+        set_src(rm, size);
+        return alu(op, memory() ? AluForm::kRegMem : AluForm::kRegReg, size);
+    }
+    switch (opcode) {
+        case 0x06: case 0x0e: case 0x16: case 0x1e:
+            o.src = opcode >> 3;
+            o.fn = push_seg(osize());
+            return;
+        case 0x07: case 0x17: case 0x1f:
+            o.dst = opcode >> 3;
+            return flow(pop_seg(osize()));
+        case 0x0f: return two_byte();
+        case 0x27: case 0x2f: case 0x37: case 0x3f:
+        case 0x98: case 0x99: case 0x9e: case 0x9f:
+        case 0xd6: case 0xf5: case 0xf8: case 0xf9: case 0xfa: case 0xfc: case 0xfd:
+            o.fn = simple_handler(opcode, osize());
+            return;
+        case 0xf4: case 0xfb: return flow(simple_handler(opcode, osize()));
+        case 0x60: o.fn = pusha_handler(osize()); return;
+        case 0x61: o.fn = popa_handler(osize()); return;
+        case 0x62:
+            parse_modrm();
+            if (!memory()) return undefined();
+            set_dst(r, osize());
+            o.fn = bound_handler(osize());
+            return;
+        case 0x63:
+            parse_modrm();
+            set_dst(rm, 2);
+            set_src(r, 2);
+            o.fn = arpl_handler(form);
+            return;
+        case 0x68: o.imm = imm(osize()); o.fn = push_imm(osize(), flat_stack()); return;
+        case 0x6a: o.imm = imm8s(); o.fn = push_imm(osize(), flat_stack()); return;
+        case 0x69: case 0x6b:
+            parse_modrm();
+            set_dst(r, osize());
+            set_src(rm, osize());
+            o.imm = opcode == 0x69 ? imm(osize()) : imm8s();
+            o.fn = imul3_handler(osize(), form);
+            return;
+        case 0x80: case 0x81: case 0x82: case 0x83: return group1(opcode);
+        case 0x84: case 0x85:
+            parse_modrm();
+            set_src(r, size);
+            set_dst(rm, size);
+            return alu(Alu::kTest, memory() ? AluForm::kMemReg : AluForm::kRegReg, size);
+        case 0x86: case 0x87:
+            parse_modrm();
+            set_src(r, size);
+            set_dst(rm, size);
+            lockable = memory();
+            o.fn = xchg_handler(size, form);
+            return;
+        case 0x88: case 0x89:
+            parse_modrm();
+            set_src(r, size);
+            set_dst(rm, size);
+            o.fn = memory() ? mov_store(size, form) : mov_rr(size);
+            return;
+        case 0x8a: case 0x8b:
+            parse_modrm();
+            set_dst(r, size);
+            set_src(rm, size);
+            o.fn = memory() ? mov_load(size, form) : mov_rr(size);
+            return;
+        case 0x8c: case 0x8e:
+            parse_modrm();
+            if (r > kGs || (opcode == 0x8e && r == kCs)) return undefined();
+            o.extra = static_cast<u8>(r);
+            set_dst(rm, 4);
+            if (opcode == 0x8e) return flow(mov_to_seg(form));
+            o.fn = mov_from_seg(osize(), form);
+            return;
+        case 0x8d:
+            parse_modrm();
+            if (!memory()) return undefined();
+            set_dst(r, osize());
+            if (address32) form = o.index == Cpu::kZeroReg * 8 ? Form::kFlat : Form::kFlatIndex;
+            o.fn = lea_handler(osize(), form);
+            return;
+        case 0x8f:
+            parse_modrm();
+            if (r != 0) return undefined();
+            set_dst(rm, osize());
+            o.fn = memory() ? pop_mem(osize()) : pop_reg(osize(), flat_stack());
+            return;
+        case 0x90: o.fn = nop_handler(); return;
+        case 0x9a: case 0xea: {
+            o.imm = imm(osize());
+            const u32 selector = imm16();
+            o.link = nullptr;
+            o.disp = selector;
+            return flow(opcode == 0x9a ? call_far_imm(osize()) : jmp_far_imm(osize()));
+        }
+        case 0x9b: o.fn = fwait_handler(); return;
+        case 0x9c: o.fn = pushf_handler(osize()); return;
+        case 0x9d: return flow(popf_handler(osize()));
+        case 0xa0: case 0xa1: case 0xa2: case 0xa3:
+            absolute_address(address32 ? imm32() : imm16(), kDs);
+            set_dst(kEax, size);
+            set_src(kEax, size);
+            o.fn = opcode < 0xa2 ? mov_load(size, form) : mov_store(size, form);
+            return;
+        case 0xa4: case 0xa5: case 0xa6: case 0xa7: case 0xaa: case 0xab: case 0xac: case 0xad: case 0xae: case 0xaf:
+        case 0x6c: case 0x6d: case 0x6e: case 0x6f:
+            return string_op(opcode);
+        case 0xa8: case 0xa9:
+            set_dst(kEax, size);
+            o.imm = imm(size);
+            return alu(Alu::kTest, AluForm::kRegImm, size);
+        case 0xc0: case 0xc1: case 0xd0: case 0xd1: case 0xd2: case 0xd3: return group2(opcode);
+        case 0xc2: o.imm = imm16(); return flow(ret_handler(osize(), flat_stack()));
+        case 0xc3: o.imm = 0; return flow(ret_handler(osize(), flat_stack()));
+        case 0xc4: case 0xc5:
+            parse_modrm();
+            if (!memory()) return undefined();
+            set_dst(r, osize());
+            o.extra = opcode == 0xc4 ? kEs : kDs;
+            return flow(load_far_handler(osize()));
+        case 0xc6: case 0xc7:
+            parse_modrm();
+            if (r != 0) return undefined();
+            set_dst(rm, size);
+            o.imm = imm(size);
+            o.fn = memory() ? mov_store_imm(size, form) : mov_ri(size);
+            return;
+        case 0xc8: {
+            const u32 frame = imm16();
+            o.imm = frame | imm8() << 16;
+            o.fn = enter_handler(osize());
+            return;
+        }
+        case 0xc9: o.fn = leave_handler(osize(), flat_stack()); return;
+        case 0xca: o.imm = imm16(); return flow(ret_far(osize()));
+        case 0xcb: o.imm = 0; return flow(ret_far(osize()));
+        case 0xcd: o.imm = imm8(); return flow(int_handler(opcode));
+        case 0xcc: case 0xce: case 0xf1: return flow(int_handler(opcode));
+        case 0xcf: return flow(iret_handler(osize()));
+        case 0xd4: case 0xd5: o.imm = imm8(); o.fn = aam_handler(opcode == 0xd5); return;
+        case 0xd7:
+            o.seg = static_cast<u8>(override_seg >= 0 ? override_seg : kDs);
+            if (!address32) o.bits |= kAddress16;
+            o.fn = xlat_handler();
+            return;
+        case 0xd8: case 0xd9: case 0xda: case 0xdb: case 0xdc: case 0xdd: case 0xde: case 0xdf: return x87(opcode);
+        case 0xe0: case 0xe1: case 0xe2: case 0xe3: {
+            const u32 d = imm8s();
+            return relative(loop_handler(opcode & 3u, osize(), !address32), d);
+        }
+        case 0xe4: case 0xe5: case 0xe6: case 0xe7: o.imm = imm8(); o.fn = io_handler(opcode, size); return;
+        case 0xec: case 0xed: case 0xee: case 0xef: o.fn = io_handler(opcode, size); return;
+        case 0xe8: case 0xe9: {
+            const u32 d = operand32 ? imm32() : static_cast<u32>(static_cast<i16>(imm16()));
+            what.end = DecodeEnd::kFlow;
+            return relative(opcode == 0xe8 ? call_handler(osize(), flat_stack()) : jmp_handler(osize()), d);
+        }
+        case 0xeb: {
+            const u32 d = imm8s();
+            what.end = DecodeEnd::kFlow;
+            return relative(jmp_handler(osize()), d);
+        }
+        case 0xf6: case 0xf7: return group3(opcode);
+        case 0xfe: case 0xff: return group5(opcode);
+        default: break;
+    }
+    const unsigned n = opcode & 7u;
+    switch (opcode & 0xf8u) {
+        case 0x40: case 0x48:
+            set_dst(n, osize());
+            o.fn = unary_handler(opcode < 0x48 ? Unary::kInc : Unary::kDec, osize(), Form::kReg);
+            return;
+        case 0x50: set_dst(n, osize()); o.fn = push_reg(osize(), flat_stack()); return;
+        case 0x58: set_dst(n, osize()); o.fn = pop_reg(osize(), flat_stack()); return;
+        case 0x70: case 0x78: {
+            const u32 d = imm8s();
+            return jcc(opcode & 15u, d);
+        }
+        case 0x90:
+            set_dst(kEax, osize());
+            set_src(n, osize());
+            o.fn = xchg_handler(osize(), Form::kReg);
+            return;
+        case 0xb0: set_dst(n, 1); o.imm = imm8(); o.fn = mov_ri(1); return;
+        case 0xb8: set_dst(n, osize()); o.imm = imm(osize()); o.fn = mov_ri(osize()); return;
+        default: return undefined();
+    }
+}
+
+DecodeStatus decode(const DecodeInput& in, Insn& out, Decoded& what) {
+    Decoder d(in, out, what);
+    out.link = nullptr;
+    out.imm = 0;
+    out.dst = out.src = 0;
+    out.base = out.index = Cpu::kZeroReg * 8;
+    out.shift = out.seg = out.bits = out.extra = 0;
+    const bool code32 = (in.mode & kModeCode32) != 0;
+    d.operand32 = code32;
+    d.address32 = code32;
+    u8 opcode = 0;
+    for (bool prefix = true; prefix && !d.more && !d.too_long;) {
+        opcode = d.byte();
+        switch (opcode) {
+            case 0x26: d.override_seg = kEs; break;
+            case 0x2e: d.override_seg = kCs; break;
+            case 0x36: d.override_seg = kSs; break;
+            case 0x3e: d.override_seg = kDs; break;
+            case 0x64: d.override_seg = kFs; break;
+            case 0x65: d.override_seg = kGs; break;
+            case 0x66: d.operand32 = !code32; d.prefix66 = true; break;
+            case 0x67: d.address32 = !code32; break;
+            case 0xf0: d.lock = true; break;
+            case 0xf2: case 0xf3: d.repeat = opcode; break;
+            default: prefix = false; break;
+        }
+    }
+    if (!d.more && !d.too_long) d.one_byte(opcode);
+    if (d.too_long) {
+        out.fn = too_long_handler();
+        what = Decoded{};
+        what.end = DecodeEnd::kFlow;
+        out.len = kMaxLength;
+        return DecodeStatus::kOk;
+    }
+    if (d.more) return DecodeStatus::kMore;
+    if (d.lock && !d.lockable) {
+        what = Decoded{};
+        d.undefined();
+    }
+    out.len = static_cast<u8>(d.pos);
+    if (!d.operand32) out.bits |= kOperand16;
+    if (what.relative) out.imm += out.ip + d.pos;
+    return DecodeStatus::kOk;
+}
+
+}  // namespace backplane::interp

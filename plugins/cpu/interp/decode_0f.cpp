@@ -1,0 +1,208 @@
+// Two-byte opcodes, x87 and MMX.
+#include "decode_detail.hpp"
+
+namespace backplane::interp {
+
+// The table of x87 and MMX handlers in use is filled as code meets them; a record can hold only an index.
+u16 Decoder::entry_index(u32 key, const FpuEntry& entry) {
+    const auto found = in.cache->fpu_index.find(key);
+    if (found != in.cache->fpu_index.end()) return found->second;
+    const u16 index = static_cast<u16>(in.cache->fpu_entries.size());
+    in.cache->fpu_entries.push_back(entry);
+    in.cache->fpu_index.emplace(key, index);
+    return index;
+}
+
+void Decoder::x87(u8 opcode) {
+    parse_modrm();
+    set_dst(kEax, 2);
+    const u32 code = (opcode & 7u) << 8 | modrm;
+    // The memory forms depend on the opcode and modrm.reg only.
+    const FpuEntry entry = fpu_lookup(opcode, modrm);
+    if (entry.handler == nullptr) {
+        o.fn = undefined_handler();
+        what.end = DecodeEnd::kFlow;
+        return;
+    }
+    o.imm = code | static_cast<u32>(entry_index(code, entry)) << 16;
+    o.extra = entry.traits;
+    o.fn = fpu_handler();
+}
+
+void Decoder::mmx(u8 opcode) {
+    if (!has(kFeatMmx) || prefix66 || repeat != 0) return undefined();
+    if (opcode != 0x77) parse_modrm();  // EMMS has no ModRM
+    const FpuEntry entry = mmx_lookup(opcode, opcode == 0x77 ? 0 : modrm);
+    if (entry.handler == nullptr) return undefined();
+    const u32 code = static_cast<u32>(opcode) << 8 | (opcode == 0x77 ? 0u : modrm);
+    o.imm = code | static_cast<u32>(entry_index(code | 0x10000u, entry)) << 16;
+    o.extra = entry.traits;
+    set_dst(rm, 4);
+    if ((entry.traits & kMmxImmediate) != 0) o.src = byte();
+    o.fn = mmx_handler();
+}
+
+void Decoder::two_byte() {
+    const u8 opcode = byte();
+    if (more || too_long) return;
+    const unsigned size = osize();
+    const unsigned n = opcode & 7u;
+    switch (opcode) {
+        case 0x00:
+            parse_modrm();
+            set_dst(rm, size);
+            o.fn = group6_handler(r, size, form);
+            if (r == 2 || r == 3 || r > 5) what.end = DecodeEnd::kFlow;
+            return;
+        case 0x01:
+            parse_modrm();
+            set_dst(rm, size);
+            o.fn = group7_handler(r, size, form);
+            if (r >= 5) what.end = DecodeEnd::kFlow;
+            return;
+        case 0x02: case 0x03:
+            parse_modrm();
+            set_dst(r, size);
+            set_src(rm, 2);
+            o.fn = lar_lsl_handler(opcode == 0x03, size, form);
+            return;
+        case 0x06: case 0x08: case 0x09: return flow(system_handler(opcode, size));
+        case 0x18: case 0x19: case 0x1a: case 0x1b: case 0x1c: case 0x1d: case 0x1e: case 0x1f:
+            // Hint space of the P6 family.
+            parse_modrm();
+            o.fn = nop_handler();
+            return;
+        case 0x20: case 0x21: case 0x22: case 0x23: {
+            // The mod field is ignored: these take registers only.
+            const u8 m = byte();
+            const unsigned which = m >> 3 & 7u;
+            const bool control = (opcode & 1u) == 0;
+            if (control && (which == 1 || which > 4)) return undefined();
+            set_dst(m & 7u, 4);
+            o.src = static_cast<u8>(which);
+            o.fn = system_handler(opcode, size);
+            if (opcode >= 0x22) what.end = DecodeEnd::kFlow;
+            return;
+        }
+        case 0x30: case 0x32:
+            if (!has(kFeatMsr)) return undefined();
+            return flow(system_handler(opcode, size));
+        case 0x31:
+            if (!has(kFeatTsc)) return undefined();
+            o.fn = system_handler(opcode, size);
+            return;
+        case 0x33: o.fn = system_handler(opcode, size); return;
+        case 0x34: case 0x35:
+            if (!has(kFeatSep)) return undefined();
+            return flow(system_handler(opcode, size));
+        case 0xa0: case 0xa8: o.src = opcode == 0xa0 ? kFs : kGs; o.fn = push_seg(size); return;
+        case 0xa1: case 0xa9: o.dst = opcode == 0xa1 ? kFs : kGs; return flow(pop_seg(size));
+        case 0xa2: o.fn = system_handler(opcode, size); return;
+        case 0xa3: case 0xab: case 0xb3: case 0xbb:
+            parse_modrm();
+            set_dst(rm, size);
+            set_src(r, size);
+            lockable = memory() && opcode != 0xa3;
+            o.fn = bit_handler(static_cast<BitOp>(opcode >> 3 & 3u), size, form, false);
+            return;
+        case 0xba:
+            parse_modrm();
+            if (r < 4) return undefined();
+            set_dst(rm, size);
+            o.imm = imm8();
+            lockable = memory() && r != 4;
+            o.fn = bit_handler(static_cast<BitOp>(r & 3u), size, form, true);
+            return;
+        case 0xa4: case 0xa5: case 0xac: case 0xad:
+            parse_modrm();
+            set_dst(rm, size);
+            set_src(r, size);
+            if ((opcode & 1u) == 0) o.imm = imm8();
+            o.fn = double_shift_handler(opcode >= 0xac, size, form, (opcode & 1u) != 0);
+            return;
+        case 0xae:
+            parse_modrm();
+            if (!memory() || r > 1 || !has(kFeatFxsr) || prefix66 || repeat != 0) return undefined();
+            o.fn = fxsave_handler(r == 1);
+            return;
+        case 0xaf:
+            parse_modrm();
+            set_dst(r, size);
+            set_src(rm, size);
+            o.fn = imul2_handler(size, form);
+            return;
+        case 0xb0: case 0xb1: {
+            parse_modrm();
+            const unsigned w = wsize(opcode);
+            set_dst(rm, w);
+            set_src(r, w);
+            lockable = memory();
+            o.fn = cmpxchg_handler(w, form);
+            return;
+        }
+        case 0xb2: case 0xb4: case 0xb5:
+            parse_modrm();
+            if (!memory()) return undefined();
+            set_dst(r, size);
+            o.extra = opcode == 0xb2 ? kSs : opcode == 0xb4 ? kFs : kGs;
+            return flow(load_far_handler(size));
+        case 0xb6: case 0xb7: case 0xbe: case 0xbf: {
+            parse_modrm();
+            const unsigned from = (opcode & 1u) == 0 ? 1 : 2;
+            set_dst(r, size);
+            set_src(rm, from);
+            o.fn = extend_handler(opcode >= 0xbe, from, size, form);
+            return;
+        }
+        case 0xbc: case 0xbd:
+            parse_modrm();
+            set_dst(r, size);
+            set_src(rm, size);
+            o.fn = bit_scan_handler(opcode == 0xbd, size, form);
+            return;
+        case 0xc0: case 0xc1: {
+            parse_modrm();
+            const unsigned w = wsize(opcode);
+            set_dst(rm, w);
+            set_src(r, w);
+            lockable = memory();
+            o.fn = xadd_handler(w, form);
+            return;
+        }
+        case 0xc7:
+            parse_modrm();
+            if (!memory() || r != 1 || !has(kFeatCx8)) return undefined();
+            lockable = true;
+            o.fn = cmpxchg8b_handler();
+            return;
+        default: break;
+    }
+    switch (opcode & 0xf0u) {
+        case 0x40:
+            if (!has(kFeatCmov)) return undefined();
+            parse_modrm();
+            set_dst(r, size);
+            set_src(rm, size);
+            o.fn = cmov_handler(opcode & 15u, size, form);
+            return;
+        case 0x60: case 0x70: case 0xd0: case 0xe0: case 0xf0: return mmx(opcode);
+        case 0x80: {
+            const u32 d = operand32 ? imm32() : static_cast<u32>(static_cast<i16>(imm16()));
+            return jcc(opcode & 15u, d);
+        }
+        case 0x90:
+            parse_modrm();
+            set_dst(rm, 1);
+            o.fn = setcc_handler(opcode & 15u, form);
+            return;
+        case 0xc0:
+            if (opcode < 0xc8) break;
+            set_dst(n, 4);
+            o.fn = bswap_handler();
+            return;
+        default: break;
+    }
+    undefined();
+}
+
+}  // namespace backplane::interp

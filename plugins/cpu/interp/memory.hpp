@@ -1,0 +1,102 @@
+// Software TLB and the inline part of guest memory access.
+#pragma once
+
+#include "insn.hpp"
+
+namespace backplane::interp {
+
+inline constexpr unsigned kTlbBits = 10;
+inline constexpr u32 kTlbSize = 1u << kTlbBits;
+inline constexpr u32 kPageMask = 0xfffu;
+inline constexpr u32 kNoPage = 1;  // never equal to a page address
+
+// Hot part: tags are page addresses for which an access may use the addend at once.
+struct TlbEntry {
+    u32 read;
+    u32 write;
+    u64 addend;  // host address minus linear address
+};
+// Cold part: what the slow path needs.
+struct TlbInfo {
+    u32 page;  // linear, kNoPage if the entry is empty
+    bool writable;
+    bool global;
+    bool watched;  // a data breakpoint lies in the page
+    Physical phys;
+    u8* read_host;
+    u8* write_host;
+    u8* code_flag;
+    u8* dirty;
+};
+struct Tlb {
+    TlbEntry entry[kTlbSize];
+    TlbInfo info[kTlbSize];
+};
+
+// What lies behind recently used physical pages, so that page walks and TLB fills do not ask the bus each time.
+struct PhysicalCache {
+    static constexpr u32 kSize = 1024;
+    struct Entry {
+        Physical page = ~0ull;
+        bp_page what{};
+    };
+    Entry entry[kSize];
+};
+const bp_page& physical_page(Cpu* c, Physical address);
+
+[[gnu::always_inline]] inline TlbEntry& tlb_entry(Tlb* t, Linear a) { return t->entry[a >> 12 & (kTlbSize - 1)]; }
+
+// Host address for a load or store that needs no further care, else nullptr. An access that straddles two pages misses,
+// because the tag is compared with the page of its last byte.
+template <typename T>
+[[gnu::always_inline]] inline T* fast_read(Cpu* c, Linear a) {
+    const TlbEntry& e = tlb_entry(c->tlb, a);
+    if (((a + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) != e.read) [[unlikely]] return nullptr;
+    return reinterpret_cast<T*>(e.addend + a);
+}
+template <typename T>
+[[gnu::always_inline]] inline T* fast_write(Cpu* c, Linear a) {
+    const TlbEntry& e = tlb_entry(c->tlb, a);
+    if (((a + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) != e.write) [[unlikely]] return nullptr;
+    return reinterpret_cast<T*>(e.addend + a);
+}
+
+// Forms of a memory operand. kGeneral does everything (16-bit addressing, bases, limits, slow pages); the flat forms are
+// for DS/ES/SS with base 0 and limit 4G in a block decoded for that, and hand over to kGeneral when the TLB misses.
+template <Form kForm>
+[[gnu::always_inline]] inline u32 address_of(Cpu* c, const Insn* i) {
+    if constexpr (kForm == Form::kFlat) return reg<u32>(c, i->base) + i->disp;
+    else return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;
+}
+[[gnu::always_inline]] inline u32 offset_of(Cpu* c, const Insn* i) {
+    const u32 a = reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;
+    return (i->bits & kAddress16) != 0 ? a & 0xffffu : a;
+}
+inline u32 offset_plus(const Insn* i, u32 offset, u32 plus) {
+    const u32 a = offset + plus;
+    return (i->bits & kAddress16) != 0 ? a & 0xffffu : a;
+}
+
+// Read, compute, write at the same place: the write permission is checked before anything is read.
+template <typename T>
+[[nodiscard]] T rmw_read(Cpu* c, Seg s, u32 offset) {
+    c->probe_write(s, offset, sizeof(T));
+    return c->read<T>(s, offset);
+}
+
+// Translation of a code address; faults like a fetch. host is nullptr where code must be read through the bus.
+struct FetchPage {
+    Physical phys;
+    const u8* host;
+    u8* code_flag;
+};
+FetchPage fetch_translate(Cpu* c, Linear address);
+
+// Slow path: entry of this page, filled; faults if the access is not allowed.
+TlbInfo& tlb_fill(Cpu* c, Linear address, bool write, bool user);
+// Host address of `bytes` at a linear address inside one page, or nullptr if it must go element by element.
+u8* host_span(Cpu* c, Linear address, bool write);
+// Takes the write permission from all entries of a physical page that begins to hold cached code.
+void tlb_protect(Cpu* c, Physical page);
+
+}  // namespace backplane::interp

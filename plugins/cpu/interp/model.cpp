@@ -1,0 +1,213 @@
+#include "model.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace backplane {
+namespace {
+
+using interp::Cpu;
+
+InterpCpu* of(void* instance) { return static_cast<InterpCpu*>(instance); }
+
+const bp_cpu kTable{
+    sizeof(bp_cpu),
+    [](void* i, bp_vcpu* vcpu, const bp_cpu_bus* bus) -> bp_status { return of(i)->attach(vcpu, bus); },
+    [](void* i) -> uint32_t { return of(i)->cpu->run(); },
+    [](void* i, uint64_t address, uint64_t size) { of(i)->cpu->invalidate(address, size); },
+    [](void* i, char* text, size_t capacity) -> size_t { return of(i)->where(text, capacity); },
+    [](void* i, bp_str path) -> bp_status { return of(i)->trace_instructions(to_view(path)); },
+};
+
+// A call into a linked interface or a line needs the machine's lock.
+struct Locked {
+    explicit Locked(const Cpu& c) : bus(c.bus) {
+        if (bus.lock != nullptr) bus.lock(bus.self);
+    }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+    ~Locked() {
+        if (bus.unlock != nullptr) bus.unlock(bus.self);
+    }
+    const bp_cpu_bus& bus;
+};
+
+int acknowledge(void* self) {
+    InterpCpu* d = of(self);
+    if (!d->intr) return -1;
+    const Locked locked(*d->cpu);
+    return d->intr.call(&bp_intr::acknowledge);
+}
+void set_ferr(void* self, int level) {
+    InterpCpu* d = of(self);
+    const Locked locked(*d->cpu);
+    d->ferr.set(level != 0);
+}
+i64 apic_base(void* self) {
+    InterpCpu* d = of(self);
+    if (!d->intr || d->intr->apic_base == nullptr) return -1;
+    const Locked locked(*d->cpu);
+    return d->intr.call(&bp_intr::apic_base);
+}
+bool set_apic_base(void* self, u64 value) {
+    InterpCpu* d = of(self);
+    if (!d->intr || d->intr->set_apic_base == nullptr) return false;
+    const Locked locked(*d->cpu);
+    return d->intr.call(&bp_intr::set_apic_base, value) == BP_OK;
+}
+void log_text(void* self, u32 kind, std::string_view text) {
+    const Slot& slot = of(self)->slot();
+    slot.log().log(slot.self(), kind, to_bp(text));
+}
+
+void segment_state(StateVisitor& v, interp::Segment& s) {
+    v("selector", s.selector);
+    v("attributes", s.attr);
+    v("limit", s.limit);
+    v("base", s.base);
+}
+
+}  // namespace
+
+InterpCpu::InterpCpu(const Slot& slot) : Device(slot), cpu(std::make_unique<Cpu>()) {
+    cpu->host = {this, acknowledge, set_ferr, apic_base, set_apic_base, log_text};
+}
+
+void InterpCpu::describe(Schema<InterpCpu>& s) {
+    s.doc("IA-32 processor, interpreted from a cache of decoded code");
+    s.property("model", &InterpCpu::model, {.doc = "CPU model that CPUID shows", .def = "pentium2"});
+    s.property("tsc-frequency", &InterpCpu::tsc_frequency,
+               {.doc = "time-stamp counter, in Hz of the machine's clock", .def = "1000000000", .min = 1000000,
+                .max = 100000000000ull});
+    s.line_in<&InterpCpu::intr_changed>("intr", "maskable interrupt request (level)");
+    s.line_in<&InterpCpu::nmi_changed>("nmi", "non-maskable interrupt (rising edge)");
+    s.line_in<&InterpCpu::init_changed>("init", "INIT# (rising edge)");
+    s.line_in<&InterpCpu::smi_changed>("smi", "system management interrupt (rising edge); taken and ignored");
+    s.line_in<&InterpCpu::a20_changed>("a20", "address line 20 passes while this is 1 (not connected: passes)");
+    s.line_in<&InterpCpu::ignne_changed>("ignne", "numeric errors are ignored while CR0.NE is 0 (IGNNE#)");
+    s.line_out("ferr", &InterpCpu::ferr, "an unmasked numeric error waits and CR0.NE is 0 (FERR#)");
+    s.link("intr", &InterpCpu::intr, BP_INTR_ID, "interrupt controller that acknowledges", true);
+    s.offer(BP_CPU_ID, &kTable);
+}
+
+bp_status InterpCpu::start() {
+    const interp::CpuModel* found = interp::find_cpu_model(model);
+    if (found == nullptr) {
+        std::string known;
+        for (const interp::CpuModel& m : interp::cpu_models()) known += (known.empty() ? "" : ", ") + std::string(m.name);
+        return fail(BP_ERR_INVALID, "unknown CPU model '%s'; known: %s", model.c_str(), known.c_str());
+    }
+    cpu->model = found;
+    cpu->tsc_hz = tsc_frequency;
+    return BP_OK;
+}
+
+void InterpCpu::reset(Reset kind) { cpu->reset(kind == Reset::kPowerOn); }
+
+bp_status InterpCpu::attach(bp_vcpu* vcpu, const bp_cpu_bus* bus) {
+    cpu->attach(vcpu, bus);
+    return BP_OK;
+}
+
+std::size_t InterpCpu::where(char* text, std::size_t capacity) {
+    const std::string s = interp::describe_state(*cpu);
+    const std::size_t n = s.size() < capacity ? s.size() : capacity;
+    std::memcpy(text, s.data(), n);
+    return n;
+}
+
+bp_status InterpCpu::trace_instructions(std::string_view path) {
+    cpu->tracer = nullptr;
+    tracer.reset();
+    if (path.empty()) return BP_OK;
+    const std::string name(path);
+    std::FILE* file = std::fopen(name.c_str(), "we");
+    if (file == nullptr) return fail(BP_ERR_IO, "instruction trace: %s: %s", name.c_str(), std::strerror(errno));
+    tracer = std::make_unique<interp::Tracer>(file);
+    cpu->tracer = tracer.get();
+    return BP_OK;
+}
+
+void InterpCpu::state(StateVisitor& v) {
+    Cpu& c = *cpu;
+    static constexpr const char* kRegisters[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+    for (unsigned n = 0; n < 8; ++n) v(kRegisters[n], c.gpr[n]);
+    v("eip", c.eip);
+    v("flag_result", c.flag_result);
+    v("flag_aux", c.flag_aux);
+    v("eflags", c.eflags_rest);
+    static constexpr const char* kSegments[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+    for (unsigned n = 0; n < interp::kSegCount; ++n) v.group(kSegments[n], [&] { segment_state(v, c.seg[n]); });
+    v.group("ldtr", [&] { segment_state(v, c.ldtr); });
+    v.group("tr", [&] { segment_state(v, c.tr); });
+    v("gdtr.base", c.gdtr.base);
+    v("gdtr.limit", c.gdtr.limit);
+    v("idtr.base", c.idtr.base);
+    v("idtr.limit", c.idtr.limit);
+    v("cr0", c.cr0);
+    v("cr2", c.cr2);
+    v("cr3", c.cr3);
+    v("cr4", c.cr4);
+    v("pdpte", c.pdpte);
+    v("dr", c.dr);
+    v("dr6", c.dr6);
+    v("dr7", c.dr7);
+    v("cpl", c.cpl);
+    v("lines", reinterpret_cast<u32&>(c.lines));
+    v("halted", c.halted);
+    v("wait_for_sipi", c.wait_for_sipi);
+    v("shutdown", c.shutdown);
+    v("nmi_blocked", c.nmi_blocked);
+    v("inhibit_interrupts", c.inhibit_interrupts);
+    v("inhibit_all", c.inhibit_all);
+    v("debug_pending", c.debug_pending);
+    v("ferr", c.ferr);
+    v("tsc_offset", c.tsc_offset);
+    v.each("fpu.register", c.fpu.regs, [](StateVisitor& w, interp::Float80& f) {
+        w("mantissa", f.mantissa);
+        w("sign_exponent", f.sign_exponent);
+    });
+    v.group("fpu", [&] {
+        v("control", c.fpu.cw);
+        v("status", c.fpu.sw);
+        v("top", c.fpu.top);
+        v("in_use", c.fpu.in_use);
+        v("opcode", c.fpu.fop);
+        v("instruction_offset", c.fpu.fip);
+        v("instruction_selector", c.fpu.fcs);
+        v("data_offset", c.fpu.fdp);
+        v("data_selector", c.fpu.fds);
+    });
+    v.group("msr", [&] {
+        interp::Msrs& m = c.msr;
+        v("sysenter_cs", m.sysenter_cs);
+        v("sysenter_esp", m.sysenter_esp);
+        v("sysenter_eip", m.sysenter_eip);
+        v("pat", m.pat);
+        v("apic_base", m.apic_base);
+        v("mtrr_def_type", m.mtrr_def_type);
+        v("mtrr_fixed", m.mtrr_fixed);
+        v("mtrr_variable", m.mtrr_variable);
+        v("mcg_status", m.mcg_status);
+        v("mc_bank", m.mc_bank);
+        v("perf_event", m.perf_event);
+        v("perf_counter", m.perf_counter);
+        v("debug_ctl", m.debug_ctl);
+        v("bios_sign", m.bios_sign);
+        v("bios_update", m.bios_update);
+        v("platform_id", m.platform_id);
+        v("ebl_cr_poweron", m.ebl_cr_poweron);
+    });
+}
+
+bp_status InterpCpu::restored() {
+    Cpu& c = *cpu;
+    if (c.cpl > 3 || c.fpu.top > 7) return fail(BP_ERR_INVALID, "the saved processor state is not one a processor can have");
+    c.eflags_rest = (c.eflags_rest & ~interp::kArith) | interp::kFixed1;
+    ferr.adopt(c.ferr);
+    c.state_replaced();
+    return BP_OK;
+}
+
+}  // namespace backplane

@@ -1,0 +1,211 @@
+// String instructions. Each iteration of a REP counts as one instruction and can be interrupted; registers are up to date
+// after every iteration, so a fault in the middle resumes exactly there. Whole pages go by memcpy and friends.
+#include <algorithm>
+
+#include "flags.hpp"
+#include "ops.hpp"
+
+namespace backplane::interp {
+namespace {
+
+enum class Str : u8 { kMovs, kCmps, kStos, kLods, kScas, kIns, kOuts };
+
+template <bool k16>
+struct Regs {
+    static u32 get(Cpu* c, unsigned n) { return k16 ? c->r16(n) : c->r32(n); }
+    static void set(Cpu* c, unsigned n, u32 v) {
+        if constexpr (k16) c->r16(n) = static_cast<u16>(v);
+        else c->r32(n) = v;
+    }
+    static void add(Cpu* c, unsigned n, u32 v) { set(c, n, get(c, n) + v); }
+};
+
+// One iteration, any circumstances.
+template <Str kOp, typename T, bool k16>
+void element(Cpu* c, const Insn* i) {
+    using R = Regs<k16>;
+    const u32 step = (c->eflags_rest & kDf) != 0 ? 0u - static_cast<u32>(sizeof(T)) : static_cast<u32>(sizeof(T));
+    const Seg from = static_cast<Seg>(i->seg);
+    const u32 si = R::get(c, kEsi);
+    const u32 di = R::get(c, kEdi);
+    if constexpr (kOp == Str::kMovs) {
+        c->write<T>(kEs, di, c->read<T>(from, si));
+        R::add(c, kEsi, step);
+        R::add(c, kEdi, step);
+    } else if constexpr (kOp == Str::kCmps) {
+        const T a = c->read<T>(from, si);
+        do_sub<T>(c, a, c->read<T>(kEs, di));
+        R::add(c, kEsi, step);
+        R::add(c, kEdi, step);
+    } else if constexpr (kOp == Str::kStos) {
+        c->write<T>(kEs, di, reg<T>(c, 0));
+        R::add(c, kEdi, step);
+    } else if constexpr (kOp == Str::kLods) {
+        reg<T>(c, 0) = c->read<T>(from, si);
+        R::add(c, kEsi, step);
+    } else if constexpr (kOp == Str::kScas) {
+        do_sub<T>(c, reg<T>(c, 0), c->read<T>(kEs, di));
+        R::add(c, kEdi, step);
+    } else if constexpr (kOp == Str::kIns) {
+        const u32 port = c->r16(kEdx);
+        c->check_io(port, sizeof(T));
+        c->probe_write(kEs, di, sizeof(T));  // a fault must come before the port is read
+        c->write<T>(kEs, di, static_cast<T>(c->port_in(port, sizeof(T))));
+        R::add(c, kEdi, step);
+    } else {
+        const u32 port = c->r16(kEdx);
+        c->check_io(port, sizeof(T));
+        c->port_out(port, sizeof(T), c->read<T>(from, si));
+        R::add(c, kEsi, step);
+    }
+}
+
+// How many whole elements from `offset` lie in one page, one segment and one 64K wrap.
+template <typename T, bool k16>
+u32 elements_in_page(const Segment& s, u64 end, u32 offset, u32 wanted) {
+    const Linear a = s.base + offset;
+    u64 bytes = 0x1000u - (a & kPageMask);
+    if (k16) bytes = std::min<u64>(bytes, 0x10000u - offset);
+    bytes = std::min<u64>(bytes, end > offset ? end - offset : 0);
+    return static_cast<u32>(std::min<u64>(bytes / sizeof(T), wanted));
+}
+
+// As many iterations as one page allows; 0: use element().
+template <Str kOp, typename T, bool k16>
+u32 chunk(Cpu* c, const Insn* i, u32 wanted, bool while_equal) {
+    using R = Regs<k16>;
+    if constexpr (kOp == Str::kIns || kOp == Str::kOuts || kOp == Str::kLods) {
+        return 0;
+    } else {
+        if ((c->eflags_rest & kDf) != 0) return 0;
+        const u8* src = nullptr;
+        u8* dst = nullptr;
+        u32 n = wanted;
+        if constexpr (kOp == Str::kMovs || kOp == Str::kCmps) {
+            const Segment& s = c->seg[i->seg];
+            const u32 si = R::get(c, kEsi);
+            n = elements_in_page<T, k16>(s, s.read_end, si, n);
+            if (n == 0) return 0;
+            src = host_span(c, s.base + si, false);
+            if (src == nullptr) return 0;
+        }
+        constexpr bool kStore = kOp == Str::kMovs || kOp == Str::kStos;
+        const Segment& d = c->seg[kEs];
+        const u32 di = R::get(c, kEdi);
+        n = elements_in_page<T, k16>(d, kStore ? d.write_end : d.read_end, di, n);
+        if (n == 0) return 0;
+        dst = host_span(c, d.base + di, kStore);
+        if (dst == nullptr) return 0;
+        if constexpr (kOp == Str::kMovs) {
+            const std::size_t bytes = std::size_t{n} * sizeof(T);
+            if (dst > src && dst < src + bytes) {
+                for (u32 k = 0; k < n; ++k) {
+                    T v;
+                    std::memcpy(&v, src + k * sizeof(T), sizeof v);
+                    std::memcpy(dst + k * sizeof(T), &v, sizeof v);
+                }
+            } else {
+                std::memmove(dst, src, bytes);
+            }
+        } else if constexpr (kOp == Str::kStos) {
+            const T v = reg<T>(c, 0);
+            if constexpr (sizeof(T) == 1) {
+                std::memset(dst, v, n);
+            } else {
+                for (u32 k = 0; k < n; ++k) std::memcpy(dst + k * sizeof(T), &v, sizeof v);
+            }
+        } else {
+            T a = reg<T>(c, 0);
+            T b = 0;
+            u32 k = 0;
+            while (k < n) {
+                if constexpr (kOp == Str::kCmps) std::memcpy(&a, src + k * sizeof(T), sizeof a);
+                std::memcpy(&b, dst + k * sizeof(T), sizeof b);
+                ++k;
+                if ((a == b) != while_equal) break;
+            }
+            do_sub<T>(c, a, b);
+            n = k;
+        }
+        const u32 bytes = n * static_cast<u32>(sizeof(T));
+        if constexpr (kOp == Str::kMovs || kOp == Str::kCmps) R::add(c, kEsi, bytes);
+        R::add(c, kEdi, bytes);
+        return n;
+    }
+}
+
+// Runs iterations; true if the instruction is finished, false if it must be entered again.
+template <Str kOp, typename T, bool k16>
+[[gnu::noinline]] bool repeat(Cpu* c, const Insn* i) {
+    using R = Regs<k16>;
+    constexpr bool kCompares = kOp == Str::kCmps || kOp == Str::kScas;
+    const bool while_equal = (i->bits & kRepeatNe) == 0;
+    u32 n = R::get(c, kEcx);
+    if (n == 0) return true;
+    // The block counted this instruction once, which stands for the iteration in progress.
+    const bool stepping = (c->eflags_rest & kTf) != 0;
+    for (;;) {
+        const u64 room = c->vcpu->deadline - c->count + 1;
+        const u32 allowed = stepping ? 1 : static_cast<u32>(std::min<u64>(n, room));
+        u32 done = allowed > 1 ? chunk<kOp, T, k16>(c, i, allowed, while_equal) : 0;
+        if (done == 0) {
+            element<kOp, T, k16>(c, i);
+            done = 1;
+        }
+        n -= done;
+        R::set(c, kEcx, n);
+        c->count += done;
+        if (n == 0 || (kCompares && (get_zf(c) != 0) != while_equal)) break;
+        if (stepping || c->leave != 0 || c->count > c->vcpu->deadline ||
+            __atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) {
+            --c->count;
+            return false;
+        }
+    }
+    --c->count;
+    return true;
+}
+
+template <Str kOp, typename T, bool k16>
+void op_repeat(Cpu* c, Insn* i) {
+    mark(c, i);
+    if (repeat<kOp, T, k16>(c, i)) return next_checked(c, i);
+    c->eip = c->block_eip + i->ip;
+    c->eflags_rest |= kRf;  // an instruction breakpoint hits the first iteration only (SDM 3, 17.3.1.1)
+    return to_loop(c, i);
+}
+template <Str kOp, typename T, bool k16>
+void op_once(Cpu* c, Insn* i) {
+    mark(c, i);
+    element<kOp, T, k16>(c, i);
+    return next_checked(c, i);
+}
+
+// Which of the four variants: decided by the record, which the decoder has filled when the handler first runs.
+template <Str kOp, typename T>
+void op_string(Cpu* c, Insn* i) {
+    const bool repeated = (i->bits & (kRepeat | kRepeatNe)) != 0;
+    if ((i->bits & kAddress16) != 0) i->fn = repeated ? op_repeat<kOp, T, true> : op_once<kOp, T, true>;
+    else i->fn = repeated ? op_repeat<kOp, T, false> : op_once<kOp, T, false>;
+    return i->fn(c, i);
+}
+template <Str kOp>
+Handler string_of(unsigned size) {
+    return by_size(size, []<typename T>() -> Handler { return op_string<kOp, T>; });
+}
+
+}  // namespace
+
+Handler string_handler(u8 opcode, unsigned size) {
+    switch (opcode & 0xfeu) {
+        case 0x6c: return string_of<Str::kIns>(size);
+        case 0x6e: return string_of<Str::kOuts>(size);
+        case 0xa4: return string_of<Str::kMovs>(size);
+        case 0xa6: return string_of<Str::kCmps>(size);
+        case 0xaa: return string_of<Str::kStos>(size);
+        case 0xac: return string_of<Str::kLods>(size);
+        default: return string_of<Str::kScas>(size);
+    }
+}
+
+}  // namespace backplane::interp

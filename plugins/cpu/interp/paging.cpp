@@ -1,0 +1,350 @@
+// Page walks, TLB fills and the slow paths of guest memory access (SDM volume 3, chapter 4).
+#include "block.hpp"
+#include "memory.hpp"
+
+namespace backplane::interp {
+namespace {
+
+constexpr u64 kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 0x20, kDirty = 0x40, kLarge = 0x80, kGlobal = 0x100;
+constexpr u32 kErrorPresent = 1, kErrorWrite = 2, kErrorUser = 4, kErrorReserved = 8;
+// MAXPHYADDR is 36; bit 63 (NX) is reserved as well in this model.
+constexpr u64 kPaeReserved = ~((1ull << 36) - 1);
+
+[[noreturn]] void page_fault(Cpu* c, Linear address, u32 error) {
+    c->cr2 = address;
+    c->raise(kPage, error);
+}
+
+struct Walk {
+    Physical phys;  // of the page
+    bool writable;  // a store needs no further walk: permitted, dirty bit set
+    bool global;
+};
+
+bool permitted(const Cpu* c, u64 entries_and, bool write, bool user) {
+    if (user && (entries_and & kUser) == 0) return false;
+    if (!write || (entries_and & kWritable) != 0) return true;
+    return !user && (c->cr0 & kCr0Wp) == 0;
+}
+
+// One level of tables; entry width follows from PAE.
+u64 read_entry(Cpu* c, Physical at, u32 width) { return c->phys_read(at & c->a20_mask, width); }
+
+Walk walk(Cpu* c, Linear address, bool write, bool user) {
+    const u32 base_error = (write ? kErrorWrite : 0u) | (user ? kErrorUser : 0u);
+    if (!c->paging()) return {(address & ~kPageMask) & c->a20_mask, true, false};
+    const bool pae = (c->cr4 & kCr4Pae) != 0;
+    const u32 width = pae ? 8 : 4;
+    Physical pde_at = 0;
+    if (pae) {
+        const u64 pdpte = c->pdpte[address >> 30];
+        if ((pdpte & kPresent) == 0) page_fault(c, address, base_error);
+        pde_at = (pdpte & ~0xfffull) + (address >> 21 & 0x1ffu) * 8;
+    } else {
+        pde_at = (c->cr3 & ~0xfffu) + (address >> 22) * 4;
+    }
+    const u64 pde = read_entry(c, pde_at, width);
+    if ((pde & kPresent) == 0) page_fault(c, address, base_error);
+    if (pae && (pde & kPaeReserved) != 0) page_fault(c, address, base_error | kErrorPresent | kErrorReserved);
+    const bool large = (pde & kLarge) != 0 && (pae || (c->cr4 & kCr4Pse) != 0);
+    u64 leaf = pde;
+    u64 both = pde;
+    Physical leaf_at = pde_at;
+    Physical phys = 0;
+    if (large) {
+        const u64 reserved = pae ? 0x1fe000ull : ((c->model->features_edx & kFeatPse36) != 0 ? 0x3e0000ull : 0x3fe000ull);
+        if ((pde & reserved) != 0) page_fault(c, address, base_error | kErrorPresent | kErrorReserved);
+        if (pae) phys = (pde & ~0x1fffffull & ~kPaeReserved) | (address & 0x1ff000u);
+        else phys = (pde & 0xffc00000u) | (pde >> 13 & 15u) << 32 | (address & 0x3ff000u);
+    } else {
+        leaf_at = pae ? (pde & ~0xfffull) + (address >> 12 & 0x1ffu) * 8 : (pde & ~0xfffull) + (address >> 12 & 0x3ffu) * 4;
+        leaf = read_entry(c, leaf_at, width);
+        if ((leaf & kPresent) == 0) page_fault(c, address, base_error);
+        if (pae && (leaf & kPaeReserved) != 0) page_fault(c, address, base_error | kErrorPresent | kErrorReserved);
+        both = pde & leaf;
+        phys = leaf & ~0xfffull;
+    }
+    if (!permitted(c, both, write, user)) page_fault(c, address, base_error | kErrorPresent);
+    if (!large && (pde & kAccessed) == 0) c->phys_write(pde_at & c->a20_mask, width, pde | kAccessed);
+    const u64 marked = leaf | kAccessed | (write ? kDirty : 0u);
+    if (marked != leaf) c->phys_write(leaf_at & c->a20_mask, width, marked);
+    Walk w{};
+    w.phys = phys & c->a20_mask;
+    w.writable = (marked & kDirty) != 0 && permitted(c, both, true, user);
+    w.global = (leaf & kGlobal) != 0 && (c->cr4 & kCr4Pge) != 0;
+    return w;
+}
+
+void set_fast(TlbEntry& e, const TlbInfo& n) {
+    e.read = n.read_host != nullptr && !n.watched ? n.page : kNoPage;
+    const bool write = n.writable && n.write_host != nullptr && n.write_host == n.read_host && n.dirty == nullptr &&
+                       !n.watched && (n.code_flag == nullptr || *n.code_flag == 0);
+    e.write = write ? n.page : kNoPage;
+    e.addend = reinterpret_cast<u64>(n.read_host) - n.page;
+}
+
+u32 straddle(Linear address, u32 bytes) {  // bytes in the first page, 0 if all are
+    const u32 room = 0x1000u - (address & kPageMask);
+    return bytes > room ? room : 0;
+}
+
+u64 bus_read(Cpu* c, Physical address, u32 bytes) {
+    c->sync_out();
+    const u64 v = c->bus.read(c->bus.self, address, bytes, 0);
+    if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
+    return v;
+}
+
+void bus_write(Cpu* c, Physical address, u32 bytes, u64 value) {
+    c->sync_out();
+    c->bus.write(c->bus.self, address, bytes, value, 0);
+    if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
+}
+
+u64 load(const u8* p, u32 bytes) {
+    u64 v = 0;
+    std::memcpy(&v, p, bytes);
+    return v;
+}
+
+void store_host(Cpu* c, Physical address, u8* p, u8* code_flag, u8* dirty, u32 bytes, u64 value) {
+    if (code_flag != nullptr && *code_flag != 0 && c->cache->store(address, bytes)) c->leave |= kLeaveCode;
+    std::memcpy(p, &value, bytes);
+    if (dirty != nullptr) *dirty = 1;
+}
+
+// Inside one page.
+u64 slow_read(Cpu* c, Linear address, u32 bytes, bool user) {
+    const TlbInfo& n = tlb_fill(c, address, false, user);
+    if (n.watched) c->debug_data(address, bytes, false);
+    const u32 in_page = address & kPageMask;
+    if (n.read_host != nullptr) return load(n.read_host + in_page, bytes);
+    return bus_read(c, n.phys + in_page, bytes);
+}
+
+void slow_write(Cpu* c, Linear address, u32 bytes, u64 value, bool user) {
+    TlbInfo& n = tlb_fill(c, address, true, user);
+    if (n.watched) c->debug_data(address, bytes, true);
+    const u32 in_page = address & kPageMask;
+    if (n.write_host == nullptr) return bus_write(c, n.phys + in_page, bytes, value);
+    store_host(c, n.phys + in_page, n.write_host + in_page, n.code_flag, n.dirty, bytes, value);
+    // The page may have lost its last cached code.
+    set_fast(tlb_entry(&c->tlbs[user ? 1 : 0], address), n);
+}
+
+}  // namespace
+
+const bp_page& physical_page(Cpu* c, Physical address) {
+    PhysicalCache::Entry& e = c->phys_cache->entry[address >> 12 & (PhysicalCache::kSize - 1)];
+    const Physical page = address & ~0xfffull;
+    if (e.page != page) {
+        e.what = bp_page{};
+        c->bus.page(c->bus.self, page, 0, &e.what);
+        e.page = page;
+    }
+    return e.what;
+}
+
+TlbInfo& tlb_fill(Cpu* c, Linear address, bool write, bool user) {
+    Tlb& t = c->tlbs[user ? 1 : 0];
+    const u32 index = address >> 12 & (kTlbSize - 1);
+    TlbInfo& n = t.info[index];
+    const Linear page = address & ~kPageMask;
+    if (n.page == page && (!write || n.writable)) return n;
+    const Walk w = walk(c, address, write, user);
+    const bp_page& p = physical_page(c, w.phys);
+    n.page = page;
+    n.writable = w.writable;
+    n.global = w.global;
+    n.watched = c->debug_data_enabled() && c->debug_page_watched(page);
+    n.phys = w.phys;
+    n.read_host = p.read;
+    n.write_host = p.write;
+    n.code_flag = p.code_flag;
+    n.dirty = p.dirty;
+    set_fast(t.entry[index], n);
+    return n;
+}
+
+void tlb_protect(Cpu* c, Physical page) {
+    for (unsigned u = 0; u < 2; ++u) {
+        Tlb& t = c->tlbs[u];
+        for (u32 k = 0; k < kTlbSize; ++k) {
+            if (t.info[k].page != kNoPage && t.info[k].phys == page) t.entry[k].write = kNoPage;
+        }
+    }
+}
+
+u8* host_span(Cpu* c, Linear address, bool write) {
+    if (c->tlb == &c->tlbs[2]) return nullptr;
+    TlbInfo& n = tlb_fill(c, address, write, c->user());
+    if (n.watched) return nullptr;
+    const u32 in_page = address & kPageMask;
+    if (!write) return n.read_host == nullptr ? nullptr : n.read_host + in_page;
+    if (n.write_host == nullptr || (n.code_flag != nullptr && *n.code_flag != 0)) return nullptr;
+    if (n.dirty != nullptr) *n.dirty = 1;
+    return n.write_host + in_page;
+}
+
+FetchPage fetch_translate(Cpu* c, Linear address) {
+    const Linear page = address & ~kPageMask;
+    BlockCache::FetchEntry& e = c->cache->fetch[address >> 12 & 255u];
+    const u64 key = static_cast<u64>(c->jump_tag) << 32 | page;
+    if (e.key != key) {
+        const Walk w = walk(c, address, false, c->user());
+        const bp_page& p = physical_page(c, w.phys);
+        e.key = key;
+        e.phys = w.phys;
+        e.host = p.read;
+        e.code_flag = p.code_flag;
+    }
+    return {e.phys, e.host, e.code_flag};
+}
+
+u64 Cpu::phys_read(Physical address, u32 bytes) {
+    const bp_page& p = physical_page(this, address);
+    if (p.read != nullptr && (address & kPageMask) + bytes <= 0x1000u) return load(p.read + (address & kPageMask), bytes);
+    return bus_read(this, address, bytes);
+}
+
+void Cpu::phys_write(Physical address, u32 bytes, u64 value) {
+    const bp_page& p = physical_page(this, address);
+    if (p.write == nullptr || (address & kPageMask) + bytes > 0x1000u) return bus_write(this, address, bytes, value);
+    store_host(this, address, p.write + (address & kPageMask), p.code_flag, p.dirty, bytes, value);
+}
+
+template <typename T>
+T Cpu::lin_read(Linear address, bool user_access) {
+    const TlbEntry& e = tlb_entry(&tlbs[user_access ? 1 : 0], address);
+    if (((address + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) == e.read) {
+        return *reinterpret_cast<const T*>(e.addend + address);
+    }
+    const u32 first = straddle(address, sizeof(T));
+    if (first == 0) return static_cast<T>(slow_read(this, address, sizeof(T), user_access));
+    tlb_fill(this, address, false, user_access);
+    tlb_fill(this, address + first, false, user_access);
+    u64 v = 0;
+    for (u32 k = 0; k < sizeof(T); ++k) v |= slow_read(this, address + k, 1, user_access) << (8 * k);
+    return static_cast<T>(v);
+}
+
+template <typename T>
+void Cpu::lin_write(Linear address, T value, bool user_access) {
+    const TlbEntry& e = tlb_entry(&tlbs[user_access ? 1 : 0], address);
+    if (((address + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) == e.write) {
+        *reinterpret_cast<T*>(e.addend + address) = value;
+        return;
+    }
+    const u32 first = straddle(address, sizeof(T));
+    if (first == 0) return slow_write(this, address, sizeof(T), value, user_access);
+    tlb_fill(this, address, true, user_access);
+    tlb_fill(this, address + first, true, user_access);
+    for (u32 k = 0; k < sizeof(T); ++k) slow_write(this, address + k, 1, static_cast<u64>(value) >> (8 * k) & 0xffu, user_access);
+}
+
+void Cpu::lin_probe_write(Linear address, u32 size, bool user_access) {
+    tlb_fill(this, address, true, user_access);
+    const u32 first = straddle(address, size);
+    if (first != 0) tlb_fill(this, address + first, true, user_access);
+}
+
+namespace {
+
+// The full segment check; returns if the access is allowed.
+void check_segment(Cpu* c, Seg s, u32 offset, u32 bytes, bool write) {
+    const Segment& g = c->seg[s];
+    const u8 vector = s == kSs ? kSsFault : kGp;
+    if (!g.present()) c->raise(vector, 0);
+    const bool code = (g.attr & kAttrCode) != 0;
+    if (write ? code || (g.attr & kAttrWritable) == 0 : code && (g.attr & kAttrReadable) == 0) {
+        if (c->protected_mode()) c->raise(vector, 0);
+    }
+    const u64 last = static_cast<u64>(offset) + bytes - 1;
+    if (!code && (g.attr & kAttrExpandDown) != 0) {
+        const u64 top = g.big() ? 0xffffffffull : 0xffffull;
+        if (offset <= g.limit || last > top) c->raise(vector, 0);
+    } else if (last > g.limit) {
+        c->raise(vector, 0);
+    }
+}
+
+Linear checked(Cpu* c, Seg s, u32 offset, u32 bytes, bool write) {
+    const Segment& g = c->seg[s];
+    if (static_cast<u64>(offset) + bytes > (write ? g.write_end : g.read_end)) [[unlikely]] {
+        check_segment(c, s, offset, bytes, write);
+    }
+    const Linear a = g.base + offset;
+    if (c->alignment_checks && (a & (bytes - 1)) != 0) [[unlikely]] c->raise(kAcFault, 0);
+    return a;
+}
+
+}  // namespace
+
+template <typename T>
+T Cpu::read(Seg s, u32 offset) {
+    return lin_read<T>(checked(this, s, offset, sizeof(T), false), cpl == 3);
+}
+template <typename T>
+void Cpu::write(Seg s, u32 offset, T value) {
+    lin_write<T>(checked(this, s, offset, sizeof(T), true), value, cpl == 3);
+}
+void Cpu::probe_write(Seg s, u32 offset, u32 size) { lin_probe_write(checked(this, s, offset, size, true), size, cpl == 3); }
+
+template u8 Cpu::lin_read<u8>(Linear, bool);
+template u16 Cpu::lin_read<u16>(Linear, bool);
+template u32 Cpu::lin_read<u32>(Linear, bool);
+template u64 Cpu::lin_read<u64>(Linear, bool);
+template void Cpu::lin_write<u8>(Linear, u8, bool);
+template void Cpu::lin_write<u16>(Linear, u16, bool);
+template void Cpu::lin_write<u32>(Linear, u32, bool);
+template void Cpu::lin_write<u64>(Linear, u64, bool);
+template u8 Cpu::read<u8>(Seg, u32);
+template u16 Cpu::read<u16>(Seg, u32);
+template u32 Cpu::read<u32>(Seg, u32);
+template u64 Cpu::read<u64>(Seg, u32);
+template void Cpu::write<u8>(Seg, u32, u8);
+template void Cpu::write<u16>(Seg, u32, u16);
+template void Cpu::write<u32>(Seg, u32, u32);
+template void Cpu::write<u64>(Seg, u32, u64);
+
+void Cpu::tlb_flush(bool global_too) {
+    const bool keep = !global_too && (cr4 & kCr4Pge) != 0;
+    for (unsigned u = 0; u < 2; ++u) {
+        Tlb& t = tlbs[u];
+        for (u32 k = 0; k < kTlbSize; ++k) {
+            if (keep && t.info[k].global) continue;
+            t.info[k].page = kNoPage;
+            t.info[k].global = false;
+            t.entry[k].read = kNoPage;
+            t.entry[k].write = kNoPage;
+        }
+    }
+    ++generation;
+    mode_changed();
+}
+
+void Cpu::tlb_flush_page(Linear address) {
+    const u32 k = address >> 12 & (kTlbSize - 1);
+    for (unsigned u = 0; u < 2; ++u) {
+        Tlb& t = tlbs[u];
+        if (t.info[k].page != (address & ~kPageMask)) continue;
+        t.info[k].page = kNoPage;
+        t.entry[k].read = kNoPage;
+        t.entry[k].write = kNoPage;
+    }
+    ++generation;
+    mode_changed();
+}
+
+bool Cpu::load_pdptes(u32 new_cr3) {
+    u64 loaded[4];
+    for (unsigned k = 0; k < 4; ++k) {
+        loaded[k] = phys_read(((new_cr3 & ~0x1fu) + k * 8) & a20_mask, 8);
+        // Bits 1-2, 5-8 and above MAXPHYADDR are reserved (SDM 3, 4.4.1).
+        if ((loaded[k] & kPresent) != 0 && (loaded[k] & (0x1e6ull | kPaeReserved)) != 0) return false;
+    }
+    std::memcpy(pdpte, loaded, sizeof pdpte);
+    return true;
+}
+
+}  // namespace backplane::interp
