@@ -1,0 +1,300 @@
+#include "model.hpp"
+
+#include <algorithm>
+
+namespace backplane::ata {
+namespace {
+
+constexpr std::size_t kSerialChars = 20;
+constexpr std::size_t kVersionChars = 8;
+constexpr std::size_t kModelChars = 40;
+
+}  // namespace
+
+const bp_ata_device Disk::kTable{
+    sizeof(bp_ata_device),
+    [](void* i, bp_ata_info* out) { static_cast<Disk*>(i)->info(out); },
+    [](void* i, uint32_t reg) -> uint8_t { return static_cast<Disk*>(i)->read(reg); },
+    [](void* i, uint32_t reg, uint8_t value) { static_cast<Disk*>(i)->write(reg, value); },
+    [](void* i, uint8_t value) { static_cast<Disk*>(i)->control(value); },
+    [](void* i, uint32_t bytes) -> uint32_t { return static_cast<Disk*>(i)->data_read(bytes); },
+    [](void* i, uint32_t bytes, uint32_t value) { static_cast<Disk*>(i)->data_write(bytes, value); },
+    [](void* i, uint32_t* bytes, int* to_memory) { return static_cast<Disk*>(i)->dma_window(bytes, to_memory); },
+    [](void* i, uint32_t bytes) { static_cast<Disk*>(i)->dma_advance(bytes); },
+    [](void* i) { static_cast<Disk*>(i)->dma_cancel(); }};
+
+Disk::Disk(const Slot& slot) : Device(slot) {
+    for (Request*& request : slots_) {
+        request = new Request;
+        request->owner = this;
+    }
+}
+
+Disk::~Disk() {
+    for (Request* request : slots_) {
+        if (request->in_flight)
+            request->owner = nullptr;
+        else
+            delete request;
+    }
+}
+
+void Disk::describe(Schema<Disk>& s) {
+    s.doc("ATA hard disk");
+    s.property("serial", &Disk::serial_,
+               {.doc = "serial number, at most 20 characters; empty: QM00001 ... by position"});
+    s.property("version", &Disk::version_, {.doc = "firmware version, at most 8 characters", .def = "0.12.3"});
+    s.property("model", &Disk::model_, {.doc = "model name, at most 40 characters", .def = "QEMU HARDDISK"});
+    s.property("cylinders", &Disk::cylinders_,
+               {.doc = "physical cylinders; give all three of cylinders, heads, sectors, or none",
+                .def = "0",
+                .max = geometry::kMaxCylinders});
+    s.property("heads", &Disk::heads_, {.doc = "physical heads", .def = "0", .max = geometry::kMaxHeads});
+    s.property("sectors", &Disk::sectors_,
+               {.doc = "physical sectors per track", .def = "0", .max = geometry::kMaxSectors});
+    s.property("translation", &Disk::translation_,
+               {.doc = "what the firmware makes of the geometry for INT 13h; auto: by size and partition table",
+                .def = "auto",
+                .choices = "auto|none|lba|large|rechs"});
+    s.property("write_cache", &Disk::write_cache_default_,
+               {.doc = "report a write cache, which guests flush; off: every write is flushed before it completes",
+                .def = "true"});
+    s.property("read_only", &Disk::read_only_, {.doc = "refuse writes", .def = "false"});
+    s.property("latency", &Disk::latency_,
+               {.doc = "duration of an access to the medium under the deterministic clock", .def = "100us"});
+    s.link("image", &Disk::image_, BP_BLOCK_ID, "the medium");
+    s.plug(BP_ATA_DEVICE_ID, &kTable, BP_ATA_BUS_ID, &Disk::bus_);
+    s.timer<&Disk::completion>("completion", &Disk::completion_);
+    s.trace("command", &Disk::trace_command_, "commands with their task file");
+    s.trace("medium", &Disk::trace_medium_, "accesses to the image");
+}
+
+bp_status Disk::start() {
+    const auto too_long = [this](const char* what, const std::string& text, std::size_t limit) {
+        return text.size() <= limit
+                   ? bp_status{BP_OK}
+                   : fail(BP_ERR_INVALID, "%s \"%s\" has more than %zu characters", what, text.c_str(), limit);
+    };
+    if (const bp_status s = too_long("serial", serial_, kSerialChars)) return s;
+    if (const bp_status s = too_long("version", version_, kVersionChars)) return s;
+    return too_long("model", model_, kModelChars);
+}
+
+void Disk::stop() {
+    // Whatever the guest was told to be written is with the host before the image is closed.
+    if (image_) image_->drain(image_.instance());
+}
+
+// The image may start after the drive, so the medium is first looked at here (or when the channel asks, if that is
+// earlier).
+bp_status Disk::publish() {
+    if (const bp_status s = resolve()) return s;
+    log_info("%llu sectors, physical %s, translation %s, logical %s: %s", static_cast<unsigned long long>(total_),
+             geometry::text(geometry_.physical).c_str(), std::string(geometry::name(geometry_.translation)).c_str(),
+             geometry::text(geometry_.logical).c_str(), geometry_.reason.c_str());
+    return BP_OK;
+}
+
+bp_status Disk::resolve() {
+    if (resolved_) return BP_OK;
+    bp_block_info medium{};
+    medium.size = sizeof medium;
+    image_->info(image_.instance(), &medium);
+    total_ = medium.bytes / kSectorBytes;
+    if (total_ == 0) return fail(BP_ERR_INVALID, "the image is smaller than one sector of 512 bytes");
+    if (medium.read_only) read_only_ = true;
+
+    geometry::Input input;
+    input.sectors = total_;
+    if (cylinders_ || heads_ || sectors_) input.settings.chs = geometry::Chs{cylinders_, heads_, sectors_};
+    if (translation_ != TranslationChoice::kAuto)
+        input.settings.translation = static_cast<geometry::Translation>(static_cast<u8>(translation_) - 1);
+    if (const std::string wrong = geometry::check(input.settings); !wrong.empty())
+        return fail(BP_ERR_INVALID, "%s", wrong.c_str());
+    std::array<u8, kSectorBytes> first{};
+    if (image_->read_now(image_.instance(), 0, first.data(), first.size()) == 0) input.first_sector = first;
+    geometry_ = geometry::resolve(input);
+    resolved_ = true;
+    return BP_OK;
+}
+
+void Disk::info(bp_ata_info* out) {
+    const u32 size = out->size;
+    *out = {};
+    out->size = size;
+    out->kind = BP_ATA_KIND_DISK;
+    if (resolve() != BP_OK) return;  // the drive's own publish() reports it
+    out->sectors_total = total_;
+    out->cylinders = geometry_.physical.cylinders;
+    out->heads = geometry_.physical.heads;
+    out->sectors = geometry_.physical.sectors;
+    out->translation = static_cast<u32>(geometry_.translation);
+    out->lcylinders = geometry_.logical.cylinders;
+    out->lheads = geometry_.logical.heads;
+    out->lsectors = geometry_.logical.sectors;
+    out->reason = to_bp(geometry_.reason);
+}
+
+bp_ata_place Disk::place() const {
+    bp_ata_place place{sizeof(bp_ata_place), 0, 0, 0};
+    if (bus_) bus_->place(bus_.instance(), &place);
+    return place;
+}
+
+void Disk::intrq(bool level) {
+    if (bus_) bus_->intrq(bus_.instance(), level);
+}
+
+// --- Registers
+// ----------------------------------------------------------------------------------------------------------
+
+u8 Disk::read(u32 reg) {
+    switch (reg) {
+        case BP_ATA_ERROR: return error_;
+        case BP_ATA_COUNT: return now_.count;
+        case BP_ATA_LBA_LOW: return now_.low;
+        case BP_ATA_LBA_MID: return now_.mid;
+        case BP_ATA_LBA_HIGH: return now_.high;
+        case BP_ATA_DEVICE: return device_;
+        case BP_ATA_STATUS: intrq(false); return status_;
+        case BP_ATA_ALT_STATUS: return status_;
+        default: return 0;
+    }
+}
+
+void Disk::write(u32 reg, u8 value) {
+    const auto shift = [value](u8& current, u8& previous) {
+        previous = current;
+        current = value;
+    };
+    switch (reg) {
+        case BP_ATA_ERROR: shift(now_.features, previous_.features); break;
+        case BP_ATA_COUNT: shift(now_.count, previous_.count); break;
+        case BP_ATA_LBA_LOW: shift(now_.low, previous_.low); break;
+        case BP_ATA_LBA_MID: shift(now_.mid, previous_.mid); break;
+        case BP_ATA_LBA_HIGH: shift(now_.high, previous_.high); break;
+        case BP_ATA_DEVICE:
+            device_ = static_cast<u8>((value & ~kDeviceSelect) | kDeviceFixed | (place().device ? kDeviceSelect : 0));
+            break;
+        case BP_ATA_STATUS: command(value); break;
+        default: break;
+    }
+}
+
+void Disk::control(u8 value) {
+    const bool asserted = !(control_ & kControlReset) && (value & kControlReset);
+    const bool released = (control_ & kControlReset) && !(value & kControlReset);
+    control_ = value;
+    if (asserted) {
+        cancel();
+        status_ = kStatusBusy | kStatusSeek;
+        error_ = kErrorPassed;
+        intrq(false);
+    } else if (released) {
+        set_signature();
+        status_ = kStatusReady | kStatusSeek;
+    }
+}
+
+void Disk::set_signature() {
+    now_.count = now_.low = 1;
+    now_.mid = now_.high = 0;
+    device_ &= static_cast<u8>(~kDeviceHead);
+}
+
+void Disk::reset_task_file() {
+    now_ = previous_ = {};
+    device_ = kDeviceFixed;
+    set_signature();
+    error_ = kErrorPassed;
+    status_ = kStatusReady | kStatusSeek;
+    control_ = 0;
+}
+
+void Disk::reset(Reset kind) {
+    cancel();
+    reset_task_file();
+    multiple_ = kMaxMultiple;
+    single_modes_ = multi_modes_ = 0;
+    ultra_modes_ = 1u << 5;
+    write_cache_ = write_cache_default_;
+    if (kind == Reset::kPowerOn) {
+        smart_enabled_ = smart_autosave_ = true;
+        self_tests_ = 0;
+        self_test_log_ = {};
+        std::fill_n(buffer(), kBufferBytes, u8{0});
+    }
+    intrq(false);
+}
+
+// --- State
+// --------------------------------------------------------------------------------------------------------------
+
+void Disk::state(StateVisitor& v) {
+    const auto task_file = [&v](TaskFile& t) {
+        v("features", t.features);
+        v("count", t.count);
+        v("low", t.low);
+        v("mid", t.mid);
+        v("high", t.high);
+    };
+    v.group("now", [&] { task_file(now_); });
+    v.group("previous", [&] { task_file(previous_); });
+    v("error", error_), v("device", device_), v("status", status_), v("control", control_);
+    v("multiple", multiple_);
+    v("single_modes", single_modes_), v("multi_modes", multi_modes_), v("ultra_modes", ultra_modes_);
+    v("write_cache", write_cache_);
+    v("smart_enabled", smart_enabled_), v("smart_autosave", smart_autosave_);
+    v("self_tests", self_tests_), v("self_test_log", self_test_log_);
+    v("work", work_), v("phase", phase_), v("extended", extended_);
+    v("lba", lba_), v("left", left_), v("block", block_);
+    v("position", position_), v("end", end_), v("filled", filled_);
+    v("chunk_lba", chunk_lba_), v("chunk_sectors", chunk_sectors_), v("good", good_);
+    v("probing", probing_), v("bad", bad_);
+    v("io_waiting", io_waiting_), v("io_answered", io_answered_), v("io_error", io_error_);
+    v("io_operation", io_operation_), v("io_first", io_first_), v("io_sectors", io_sectors_);
+    v.bytes("buffer", buffer(), kBufferBytes);
+}
+
+// What a saved state contradicts, or nothing: a snapshot is input like any other.
+std::string_view Disk::inconsistent() const {
+    if (work_ > Work::kFlush || phase_ > Phase::kMedium) return "unknown kind of work";
+    if (multiple_ > kMaxMultiple || (multiple_ & (multiple_ - 1))) return "block size of READ MULTIPLE";
+    if (block_ < 1 || block_ > kMaxMultiple) return "sectors per block";
+    if (self_tests_ > self_test_log_.size()) return "self-test log";
+    if (position_ > end_ || end_ > filled_ || filled_ > kBufferBytes) return "position in the buffer";
+    if (chunk_sectors_ > kBufferSectors || good_ > chunk_sectors_) return "sectors in the buffer";
+    const auto on_medium = [this](u64 lba, u64 sectors) { return lba <= total_ && sectors <= total_ - lba; };
+    if (!on_medium(lba_, left_) || !on_medium(chunk_lba_, chunk_sectors_)) return "sectors beyond the medium";
+    if (io_first_ > chunk_sectors_ || io_sectors_ > chunk_sectors_ - io_first_) return "sectors of the access";
+    if (io_operation_ > BP_BLOCK_FLUSH || (io_waiting_ && io_operation_ == 0)) return "kind of the access";
+    if (io_waiting_ != (phase_ == Phase::kMedium)) return "phase and access disagree";
+    const bool moving = phase_ != Phase::kIdle && phase_ != Phase::kMedium;
+    if (moving && position_ == end_) return "nothing to transfer";
+    switch (phase_) {
+        case Phase::kIdle: return work_ == Work::kNone ? "" : "work without a phase";
+        case Phase::kHostReads:
+            return work_ == Work::kReply || work_ == Work::kReadPio ? "" : "work and phase disagree";
+        case Phase::kHostWrites: return work_ == Work::kWritePio ? "" : "work and phase disagree";
+        case Phase::kDmaIn: return work_ == Work::kReadDma ? "" : "work and phase disagree";
+        case Phase::kDmaOut: return work_ == Work::kWriteDma ? "" : "work and phase disagree";
+        case Phase::kMedium: return work_ != Work::kNone && work_ != Work::kReply ? "" : "work and phase disagree";
+    }
+    return "";
+}
+
+bp_status Disk::restored() {
+    if (const std::string_view wrong = inconsistent(); !wrong.empty())
+        return fail(BP_ERR_INVALID, "saved state: %.*s", static_cast<int>(wrong.size()), wrong.data());
+    if (Request& old = *slots_[current_]; old.in_flight) {
+        // Restored onto a running drive: the old request runs out beside us.
+        old.stale = true;
+        current_ ^= 1;
+        std::copy(std::begin(old.data), std::end(old.data), buffer());
+    }
+    // An access that was under way is described completely by the state: it is made again.
+    if (io_waiting_ && !io_answered_) submit();
+    return BP_OK;
+}
+
+}  // namespace backplane::ata
