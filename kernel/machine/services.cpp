@@ -245,9 +245,9 @@ const bp_files_api SlotServices::files{
     sizeof(bp_files_api), [](void* s, bp_str name, char* path, std::size_t capacity, std::size_t* length) -> bp_status {
         Instance& d = at(s);
         const std::string wanted(view(name));
-        const auto found = find_firmware(d.machine->options_.search, wanted, {d.spec->position.directory()});
+        const auto found = find_firmware(d.machine->options_.search, wanted, d.machine->board_.firmware_folders);
         if (!found) {
-            d.failure = "no firmware file " + wanted + " in " + list_of(d.machine->options_.search.firmware);
+            d.failure = "no firmware file " + wanted + " in " + list_of(firmware_folders(d.machine->options_.search, d.machine->board_.firmware_folders));
             return BP_ERR_NOT_FOUND;
         }
         if (found->size() > capacity) return BP_ERR_INVALID;
