@@ -31,7 +31,9 @@ kernel::BoardRequest BoardOptions::request() const {
 void add_board_options(CLI::App& app, BoardOptions& o) {
     app.add_option("vm", o.vm, "VM file (configs/*.yaml) or its name")->type_name("VM.yaml");
     app.add_option("--machine,-M", o.machine, "board: a machine file or its name (default pc-0.12)")->type_name("NAME");
-    app.add_option("--set", o.sets, "set a parameter or a device's property; may be repeated")->type_name("PATH=VALUE");
+    app.add_option("--set", o.sets, "set a parameter or a device's property; may be repeated")
+        ->type_name("PATH=VALUE")
+        ->allow_extra_args(false);
     // What a short option means is written in the board file (`aliases`).
     static const struct {
         const char *name, *flags, *type, *help;
