@@ -18,7 +18,8 @@ kernel::BoardRequest BoardOptions::request() const {
     r.machine = machine;
     r.vm_file = vm;
     if (machine.empty() && vm.empty()) r.machine = "pc-0.12";
-    for (const auto& [name, value] : shortcuts) r.settings.push_back({name, value, "--" + name + " " + value});
+    for (const auto& [name, value] : shortcuts)
+        r.settings.push_back({name, value, "--" + name.substr(0, name.find('.')) + " " + value});
     for (const std::string& s : sets) {
         const auto equals = s.find('=');
         if (equals == std::string::npos || equals == 0)
@@ -51,7 +52,7 @@ void add_board_options(CLI::App& app, BoardOptions& o) {
         {"parallel", "--parallel", "WHERE", "parallel port: none, file:PATH, pty, unix:PATH"},
         {"debugcon", "--debugcon", "WHERE", "firmware's messages (port 402h): none, stdio, file:PATH, pty, unix:PATH"},
         {"firmware", "--firmware", "IMAGE", "firmware image: bios.bin (default), bios-256k.bin or a path"},
-        {"clock", "--clock", "MODE", "realtime or deterministic"},
+        {"clock.mode", "--clock", "MODE", "realtime or deterministic"},
     };
     for (const auto& s : kShortcuts) {
         const std::string name = s.name;
