@@ -254,8 +254,9 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
         const std::size_t d = distance(word, name);
         if (d < best_distance) best = &name, best_distance = d;
     }
-    // A third of the letters may differ; of very short words one.
-    if (best && best_distance <= std::max<std::size_t>(1, std::max(word.size(), best->size()) / 3)) return *best;
+    // Of very short words one letter may differ, of longer ones two, of long ones a third.
+    const std::size_t length = best ? std::max(word.size(), best->size()) : 0;
+    if (best && best_distance <= (length <= 3 ? 1 : std::max<std::size_t>(2, length / 3))) return *best;
     // A name that begins or ends with what was written is meant even if it is far.
     for (const std::string& name : known)
         if (word.size() >= 3 && (name.starts_with(word) || name.ends_with(word))) return name;

@@ -98,10 +98,11 @@ TEST_CASE("deep nesting is refused") {
 }
 
 TEST_CASE("binary and oversized files are refused") {
-    CHECK_THAT(error_of(std::string("a: b\nc\0d", 8)), Contains("t.yaml:2:2: not a text file: it holds the byte 00h"));
+    CHECK_THAT(error_of(std::string("a: b\nc\0d", 8)),
+               Contains("t.yaml:2:2: not a UTF-8 text file: it holds the byte 00h"));
     CHECK_THAT(error_of("\xff\xfe"
                         "a"),
-               Contains("not UTF-8"));
+               Contains("t.yaml:1:1: not a UTF-8 text file: it holds the byte FFh"));
     const std::string folder = std::filesystem::temp_directory_path() / ("bp-yaml-" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder);
     const std::string huge = folder + "/huge.yaml";

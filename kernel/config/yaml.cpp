@@ -167,29 +167,63 @@ struct MemoryBuffer final : std::streambuf {
     }
 };
 
-// A text file has no control characters but tab and line ends. yaml-cpp would read UTF-16 too; nobody writes boards in
-// it.
+// Length of the UTF-8 sequence at `at`, or 0 if there is none.
+std::size_t utf8_length(std::string_view text, std::size_t at) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    const unsigned first = byte(at);
+    if (first < 0x80) return 1;
+    const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || at + length > text.size()) return 0;
+    for (std::size_t i = 1; i < length; ++i)
+        if ((byte(at + i) & 0xc0) != 0x80) return 0;
+    // Overlong forms, surrogates, beyond U+10FFFF.
+    const unsigned second = byte(at + 1);
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
+        (first == 0xf4 && second > 0x8f))
+        return 0;
+    return length;
+}
+
+// A text file is UTF-8 and has no control characters but tab and line ends. (yaml-cpp would read UTF-16 too; nobody
+// writes boards in it.)
 void refuse_binary(std::string_view text, const FileName& file) {
     int line = 1, column = 1;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if ((byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7f) {
+    for (std::size_t at = 0; at < text.size();) {
+        const auto byte = static_cast<unsigned char>(text[at]);
+        const bool control = byte < 0x20 ? byte != '\t' && byte != '\n' && byte != '\r' : byte == 0x7f;
+        const std::size_t length = control ? 0 : utf8_length(text, at);
+        if (length == 0) {
             static constexpr char kDigits[] = "0123456789ABCDEF";
-            throw Error(Position{file, line, column}, std::string("not a text file: it holds the byte ") +
+            throw Error(Position{file, line, column}, std::string("not a UTF-8 text file: it holds the byte ") +
                                                           kDigits[byte >> 4] + kDigits[byte & 15] + "h");
         }
-        if (c == '\n')
-            ++line, column = 1;
-        else
-            ++column;
+        at += length, ++column;
+        if (byte == '\n') ++line, column = 1;
     }
-    if (text.size() >= 2 && static_cast<unsigned char>(text[0]) >= 0xfe && static_cast<unsigned char>(text[1]) >= 0xfe)
-        throw Error(Position{file, 1, 1}, "not UTF-8 text");
+}
+
+// yaml-cpp takes a quoted text that the end of the file cuts off as complete if the last line is.
+std::string_view without_last_line_end(std::string_view text) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
+    return text;
+}
+
+// A tab that indents: yaml-cpp complains about something further on.
+Position indenting_tab(std::string_view text, const FileName& file, int error_line) {
+    int line = 1;
+    for (std::size_t begin = 0; begin < text.size() && line <= error_line; ++line) {
+        const std::size_t first = std::min(text.find_first_not_of(" \t", begin), text.size());
+        const std::size_t tab = std::min(text.find('\t', begin), text.size());
+        if (tab < first && first < text.size() && text[first] != '\n' && text[first] != '#')
+            return {file, line, static_cast<int>(tab - begin) + 1};
+        begin = std::min(text.find('\n', begin), text.size() - 1) + 1;
+    }
+    return {};
 }
 
 Value parse(std::string_view text, FileName file, bool option) {
     if (!option) refuse_binary(text, file);
-    MemoryBuffer buffer(text);
+    MemoryBuffer buffer(without_last_line_end(text));
     std::istream stream(&buffer);
     TreeBuilder builder(file, option);
     try {
@@ -199,6 +233,8 @@ Value parse(std::string_view text, FileName file, bool option) {
         throw;
     } catch (const YAML::Exception& e) {
         const bool known = !option && !e.mark.is_null();
+        if (const Position tab = known ? indenting_tab(text, file, e.mark.line + 1) : Position{}; tab.from_file())
+            throw Error(tab, "not valid YAML: a tab cannot indent; use spaces");
         throw Error(known ? Position{file, e.mark.line + 1, e.mark.column + 1} : Position{file, 0, 0},
                     "not valid YAML: " + e.msg);
     } catch (const std::exception& e) {
