@@ -17,7 +17,7 @@
 
 namespace backplane::ata {
 
-class Disk : public Device<Disk> {
+class Disk final : public Device<Disk> {
   public:
     static constexpr std::string_view kType = "ata.disk";
     static constexpr u32 kSectorBytes = 512;

@@ -38,7 +38,7 @@ class File {
     int fd_ = -1;
 };
 
-class Raw : public Device<Raw> {
+class Raw final : public Device<Raw> {
   public:
     static constexpr std::string_view kType = "disk.raw";
     using Device::Device;

@@ -7,7 +7,7 @@
 
 namespace backplane::isa_ide {
 
-class Ide : public Device<Ide>, private ata::ChannelHost {
+class Ide final : public Device<Ide>, private ata::ChannelHost {
   public:
     static constexpr std::string_view kType = "ide.isa";
     explicit Ide(const Slot& slot) : Device(slot) { channel_.init(this, 0, false); }

@@ -12,7 +12,7 @@
 
 namespace backplane::piix3 {
 
-class Ide : public Device<Ide>, private ata::ChannelHost {
+class Ide final : public Device<Ide>, private ata::ChannelHost {
   public:
     static constexpr std::string_view kType = "ide.piix3";
     explicit Ide(const Slot& slot);
