@@ -67,6 +67,15 @@ typedef struct bp_keyboard {
     int (*key)(void* instance, uint32_t code, int down);
 } bp_keyboard;
 
+/* "bp.mouse/1": a mouse that front ends move. Under the machine's lock. */
+#define BP_MOUSE_ID "bp.mouse/1"
+enum { BP_MOUSE_LEFT = 1, BP_MOUSE_RIGHT = 2, BP_MOUSE_MIDDLE = 4, BP_MOUSE_SIDE = 8, BP_MOUSE_EXTRA = 16 };
+typedef struct bp_mouse {
+    uint32_t size;
+    /* Relative motion: dx to the right, dy downwards, wheel towards the user; `buttons` is the set of buttons held now. */
+    void (*move)(void* instance, int32_t dx, int32_t dy, int32_t wheel, uint32_t buttons);
+} bp_mouse;
+
 /* "bp.display/1": a display adapter that front ends look at. Under the machine's lock. */
 #define BP_DISPLAY_ID "bp.display/1"
 typedef struct bp_display_size {
