@@ -157,15 +157,11 @@ struct PluginRegistry::Impl {
         return files.size() - 1;
     }
 
-    bool in_process_has(std::string_view name) const {
-        return std::any_of(in_process.begin(), in_process.end(),
-                           [&](const auto* t) { return to_view(t->type) == name; });
-    }
-
     // All places that define the type; SIZE_MAX stands for this process.
     std::vector<std::size_t> definers(std::string_view name) const {
         std::vector<std::size_t> out;
-        if (in_process_has(name)) out.push_back(SIZE_MAX);
+        for (const bp_device_type* t : in_process)
+            if (to_view(t->type) == name) out.push_back(SIZE_MAX);
         for (std::size_t i = 0; i < files.size(); ++i)
             if (files[i].error.empty() && std::find(files[i].manifest.types.begin(), files[i].manifest.types.end(),
                                                     name) != files[i].manifest.types.end())
