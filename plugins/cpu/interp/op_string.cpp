@@ -33,8 +33,8 @@ void element(Cpu* c, const Insn* i) {
         R::add(c, kEsi, step);
         R::add(c, kEdi, step);
     } else if constexpr (kOp == Str::kCmps) {
-        const T a = c->read<T>(from, si);
-        do_sub<T>(c, a, c->read<T>(kEs, di));
+        const T b = c->read<T>(kEs, di);  // processors fault on this side first
+        do_sub<T>(c, c->read<T>(from, si), b);
         R::add(c, kEsi, step);
         R::add(c, kEdi, step);
     } else if constexpr (kOp == Str::kStos) {
@@ -78,24 +78,26 @@ u32 chunk(Cpu* c, const Insn* i, u32 wanted, bool while_equal) {
         return 0;
     } else {
         if ((c->eflags_rest & kDf) != 0) return 0;
+        constexpr bool kSource = kOp == Str::kMovs || kOp == Str::kCmps;
+        constexpr bool kStore = kOp == Str::kMovs || kOp == Str::kStos;
+        const Segment& s = c->seg[i->seg];
+        const Segment& d = c->seg[kEs];
+        const u32 si = R::get(c, kEsi);
+        const u32 di = R::get(c, kEdi);
+        u32 n = elements_in_page<T, k16>(d, kStore ? d.write_end : d.read_end, di, wanted);
+        if constexpr (kSource) n = elements_in_page<T, k16>(s, s.read_end, si, n);
+        if (n == 0) return 0;
         const u8* src = nullptr;
-        u8* dst = nullptr;
-        u32 n = wanted;
-        if constexpr (kOp == Str::kMovs || kOp == Str::kCmps) {
-            const Segment& s = c->seg[i->seg];
-            const u32 si = R::get(c, kEsi);
-            n = elements_in_page<T, k16>(s, s.read_end, si, n);
-            if (n == 0) return 0;
+        if constexpr (kOp == Str::kMovs) {
             src = host_span(c, s.base + si, false);
             if (src == nullptr) return 0;
         }
-        constexpr bool kStore = kOp == Str::kMovs || kOp == Str::kStos;
-        const Segment& d = c->seg[kEs];
-        const u32 di = R::get(c, kEdi);
-        n = elements_in_page<T, k16>(d, kStore ? d.write_end : d.read_end, di, n);
-        if (n == 0) return 0;
-        dst = host_span(c, d.base + di, kStore);
+        u8* dst = host_span(c, d.base + di, kStore);
         if (dst == nullptr) return 0;
+        if constexpr (kOp == Str::kCmps) {
+            src = host_span(c, s.base + si, false);
+            if (src == nullptr) return 0;
+        }
         if constexpr (kOp == Str::kMovs) {
             const std::size_t bytes = std::size_t{n} * sizeof(T);
             if (dst > src && dst < src + bytes) {

@@ -155,7 +155,7 @@ void op_arpl(Cpu* c, Insn* i) {
     if (no_selectors(c)) c->raise(kUd);
     const u16 rpl = reg<u16>(c, i->src) & 3u;
     u16 v = 0;
-    if constexpr (kMemory) v = rmw_read<u16>(c, static_cast<Seg>(i->seg), offset_of(c, i));
+    if constexpr (kMemory) v = c->read<u16>(static_cast<Seg>(i->seg), offset_of(c, i));
     else v = reg<u16>(c, i->dst);
     const bool raise_rpl = (v & 3u) < rpl;
     if (raise_rpl) {
