@@ -113,10 +113,7 @@ void op_pusha(Cpu* c, Insn* i) {
     mark(c, i);
     const u32 mask = stack_mask(c);
     const u32 sp = c->sp();
-    for (unsigned k = 0; k < 8; ++k) {
-        const u32 at = (sp - static_cast<u32>(sizeof(T)) * (k + 1)) & mask;
-        c->probe_write(kSs, at, sizeof(T));
-    }
+    // A fault in the middle leaves the earlier writes, as processors do; ESP is unchanged and the instruction restarts.
     for (unsigned k = 0; k < 8; ++k) {
         c->write<T>(kSs, (sp - static_cast<u32>(sizeof(T)) * (k + 1)) & mask, reg<T>(c, k * 8));
     }
