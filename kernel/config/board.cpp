@@ -162,6 +162,7 @@ void build_lines(BoardSpec& spec, const Value& section) {
         check_name(entry.key, entry.position, "line");
         WireSpec wire{entry.key, entry.position, {}};
         for (const Value* sink : entry.value.as_list()) {
+            if (sink->is_null()) continue;
             const std::string& text = to_text(*sink, "an end of the line " + in_ticks(entry.key));
             const auto dot = text.find('.');
             if (dot == std::string::npos || dot == 0 || dot + 1 == text.size())
@@ -205,6 +206,7 @@ void build_publish(BoardSpec& spec, const Value& section) {
         const Value &what = part("what"), &from = part("from"), &into = part("into");
         to_text(what, "`what`"), to_text(from, "`from`");
         for (const Value* target : into.as_list()) {
+            if (target->is_null()) continue;
             to_text(*target, "`into`");
             spec.publish.push_back({route->position(), what, from, *target});
         }

@@ -22,14 +22,15 @@ struct SpaceSpec {
     u32 bits = 16;
 };
 
-// A named wire and the input lines that hear it: `irq8: [pic.ir8, ioapic.in8]`. Sinks are scalars "device.line".
+// A named wire and the input lines that hear it: `wire8: [controller.in8, other.in8]`. Sinks are scalars "device.line".
 struct WireSpec {
     std::string name;
     Position position;
     std::vector<Value> sinks;
 };
 
-// `rtc: {type: rtc.mc146818, at: 0x70, irq: irq8}`. `entries` holds everything but `type`, in the order of the file.
+// `timer0: {type: timer.example, at: 0x1000, irq: wire8}`. `entries` holds everything but `type`, in the order of the
+// file.
 struct DeviceSpec {
     std::string name;
     Position position;  // of the name
@@ -40,7 +41,7 @@ struct DeviceSpec {
     const Value* find(std::string_view key) const;
 };
 
-// `{what: disk.geometry, from: ide, into: cmos}`. `from` and `into` are device names.
+// `{what: disk.geometry, from: disk0, into: [memory0, firmware]}`. `from` and `into` are device names.
 struct PublishSpec {
     Position position;
     Value what, from, into;  // scalars
@@ -49,7 +50,7 @@ struct PublishSpec {
 // A setting that the board offers to VM files and the command line.
 struct Parameter {
     enum class Type { kString, kNumber, kSize, kDuration, kBool, kEnum, kPath };
-    std::string path;  // "drives.hda.file"
+    std::string path;  // "drives.first.file"
     Type type = Type::kString;
     std::string doc;
     Position position;                 // of the declaration
@@ -68,8 +69,8 @@ struct Parameter {
 };
 
 struct Alias {
-    std::string name;       // "hda"
-    std::string parameter;  // "drives.hda.file"
+    std::string name;       // "first"
+    std::string parameter;  // "drives.first.file"
 };
 
 struct BoardSpec {
@@ -97,7 +98,7 @@ struct BoardSpec {
 struct Setting {
     std::string path;
     std::string value;
-    std::string option;  // how the user wrote it, for errors: "--set memory=1Z", "--hda x.img"
+    std::string option;  // how the user wrote it, for errors: "--set memory=1Z", "--first x.img"
 };
 
 struct BoardRequest {

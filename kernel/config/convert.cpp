@@ -169,7 +169,7 @@ std::optional<bool> parse_bool(std::string_view text) {
 
 u64 to_number(const Value& value, const std::string& what, u64 minimum, u64 maximum) {
     const auto n = value.is_scalar() ? parse_number(value.text()) : std::nullopt;
-    if (!n) refuse(value, what, "a number (such as 12 or 0x1f0)");
+    if (!n) refuse(value, what, "a number (such as 12 or 0x1200)");
     check_range(value, what, *n, minimum, maximum, show_number);
     return *n;
 }

@@ -19,7 +19,7 @@ std::optional<u64> parse_size(
 std::optional<u64> parse_duration(std::string_view text);  // nanoseconds; "0", "10ns", "1.5us", "3ms", "2s"
 std::optional<bool> parse_bool(std::string_view text);     // true false yes no on off 1 0
 
-// Values; `what` begins the error text: "rtc: `base_year`". A wrong kind, text or range throws Error.
+// Values; `what` begins the error text: "timer0: `rate`". A wrong kind, text or range throws Error.
 u64 to_number(const Value& value, const std::string& what, u64 minimum = 0, u64 maximum = ~u64{0});
 u64 to_size(const Value& value, const std::string& what, u64 minimum = 0, u64 maximum = ~u64{0});
 u64 to_duration(const Value& value, const std::string& what, u64 minimum = 0, u64 maximum = ~u64{0});

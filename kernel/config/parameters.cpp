@@ -244,7 +244,9 @@ bool ParameterSet::substitute(Value& value) const {
         return true;
     }
     if (value.is_list()) {
-        std::erase_if(value.items(), [&](Value& item) { return !substitute(item); });
+        // A place in a list keeps its number: what has no value becomes null.
+        for (Value& item : value.items())
+            if (!substitute(item)) item = Value{};
         return true;
     }
     if (!value.is_scalar() || value.text().find("${") == std::string::npos) return true;

@@ -22,7 +22,7 @@ class Logger {
     Logger(const Logger&) = delete;
     Logger& operator=(const Logger&) = delete;
 
-    // "ide=debug,*=warn": device patterns with * and levels debug info warn error off; the last match counts. Throws
+    // "disk0=debug,*=warn": device patterns with * and levels debug info warn error off; the last match counts. Throws
     // Error.
     void configure(std::string_view spec, const std::string& option = "--log");
 

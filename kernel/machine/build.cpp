@@ -231,7 +231,7 @@ void Machine::create_devices() {
     }
 }
 
-// `at: 0x70` (a device with one region), `at: {command: 0x1f0, control: 0x3f6}`, and lists of bases for aliases.
+// `at: 0x1000` (a device with one region), `at: {command: 0x1000, control: 0x1206}`, and lists of bases for aliases.
 void Machine::place_regions() {
     for (Instance& d : devices_) {
         const Value* at = d.spec->find("at");

@@ -16,7 +16,7 @@ std::vector<std::string> device_names(const std::deque<Instance>& devices) {
     return names;
 }
 
-// "pic.ir3" -> {"pic", "ir3"}; a word without a dot leaves the second part empty.
+// "timer0.in3" -> {"timer0", "in3"}; a word without a dot leaves the second part empty.
 std::pair<std::string, std::string> split(const std::string& text) {
     const auto dot = text.find('.');
     if (dot == std::string::npos) return {text, ""};

@@ -82,9 +82,9 @@ struct TraceInfo {
 };
 
 struct TypeInfo {
-    std::string name;  // "rtc.mc146818"
+    std::string name;  // "timer.example"
     std::string doc;
-    std::string plugin_id;    // "rtc/mc146818"; "" for a type registered in process
+    std::string plugin_id;    // "timer/example"; "" for a type registered in process
     std::string plugin_file;  // path of the .so, or ""
     const bp_device_type* abi = nullptr;
 

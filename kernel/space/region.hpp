@@ -9,7 +9,7 @@
 namespace backplane::kernel {
 
 struct Region {
-    std::string device;  // "ide"
+    std::string device;  // "disk0"
     std::string name;    // "command"
     std::uint32_t kind = BP_REGION_PORTS;
     std::uint64_t length = 0;
