@@ -31,9 +31,7 @@ inline std::string_view debian_package(std::string_view name) {
 inline std::string install_hint(std::string_view name) {
     const std::string_view package = debian_package(name);
     if (package.empty()) return {};
-    const auto slash = name.rfind('/');
-    const std::string_view base = slash == std::string_view::npos ? name : name.substr(slash + 1);
-    return std::string(base) + " is part of the Debian package " + std::string(package) + ": apt install " +
+    return "images of this kind come with the Debian package " + std::string(package) + ": apt install " +
            std::string(package);
 }
 

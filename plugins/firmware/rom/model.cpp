@@ -52,16 +52,27 @@ bp_status FirmwareRom::start() {
     const u64 mapped = (size + 4095) / 4096 * 4096;
     std::memset(data, 0xff, mapped);
     std::memcpy(data, image.data(), size);
-    if (const bp_status s = map(0, base, mapped)) return s;
+    constexpr u32 kReadOnly = BP_MAP_READ | BP_MAP_DROP_WRITE;
+    if (const bp_status s = map(block_, 0, base, mapped, kReadOnly)) return s;
     if (base_.value || !low_alias_ || end_.value == kLowEnd) return BP_OK;
     const u64 low = std::min(size, kLowAlias);
-    return map(size - low, kLowEnd - low, low);
+    if (!low_writable_) return map(block_, size - low, kLowEnd - low, low, kReadOnly);
+    if (const bp_status s = ram.create(slot().self(), to_bp("shadow"), low, &shadow_)) return s;
+    shadow_size_ = low, shadow_from_ = size - low;
+    return map(shadow_, 0, kLowEnd - low, low, BP_MAP_READ | BP_MAP_WRITE);
 }
 
-bp_status FirmwareRom::map(u64 offset, u64 base, u64 size) {
+void FirmwareRom::reset(Reset) {
+    if (!shadow_size_) return;
+    const bp_ram_api& ram = slot().ram();
+    const auto* image = static_cast<const u8*>(ram.data(slot().self(), block_));
+    std::memcpy(ram.data(slot().self(), shadow_), image + shadow_from_, shadow_size_);
+    ram.touched(slot().self(), shadow_, 0, shadow_size_);
+}
+
+bp_status FirmwareRom::map(u32 block, u64 offset, u64 base, u64 size, u32 flags) {
     u32 mapping = 0;
-    return slot().ram().map(slot().self(), block_, offset, base, size, BP_MAP_READ | BP_MAP_DROP_WRITE,
-                            BP_PRIORITY_FIXED, &mapping);
+    return slot().ram().map(slot().self(), block, offset, base, size, flags, BP_PRIORITY_FIXED, &mapping);
 }
 
 }  // namespace backplane

@@ -2,7 +2,8 @@
 // alias below 1 MiB, or a ROM at a fixed address.
 //
 // Both places show the same pristine image, and no write reaches it: firmware that shadows itself copies from here
-// again on every boot.
+// again on every boot. A board without a northbridge, whose firmware must write to its variables below 1 MiB, can have
+// memory there that each reset fills with the image.
 #pragma once
 
 #include <string>
@@ -17,15 +18,20 @@ struct FirmwareRom : Device<FirmwareRom> {
 
     static void describe(Schema<FirmwareRom>& s);
     bp_status start();
+    void reset(Reset kind);
 
   private:
-    bp_status map(u64 offset, u64 base, u64 size);
+    bp_status map(u32 block, u64 offset, u64 base, u64 size, u32 flags);
 
     std::string image_;
     Bytes end_;
     Bytes base_;
     bool low_alias_ = true;
+    bool low_writable_ = false;
     u32 block_ = 0;
+    u32 shadow_ = 0;       // writable copy below 1 MiB
+    u64 shadow_size_ = 0;  // 0: none
+    u64 shadow_from_ = 0;  // offset in the image
 };
 
 }  // namespace backplane

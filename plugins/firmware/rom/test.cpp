@@ -77,6 +77,20 @@ TEST_CASE("the alias can be left out") {
     CHECK(b.mappings().size() == 1);
 }
 
+TEST_CASE("without shadow RAM in the chipset the low copy is memory that each reset fills") {
+    ImageFile file(256 << 10);
+    Bench<FirmwareRom> b({{"image", file.path}, {"low_writable", "true"}});
+    REQUIRE(b.mappings().size() == 2);
+    CHECK(b.mappings().at(2).base == 0xe0000);
+    CHECK(b.mappings().at(2).block == 1);
+    CHECK(b.mappings().at(2).flags == (BP_MAP_READ | BP_MAP_WRITE));
+    CHECK(b.ram_block(1)[0x1ffff] == 0x3f);
+    b.ram_block(1)[0x1ffff] = 0;
+    CHECK(b.ram_block(0)[0x3ffff] == 0x3f);
+    b.reset();
+    CHECK(b.ram_block(1)[0x1ffff] == 0x3f);
+}
+
 TEST_CASE("a board without 32-bit addresses ends its BIOS at 1 MiB") {
     ImageFile file(64 << 10);
     Bench<FirmwareRom> b({{"image", file.path}, {"end", "1M"}});
