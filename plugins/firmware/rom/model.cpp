@@ -30,6 +30,10 @@ void FirmwareRom::describe(Schema<FirmwareRom>& s) {
     s.property(
         "low_alias", &FirmwareRom::low_alias_,
         {.doc = "show the image's last 128 KiB below 1 MiB, where a processor in real mode finds it", .def = "true"});
+    s.property("low_writable", &FirmwareRom::low_writable_,
+               {.doc = "below 1 MiB is memory that each reset fills with the image: for boards whose chipset has no "
+                       "shadow RAM",
+                .def = "false"});
 }
 
 bp_status FirmwareRom::start() {
