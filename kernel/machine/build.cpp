@@ -196,7 +196,16 @@ void Machine::create_devices() {
         Instance& d = devices_.emplace_back();
         d.machine = this;
         d.index = static_cast<u32>(devices_.size() - 1);
-        d.type = &registry_.type(spec.type, spec.type_position);
+        // `plugin: ID` or `plugin: ./file.so` takes another implementation of the same type.
+        std::string plugin;
+        Position place = spec.type_position;
+        if (const Value* p = spec.find("plugin"); p && !p->is_null()) {
+            plugin = to_text(*p, spec.name + ": `plugin`");
+            if (plugin.find('/') != std::string::npos && plugin.ends_with(".so"))
+                plugin = to_path(*p, spec.name + ": `plugin`");
+            place = p->position();
+        }
+        d.type = &registry_.type(spec.type, place, plugin);
         for (const DeviceSpec& s : board_.devices)
             if (&s == &spec) d.spec = &s;
         d.log = logger_.device(spec.name);

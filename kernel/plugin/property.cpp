@@ -45,7 +45,7 @@ PropertyValue property_value(const PropertyInfo& p, const Value* written, const 
 }
 
 std::vector<std::string> device_keys(const TypeInfo& type) {
-    std::vector<std::string> keys = {"type"};
+    std::vector<std::string> keys = {"type", "plugin"};
     if (!type.plugs.empty()) keys.push_back("on");
     if (!type.regions.empty()) keys.push_back("at");
     for (const PropertyInfo& p : type.properties) keys.push_back(p.name);

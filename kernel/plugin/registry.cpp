@@ -173,6 +173,13 @@ struct PluginRegistry::Impl {
         return definer == SIZE_MAX ? "this program" : files[definer].path;
     }
 
+    // Whether file `index` is the plugin that an id or a path names.
+    bool is(std::size_t index, const std::string& plugin) const {
+        if (files[index].manifest.id == plugin || files[index].path == plugin) return true;
+        struct stat st {};
+        return ::stat(plugin.c_str(), &st) == 0 && FileId{st.st_dev, st.st_ino} == ids[index];
+    }
+
     const Loaded& load_file(std::size_t index) {
         if (const auto it = loaded.find(index); it != loaded.end()) return it->second;
         Loaded fresh = load(files[index]);
@@ -205,12 +212,31 @@ void PluginRegistry::add_file(const std::string& path) {
 
 void PluginRegistry::add(const bp_device_type* type) { impl_->in_process.push_back(type); }
 
-const TypeInfo& PluginRegistry::type(std::string_view name, const Position& position) {
-    if (const auto it = impl_->types.find(name); it != impl_->types.end()) return *it->second;
-    const std::vector<std::size_t> definers = impl_->definers(name);
+const TypeInfo& PluginRegistry::type(std::string_view name, const Position& position, const std::string& plugin) {
+    const std::string key = plugin.empty() ? std::string(name) : std::string(name) + '\n' + plugin;
+    if (const auto it = impl_->types.find(key); it != impl_->types.end()) return *it->second;
+    std::vector<std::size_t> definers = impl_->definers(name);
+    if (!plugin.empty()) {
+        if (plugin.find('/') != std::string::npos && plugin.ends_with(".so")) {
+            try {
+                add_file(plugin);
+            } catch (const Error& e) {
+                throw Error(position, e.what(), e.exit_code);
+            }
+            definers = impl_->definers(name);
+        }
+        const std::vector<std::size_t> all = definers;
+        std::erase_if(definers, [&](std::size_t d) { return d == SIZE_MAX || !impl_->is(d, plugin); });
+        if (definers.empty()) {
+            std::string text = "the plugin " + plugin + " does not define the type " + in_ticks(name);
+            for (const std::size_t d : all) text += "; " + impl_->place_of(d) + " does";
+            throw Error(position, text, kExitPlugin);
+        }
+    }
     if (definers.size() > 1) {
         std::string text = "the type " + in_ticks(name) + " is defined twice: by " + impl_->place_of(definers[0]);
         for (std::size_t i = 1; i < definers.size(); ++i) text += " and by " + impl_->place_of(definers[i]);
+        text += "; `plugin: ID` at the device chooses one";
         throw Error(position, text, kExitPlugin);
     }
     if (definers.empty()) {
@@ -235,7 +261,7 @@ const TypeInfo& PluginRegistry::type(std::string_view name, const Position& posi
         }
         auto info = std::make_unique<TypeInfo>(describe_type(abi, path));
         info->plugin_id = id;
-        return *impl_->types.emplace(std::string(name), std::move(info)).first->second;
+        return *impl_->types.emplace(key, std::move(info)).first->second;
     } catch (const Error& e) {
         throw Error(position, e.what(), e.exit_code);
     }

@@ -38,7 +38,8 @@ class PluginRegistry {
 
     // The type's description; loads its plugin on first use. Throws Error (kExitPlugin) placed at `position`: unknown
     // type (with the nearest name and the broken files that may hold it), defined by two plugins, plugin broken.
-    const TypeInfo& type(std::string_view name, const Position& position = {});
+    // `plugin` chooses among several implementations: a plugin's id, or the path of its file.
+    const TypeInfo& type(std::string_view name, const Position& position = {}, const std::string& plugin = {});
     bool has_type(std::string_view name) const;
     std::vector<std::string> type_names() const;  // sorted; nothing is loaded for it
 
