@@ -36,6 +36,7 @@ termios g_original{};
 volatile std::sig_atomic_t g_raw = 0;
 TerminalHandlers g_handlers;
 std::mutex g_mutex;
+std::atomic<bool> g_input_taken{false};  // the process has one keyboard: the first device that wants it gets it
 
 void write_all(const char* data, std::size_t size) {
     while (size > 0) {
@@ -99,12 +100,15 @@ struct Terminal final : Device<Terminal> {
     static void describe(Schema<Terminal>& s) {
         s.doc("The terminal that the program was started in. Ctrl-A h lists the keys that it keeps for itself.");
         s.property("input", &Terminal::input_,
-                   {.doc = "take input from the terminal (one device only)", .def = "true"});
+                   {.doc = "take input from the terminal; the first device that wants it gets it", .def = "true"});
         s.offer(BP_CHARDEV_ID, &kChardev);
     }
 
     bp_status start() {
-        if (!input_) return BP_OK;
+        if (!input_ || g_input_taken.exchange(true)) {
+            input_ = false;
+            return BP_OK;
+        }
         stop_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (stop_fd_ < 0) return fail(BP_ERR_IO, "cannot watch the terminal");
         make_raw();
@@ -120,7 +124,11 @@ struct Terminal final : Device<Terminal> {
         if (reader_.joinable()) reader_.join();
         if (stop_fd_ >= 0) ::close(stop_fd_);
         stop_fd_ = -1;
-        if (input_) restore_terminal();
+        if (input_) {
+            restore_terminal();
+            g_input_taken = false;
+        }
+        input_ = false;
     }
 
     u32 write(const u8* data, u32 count) {
