@@ -1,0 +1,5 @@
+#include "backplane/plugin.hpp"
+
+#include "model.hpp"
+
+BACKPLANE_PLUGIN("intc.lapic", "0.1.0", "Apache-2.0", kDevice, "", backplane::intc::LocalApic)
