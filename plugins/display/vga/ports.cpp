@@ -42,6 +42,8 @@ void Core::restored() {
     for (u32 i = 0; i < graphics_.size(); ++i) graphics_[i] &= kGraphicsBits[i];
     attribute_index_ &= 0x3f, graphics_index_ &= 0xf, sequencer_index_ &= 7;
     dac_part_ %= 3;
+    vbe_[kVbeWidth] = std::min(vbe_[kVbeWidth], kVbeMaxWidth);
+    vbe_[kVbeHeight] = std::min(vbe_[kVbeHeight], kVbeMaxHeight);
     update_window();
     update_vbe();
     update_timing();

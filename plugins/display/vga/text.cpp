@@ -1,4 +1,6 @@
 // The text screen as text.
+#include <string>
+
 #include "core.hpp"
 
 namespace backplane::vga {
@@ -27,20 +29,18 @@ constexpr u16 kCodePage437[256] = {
     0x207f, 0x00b2, 0x25a0, 0x0020,
 };
 
-u32 encode(u32 code, char* out) {
+void append(std::string& out, u32 code) {
     if (code < 0x80) {
-        out[0] = static_cast<char>(code);
-        return 1;
+        out += static_cast<char>(code);
+        return;
     }
     if (code < 0x800) {
-        out[0] = static_cast<char>(0xc0 | code >> 6);
-        out[1] = static_cast<char>(0x80 | (code & 0x3f));
-        return 2;
+        out += static_cast<char>(0xc0 | code >> 6);
+    } else {
+        out += static_cast<char>(0xe0 | code >> 12);
+        out += static_cast<char>(0x80 | (code >> 6 & 0x3f));
     }
-    out[0] = static_cast<char>(0xe0 | code >> 12);
-    out[1] = static_cast<char>(0x80 | (code >> 6 & 0x3f));
-    out[2] = static_cast<char>(0x80 | (code & 0x3f));
-    return 3;
+    out += static_cast<char>(0x80 | (code & 0x3f));
 }
 
 }  // namespace
@@ -50,15 +50,22 @@ std::size_t Core::text(char* out, std::size_t capacity) const {
     if (!is_text()) return 0;
     const u32 wide = columns(), high = lines() / character_height();
     std::size_t length = 0;
+    std::string line;
     for (u32 y = 0; y < high; ++y) {
         const u32 first = start_address() + y * row_cells();
-        u32 used = 0;
+        line.clear();
+        std::size_t used = 0;
         if (!is_blank())
-            for (u32 x = 0; x < wide; ++x)
-                if (kCodePage437[text_cell(first + x) & 0xff] != ' ') used = x + 1;
-        if (length + used * 3 + 1 > capacity) break;
-        for (u32 x = 0; x < used; ++x) length += encode(kCodePage437[text_cell(first + x) & 0xff], out + length);
-        out[length++] = '\n';
+            for (u32 x = 0; x < wide; ++x) {
+                const u32 code = kCodePage437[text_cell(first + x) & 0xff];
+                append(line, code);
+                if (code != ' ') used = line.size();
+            }
+        line.resize(used);
+        line += '\n';
+        if (line.size() > capacity - length) break;
+        std::memcpy(out + length, line.data(), line.size());
+        length += line.size();
     }
     return length;
 }
