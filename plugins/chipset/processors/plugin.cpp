@@ -1,4 +1,4 @@
 #include "backplane/plugin.hpp"
 #include "model.hpp"
 
-BACKPLANE_PLUGIN("chipset/processors", "0.1.0", "Apache-2.0", kDevice, "", backplane::chipset::Processors)
+BACKPLANE_PLUGIN("chipset.processors", "0.1.0", "Apache-2.0", kDevice, "", backplane::chipset::Processors)
