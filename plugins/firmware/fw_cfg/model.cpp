@@ -25,6 +25,10 @@ constexpr u16 kWriteChannel = 0x4000;
 constexpr u16 kArchitectureLocal = 0x8000;
 constexpr u16 kIndex = 0x3fff;
 
+// File etc/system-states: for S0 to S5, bit 7 supported, bits 6:0 the sleep type of the PIIX4's power management (S4 is
+// a power-off like S5).
+constexpr u8 kSleepStates[] = {0x80, 0x00, 0x00, 0x81, 0x80, 0x80};
+
 constexpr u32 kRevision = 1;  // bit 1 would announce the DMA interface
 constexpr std::size_t kNameSize = 56;
 constexpr std::size_t kLargestBlob = 64 << 20;
@@ -63,6 +67,9 @@ void FwCfg::describe(Schema<FwCfg>& s) {
                {.doc = "the machine has no display: the BIOS talks to the serial port", .def = "false"});
     s.property("irq0_override", &FwCfg::irq0_override_,
                {.doc = "ISA interrupt 0 arrives at I/O APIC input 2", .def = "true"});
+    s.property("sleep_states", &FwCfg::sleep_states_,
+               {.doc = "offer the file etc/system-states; SeaBIOS 1.16 leaves S3 and S4 out of its tables without it",
+                .def = "false"});
     s.property("cpus", &FwCfg::cpus_,
                {.doc = "processors at boot, unless the fact cpu.count says", .def = "1", .min = 1, .max = 255});
     s.property("max_cpus", &FwCfg::max_cpus_,
@@ -82,7 +89,8 @@ bp_status FwCfg::start() {
                     uuid_.c_str());
     if (max_cpus_ && max_cpus_ < cpus_)
         return fail(BP_ERR_INVALID, "max_cpus is %u, which is fewer than the %u at boot", max_cpus_, cpus_);
-    return BP_OK;
+    if (!sleep_states_) return BP_OK;
+    return add_file({this, "", std::string(name())}, "etc/system-states", kSleepStates, sizeof kSleepStates);
 }
 
 bool FwCfg::parse_uuid(std::array<u8, 16>* out) const {

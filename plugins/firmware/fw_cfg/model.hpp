@@ -55,6 +55,7 @@ struct FwCfg : Device<FwCfg> {
     bool boot_menu_ = false;
     bool no_graphics_ = false;
     bool irq0_override_ = true;
+    bool sleep_states_ = false;
     u32 cpus_ = 1;
     u32 max_cpus_ = 0;
 

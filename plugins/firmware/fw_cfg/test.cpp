@@ -174,6 +174,14 @@ TEST_CASE("the directory has sixteen slots") {
     CHECK(b.file("one more", "x") == BP_ERR_CONFLICT);
 }
 
+TEST_CASE("sleep states are a file for firmware that asks for it") {
+    Bench<FwCfg> b(Properties{{"sleep_states", "true"}});
+    const std::string d = item(b, 0x19, 4 + 64);
+    CHECK(big(d, 0, 4) == 1);
+    CHECK(std::strcmp(d.c_str() + 12, "etc/system-states") == 0);
+    CHECK(item(b, 0x20, 6) == std::string("\x80\0\0\x81\x80\x80", 6));
+}
+
 TEST_CASE("a bad UUID is refused") {
     const char* text = GENERATE("", "00112233-4455-6677-8899-aabbccddeef", "00112233-4455-6677-8899-aabbccddeefg",
                                 "001122334-455-6677-8899-aabbccddeeff");
