@@ -135,36 +135,40 @@ Loaded load(const PluginFile& scanned) {
 
 struct PluginRegistry::Impl {
     std::vector<PluginFile> files;
-    std::vector<FileId> ids;  // beside files
+    std::vector<FileId> ids;      // beside files
+    std::vector<bool> on_demand;  // beside files: known because a device names it, and for nobody else
     // Declared before the descriptions, which point into the libraries.
     std::map<std::size_t, Loaded> loaded;
     std::vector<const bp_device_type*> in_process;
     std::map<std::string, std::unique_ptr<TypeInfo>, std::less<>> types;
 
-    std::optional<std::size_t> add_file(const std::string& path) {
+    // The file's index, also if it is known already.
+    std::size_t add_file(const std::string& path) {
         PluginFile file;
         file.path = path;
         FileId id;
         try {
             const Descriptor descriptor(path);
-            if (const auto known = identity(descriptor.get())) id = *known;
-            if (std::find(ids.begin(), ids.end(), id) != ids.end()) return std::nullopt;
+            if (const auto found = identity(descriptor.get())) id = *found;
+            if (const auto known = std::find(ids.begin(), ids.end(), id); known != ids.end())
+                return static_cast<std::size_t>(known - ids.begin());
             file.manifest = read_manifest(descriptor.get(), path);
         } catch (const Error& e) {
             file.error = e.what();
         }
-        files.push_back(std::move(file)), ids.push_back(id);
+        files.push_back(std::move(file)), ids.push_back(id), on_demand.push_back(false);
         return files.size() - 1;
     }
 
     // All places that define the type; SIZE_MAX stands for this process.
-    std::vector<std::size_t> definers(std::string_view name) const {
+    std::vector<std::size_t> definers(std::string_view name, bool with_on_demand) const {
         std::vector<std::size_t> out;
         for (const bp_device_type* t : in_process)
             if (to_view(t->type) == name) out.push_back(SIZE_MAX);
         for (std::size_t i = 0; i < files.size(); ++i)
-            if (files[i].error.empty() && std::find(files[i].manifest.types.begin(), files[i].manifest.types.end(),
-                                                    name) != files[i].manifest.types.end())
+            if (files[i].error.empty() && (with_on_demand || !on_demand[i]) &&
+                std::find(files[i].manifest.types.begin(), files[i].manifest.types.end(), name) !=
+                    files[i].manifest.types.end())
                 out.push_back(i);
         return out;
     }
@@ -206,8 +210,8 @@ void PluginRegistry::scan(const std::vector<std::string>& folders) {
 }
 
 void PluginRegistry::add_file(const std::string& path) {
-    const auto index = impl_->add_file(path);
-    if (index && !impl_->files[*index].error.empty()) throw Error(impl_->files[*index].error, kExitPlugin);
+    const std::size_t index = impl_->add_file(path);
+    if (!impl_->files[index].error.empty()) throw Error(impl_->files[index].error, kExitPlugin);
 }
 
 void PluginRegistry::add(const bp_device_type* type) { impl_->in_process.push_back(type); }
@@ -215,16 +219,18 @@ void PluginRegistry::add(const bp_device_type* type) { impl_->in_process.push_ba
 const TypeInfo& PluginRegistry::type(std::string_view name, const Position& position, const std::string& plugin) {
     const std::string key = plugin.empty() ? std::string(name) : std::string(name) + '\n' + plugin;
     if (const auto it = impl_->types.find(key); it != impl_->types.end()) return *it->second;
-    std::vector<std::size_t> definers = impl_->definers(name);
+    std::vector<std::size_t> definers = impl_->definers(name, false);
     if (!plugin.empty()) {
         if (plugin.find('/') != std::string::npos && plugin.ends_with(".so")) {
             try {
+                const std::size_t known = impl_->files.size();
                 add_file(plugin);
+                if (impl_->files.size() > known) impl_->on_demand[known] = true;
             } catch (const Error& e) {
                 throw Error(position, e.what(), e.exit_code);
             }
-            definers = impl_->definers(name);
         }
+        definers = impl_->definers(name, true);
         const std::vector<std::size_t> all = definers;
         std::erase_if(definers, [&](std::size_t d) { return d == SIZE_MAX || !impl_->is(d, plugin); });
         if (definers.empty()) {
@@ -267,7 +273,7 @@ const TypeInfo& PluginRegistry::type(std::string_view name, const Position& posi
     }
 }
 
-bool PluginRegistry::has_type(std::string_view name) const { return !impl_->definers(name).empty(); }
+bool PluginRegistry::has_type(std::string_view name) const { return !impl_->definers(name, true).empty(); }
 
 std::vector<std::string> PluginRegistry::type_names() const {
     std::vector<std::string> names;

@@ -101,6 +101,9 @@ Json address_schema(const TypeInfo& type) {
 Json type_schema(const TypeInfo& type) {
     Json properties = Json::object();
     properties["type"] = described({{"const", type.name}}, type.doc);
+    properties["plugin"] =
+        described({{"type", {"string", "null"}}},
+                  "Which plugin's implementation, if several define the type: its id, or a .so file");
     if (!type.plugs.empty())
         properties["on"] =
             described({{"type", {"string", "null"}}}, "The bus that it sits on: DEVICE/ADDRESS or DEVICE.BUS/ADDRESS");

@@ -100,7 +100,7 @@ u32 on_property(void* self, const bp_property* d) {
     p.choices = split(l.text(d->choices, "a property"), '|');
     p.minimum = d->minimum, p.maximum = d->maximum;
     l.check_name(l.info.properties, p.name, "property");
-    for (const char* taken : {"type", "on", "at"})
+    for (const char* taken : {"type", "plugin", "on", "at"})
         if (p.name == taken)
             l.blame("a property cannot be called " + in_ticks(p.name) + ": boards use that word otherwise");
     if (p.kind < BP_PROPERTY_BOOL || p.kind > BP_PROPERTY_PATH)

@@ -200,6 +200,29 @@ TEST_CASE("a type defined twice names both files") {
     CHECK(mined == 1);
 }
 
+TEST_CASE("a device may choose among several implementations of a type") {
+    PluginRegistry registry;
+    registry.scan(kPlugins);
+    const Position board = position_of_option("board");
+    CHECK(registry.type("fixture.card", board, "fixture.twin").plugin_id == "fixture.twin");
+    CHECK(registry.type("fixture.card", board, "fixture.good").plugin_id == "fixture.good");
+    CHECK_THROWS_WITH(registry.type("fixture.card", board, "fixture.liar"),
+                      StartsWith("board: the plugin fixture.liar does not define the type `fixture.card`"));
+    CHECK_THROWS_WITH(registry.type("fixture.card", board, kPlugins + "/none.so"),
+                      StartsWith("board: ") && Contains("none.so: cannot open"));
+    CHECK_THROWS_WITH(registry.type("fixture.card", board, kPlugins + "/foreign.so"),
+                      Contains("not a Backplane plugin"));
+}
+
+TEST_CASE("a file that one device names is not taken for the others") {
+    const Folder f;
+    f.copy("good.so", "good.so");
+    PluginRegistry registry;
+    registry.scan(f.path);
+    CHECK(registry.type("fixture.card", {}, kPlugins + "/twin.so").plugin_id == "fixture.twin");
+    CHECK(registry.type("fixture.card").plugin_id == "fixture.good");
+}
+
 TEST_CASE("one broken plugin does not hurt the others, and is named when a type is missing") {
     const Folder f;
     f.copy("good.so", "good.so");
