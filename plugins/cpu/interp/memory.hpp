@@ -46,19 +46,24 @@ const bp_page& physical_page(Cpu* c, Physical address);
 
 [[gnu::always_inline]] inline TlbEntry& tlb_entry(Tlb* t, Linear a) { return t->entry[a >> 12 & (kTlbSize - 1)]; }
 
-// Host address for a load or store that needs no further care, else nullptr. An access that straddles two pages misses,
-// because the tag is compared with the page of its last byte.
+// A guest value in host memory: any alignment, and it may be code, tables or data at once.
 template <typename T>
-[[gnu::always_inline]] inline T* fast_read(Cpu* c, Linear a) {
+struct [[gnu::packed, gnu::may_alias]] Guest {
+    T value;
+};
+// Hit: `p` is where a load or store may go at once. An access that straddles two pages misses, because the tag is compared
+// with the page of its last byte.
+template <typename T>
+[[gnu::always_inline]] inline bool fast_read(Cpu* c, Linear a, const Guest<T>*& p) {
     const TlbEntry& e = tlb_entry(c->tlb, a);
-    if (((a + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) != e.read) [[unlikely]] return nullptr;
-    return reinterpret_cast<T*>(e.addend + a);
+    p = reinterpret_cast<const Guest<T>*>(e.addend + a);
+    return __builtin_expect(((a + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) == e.read, 1);
 }
 template <typename T>
-[[gnu::always_inline]] inline T* fast_write(Cpu* c, Linear a) {
+[[gnu::always_inline]] inline bool fast_write(Cpu* c, Linear a, Guest<T>*& p) {
     const TlbEntry& e = tlb_entry(c->tlb, a);
-    if (((a + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) != e.write) [[unlikely]] return nullptr;
-    return reinterpret_cast<T*>(e.addend + a);
+    p = reinterpret_cast<Guest<T>*>(e.addend + a);
+    return __builtin_expect(((a + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) == e.write, 1);
 }
 
 // Forms of a memory operand. kGeneral does everything (16-bit addressing, bases, limits, slow pages); the flat forms are

@@ -119,14 +119,14 @@ void fused_ri(Cpu* c, Insn* i) {
 // The slow form of a fused pair with a memory operand is the plain compare, after which the branch runs on its own.
 template <bool kTest, unsigned kCode, typename T, Form kForm, unsigned kKind>
 void fused_mem(Cpu* c, Insn* i) {
-    const T* p = fast_read<T>(c, address_of<kForm>(c, i));
-    if (p == nullptr) [[unlikely]] {
+    const Guest<T>* p;
+    if (!fast_read<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] {
         constexpr AluForm kOperands = kKind == 0 ? AluForm::kRegMem : kKind == 1 ? AluForm::kMemReg : AluForm::kMemImm;
         return alu_handler(kTest ? Alu::kTest : Alu::kCmp, kOperands, sizeof(T), Form::kGeneral)(c, i);
     }
-    if constexpr (kKind == 0) return compare_branch<kTest, kCode, T>(c, i, reg<T>(c, i->dst), *p);
-    else if constexpr (kKind == 1) return compare_branch<kTest, kCode, T>(c, i, *p, reg<T>(c, i->src));
-    else return compare_branch<kTest, kCode, T>(c, i, *p, static_cast<T>(i->imm));
+    if constexpr (kKind == 0) return compare_branch<kTest, kCode, T>(c, i, reg<T>(c, i->dst), p->value);
+    else if constexpr (kKind == 1) return compare_branch<kTest, kCode, T>(c, i, p->value, reg<T>(c, i->src));
+    else return compare_branch<kTest, kCode, T>(c, i, p->value, static_cast<T>(i->imm));
 }
 
 template <bool kTest, unsigned kCode, typename T>
@@ -184,9 +184,9 @@ void op_call(Cpu* c, Insn* i) {
     const u32 back = c->block_eip + i->ip + i->len;
     if constexpr (kFlat) {
         const u32 sp = c->r32(kEsp) - static_cast<u32>(sizeof(T));
-        T* p = fast_write<T>(c, sp);
-        if (p == nullptr) [[unlikely]] return op_call<T, false>(c, i);
-        *p = static_cast<T>(back);
+        Guest<T>* p;
+        if (!fast_write<T>(c, sp, p)) [[unlikely]] return op_call<T, false>(c, i);
+        p->value = static_cast<T>(back);
         c->r32(kEsp) = sp;
     } else {
         mark(c, i);
@@ -205,10 +205,10 @@ template <typename T, bool kFlat>
 void op_ret(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
         const u32 sp = c->r32(kEsp);
-        const T* p = fast_read<T>(c, sp);
-        if (p == nullptr) [[unlikely]] return op_ret<T, false>(c, i);
+        const Guest<T>* p;
+        if (!fast_read<T>(c, sp, p)) [[unlikely]] return op_ret<T, false>(c, i);
         c->r32(kEsp) = sp + static_cast<u32>(sizeof(T)) + i->imm;
-        return dispatch_to(c, *p);
+        return dispatch_to(c, p->value);
     } else {
         mark(c, i);
         const u32 target = c->read<T>(kSs, c->sp());
@@ -236,9 +236,9 @@ void op_jmp_mem(Cpu* c, Insn* i) {
 }
 template <typename T, Form kForm>
 void op_jmp_flat(Cpu* c, Insn* i) {
-    const T* p = fast_read<T>(c, address_of<kForm>(c, i));
-    if (p == nullptr || (c->mode & kModeFlatCode) == 0) [[unlikely]] return op_jmp_mem<T>(c, i);
-    return dispatch_to(c, *p);
+    const Guest<T>* p;
+    if (!fast_read<T>(c, address_of<kForm>(c, i), p) || (c->mode & kModeFlatCode) == 0) [[unlikely]] return op_jmp_mem<T>(c, i);
+    return dispatch_to(c, p->value);
 }
 template <typename T, bool kMemory>
 void op_call_general(Cpu* c, Insn* i) {
@@ -258,14 +258,14 @@ void op_call_flat(Cpu* c, Insn* i) {
     if constexpr (kForm == Form::kReg) {
         target = reg<T>(c, i->dst);
     } else {
-        const T* p = fast_read<T>(c, address_of<kForm>(c, i));
-        if (p == nullptr) [[unlikely]] return op_call_general<T, true>(c, i);
-        target = *p;
+        const Guest<T>* p;
+        if (!fast_read<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return op_call_general<T, true>(c, i);
+        target = p->value;
     }
     const u32 sp = c->r32(kEsp) - static_cast<u32>(sizeof(T));
-    T* s = fast_write<T>(c, sp);
-    if (s == nullptr || (c->mode & kModeFlatCode) == 0) [[unlikely]] return op_call_general<T, kForm != Form::kReg>(c, i);
-    *s = static_cast<T>(c->block_eip + i->ip + i->len);
+    Guest<T>* s;
+    if (!fast_write<T>(c, sp, s) || (c->mode & kModeFlatCode) == 0) [[unlikely]] return op_call_general<T, kForm != Form::kReg>(c, i);
+    s->value = static_cast<T>(c->block_eip + i->ip + i->len);
     c->r32(kEsp) = sp;
     return dispatch_to(c, target);
 }

@@ -23,9 +23,9 @@ template <typename T, bool kFlat>
 [[gnu::always_inline]] inline void push_value(Cpu* c, Insn* i, Handler slow, T value) {
     if constexpr (kFlat) {
         const u32 sp = c->r32(kEsp) - static_cast<u32>(sizeof(T));
-        T* p = fast_write<T>(c, sp);
-        if (p == nullptr) [[unlikely]] return slow(c, i);
-        *p = value;
+        Guest<T>* p;
+        if (!fast_write<T>(c, sp, p)) [[unlikely]] return slow(c, i);
+        p->value = value;
         c->r32(kEsp) = sp;
         return next(c, i);
     } else {
@@ -51,9 +51,9 @@ void op_push_mem_general(Cpu* c, Insn* i) {
 }
 template <typename T, Form kForm>
 void op_push_mem(Cpu* c, Insn* i) {
-    const T* p = fast_read<T>(c, address_of<kForm>(c, i));
-    if (p == nullptr) [[unlikely]] return op_push_mem_general<T>(c, i);
-    return push_value<T, true>(c, i, op_push_mem_general<T>, *p);
+    const Guest<T>* p;
+    if (!fast_read<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return op_push_mem_general<T>(c, i);
+    return push_value<T, true>(c, i, op_push_mem_general<T>, p->value);
 }
 template <typename T>
 void op_push_seg(Cpu* c, Insn* i) {
@@ -69,9 +69,9 @@ template <typename T, bool kFlat>
 void op_pop_reg(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
         const u32 sp = c->r32(kEsp);
-        const T* p = fast_read<T>(c, sp);
-        if (p == nullptr) [[unlikely]] return op_pop_reg<T, false>(c, i);
-        const T v = *p;
+        const Guest<T>* p;
+        if (!fast_read<T>(c, sp, p)) [[unlikely]] return op_pop_reg<T, false>(c, i);
+        const T v = p->value;
         c->r32(kEsp) = sp + static_cast<u32>(sizeof(T));
         reg<T>(c, i->dst) = v;
         return next(c, i);
@@ -181,9 +181,9 @@ template <typename T, bool kFlat>
 void op_leave(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
         const u32 bp = c->r32(kEbp);
-        const T* p = fast_read<T>(c, bp);
-        if (p == nullptr) [[unlikely]] return op_leave<T, false>(c, i);
-        reg<T>(c, kEbp * 8) = *p;
+        const Guest<T>* p;
+        if (!fast_read<T>(c, bp, p)) [[unlikely]] return op_leave<T, false>(c, i);
+        reg<T>(c, kEbp * 8) = p->value;
         c->r32(kEsp) = bp + static_cast<u32>(sizeof(T));
         return next(c, i);
     } else {

@@ -44,9 +44,9 @@ template <typename T, Form kForm, class Fn>
         fn(c->read<T>(static_cast<Seg>(i->seg), offset_of(c, i)));
         return next_checked(c, i);
     } else {
-        const T* p = fast_read<T>(c, address_of<kForm>(c, i));
-        if (p == nullptr) [[unlikely]] return slow(c, i);
-        fn(*p);
+        const Guest<T>* p;
+        if (!fast_read<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return slow(c, i);
+        fn(p->value);
         return next(c, i);
     }
 }
@@ -60,9 +60,9 @@ template <typename T, Form kForm, class Fn>
         c->write<T>(static_cast<Seg>(i->seg), offset, fn(v));
         return next_checked(c, i);
     } else {
-        T* p = fast_write<T>(c, address_of<kForm>(c, i));
-        if (p == nullptr) [[unlikely]] return slow(c, i);
-        *p = fn(*p);
+        Guest<T>* p;
+        if (!fast_write<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return slow(c, i);
+        p->value = fn(p->value);
         return next(c, i);
     }
 }
@@ -74,9 +74,9 @@ template <typename T, Form kForm>
         c->write<T>(static_cast<Seg>(i->seg), offset_of(c, i), value);
         return next_checked(c, i);
     } else {
-        T* p = fast_write<T>(c, address_of<kForm>(c, i));
-        if (p == nullptr) [[unlikely]] return slow(c, i);
-        *p = value;
+        Guest<T>* p;
+        if (!fast_write<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return slow(c, i);
+        p->value = value;
         return next(c, i);
     }
 }

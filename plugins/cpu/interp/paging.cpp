@@ -217,7 +217,7 @@ template <typename T>
 T Cpu::lin_read(Linear address, bool user_access) {
     const TlbEntry& e = tlb_entry(&tlbs[user_access ? 1 : 0], address);
     if (((address + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) == e.read) {
-        return *reinterpret_cast<const T*>(e.addend + address);
+        return reinterpret_cast<const Guest<T>*>(e.addend + address)->value;
     }
     const u32 first = straddle(address, sizeof(T));
     if (first == 0) return static_cast<T>(slow_read(this, address, sizeof(T), user_access));
@@ -232,7 +232,7 @@ template <typename T>
 void Cpu::lin_write(Linear address, T value, bool user_access) {
     const TlbEntry& e = tlb_entry(&tlbs[user_access ? 1 : 0], address);
     if (((address + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) == e.write) {
-        *reinterpret_cast<T*>(e.addend + address) = value;
+        reinterpret_cast<Guest<T>*>(e.addend + address)->value = value;
         return;
     }
     const u32 first = straddle(address, sizeof(T));
