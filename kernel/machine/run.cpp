@@ -340,6 +340,8 @@ Outcome Machine::run_deterministic() {
             sleep(lock, -1);
             continue;
         }
+        // A device that waited for the host at this point of time gets its answer before the CPU's next instruction.
+        if (has_posted_.load(std::memory_order_acquire)) continue;
         const std::int64_t next = timers_.next();
         const u64 limit = cpu.shared.instructions + kQuantum;
         cpu.shared.deadline = next < 0 ? limit : std::min(limit, clock_->instructions_at(next));
