@@ -73,7 +73,7 @@ std::vector<std::string> lines(const std::string& text) {
 }  // namespace
 
 TEST_CASE("the CPU guests meet the events they expect") {
-    const std::string name = GENERATE("protection", "v86", "paging", "tasks", "debug", "limits");
+    const std::string name = GENERATE("protection", "v86", "paging", "tasks", "debug", "limits", "modes");
     const std::string image = contents(std::string(BACKPLANE_GUEST_IMAGES) + "/" + name + ".bin");
     const auto expected = lines(contents(std::string(BACKPLANE_GUEST_SOURCES) + "/expected/" + name + ".txt"));
     Machine m;

@@ -288,10 +288,12 @@ CASEV "32-bit address does not"
 ENDCASEV
     mov dword [0x3fffc], 0xf4909090
 CASEV "code to the end"
+    mov dword [case_start], 0
     jmp 0x3000:0xfffc
 ENDCASEV
     mov dword [0x3fffc], 0x90909090
 CASEV "code over the end"
+    mov dword [case_start], 0
     jmp 0x3000:0xfffc
 ENDCASEV
     jmp finish

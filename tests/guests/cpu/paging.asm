@@ -71,10 +71,12 @@ ENDCASE3
     mov dword [PTE], 0
     invlpg [PAGE]
 CASE3 "user fetches absent page"
+    mov dword [case_start], 0
     mov eax, PAGE + 0x10
     jmp eax
 ENDCASE3
 CASE "fetch across pages"
+    mov dword [case_start], 0
     mov byte [PAGE - 3], 0xb8
     mov word [PAGE - 2], 0x1122
     mov eax, PAGE - 3

@@ -528,6 +528,7 @@ CASE "sysenter"
 %$back:
     mov eax, cs
     mov ebx, ss
+    xor edx, edx
 ENDCASE3
 
 ; --- control registers, MSRs -----------------------------------------------------------------------------------------------
