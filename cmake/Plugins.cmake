@@ -24,6 +24,7 @@ endfunction()
 function(backplane_unit_test name)
     cmake_parse_arguments(T "" "" "SOURCES;LIBRARIES;INCLUDES" ${ARGN})
     add_executable(${name} ${T_SOURCES})
+    target_compile_options(${name} PRIVATE -O1)  # tests are compiled more often than they run
     target_link_libraries(${name} PRIVATE backplane-sdk backplane-warnings backplane-catch ${T_LIBRARIES})
     target_include_directories(${name} PRIVATE ${T_INCLUDES})
     add_test(NAME ${name} COMMAND ${name})
