@@ -121,8 +121,7 @@ void op_pusha(Cpu* c, Insn* i) {
     return next_checked(c, i);
 }
 template <typename T>
-void op_popa(Cpu* c, Insn* i) {
-    mark(c, i);
+[[gnu::noinline]] void pop_all(Cpu* c) {
     const u32 mask = stack_mask(c);
     const u32 sp = c->sp();
     T v[8];
@@ -131,15 +130,25 @@ void op_popa(Cpu* c, Insn* i) {
         if (k != 3) reg<T>(c, (7 - k) * 8) = v[k];
     }
     c->set_sp(sp + 8 * static_cast<u32>(sizeof(T)));
+}
+template <typename T>
+void op_popa(Cpu* c, Insn* i) {
+    mark(c, i);
+    pop_all<T>(c);
     return next_checked(c, i);
 }
 
+// Apart from the handler: a local whose address is taken would make its last call a real one.
 template <typename T>
-void op_pushf(Cpu* c, Insn* i) {
-    mark_system(c, i);
+[[gnu::noinline]] void push_flags(Cpu* c) {
     u32 value = 0;
     c->push_flags_value(sizeof(T), value);
     push<T>(c, static_cast<T>(value));
+}
+template <typename T>
+void op_pushf(Cpu* c, Insn* i) {
+    mark_system(c, i);
+    push_flags<T>(c);
     return next_checked(c, i);
 }
 template <typename T>

@@ -136,9 +136,9 @@ void op_group7(Cpu* c, Insn* i) {
     }
 }
 
+// Apart from the handler: a local whose address is taken would make its last call a real one.
 template <bool kLsl, typename T, bool kMemory>
-void op_lar_lsl(Cpu* c, Insn* i) {
-    mark_system(c, i);
+[[gnu::noinline]] void lar_lsl(Cpu* c, const Insn* i) {
     if (no_selectors(c)) c->raise(kUd);
     u16 selector = 0;
     if constexpr (kMemory) selector = c->read<u16>(static_cast<Seg>(i->seg), offset_of(c, i));
@@ -147,6 +147,11 @@ void op_lar_lsl(Cpu* c, Insn* i) {
     const bool good = kLsl ? c->lsl(selector, value) : c->lar(selector, value);
     if (good) reg<T>(c, i->dst) = static_cast<T>(value);
     set_zf(c, good);
+}
+template <bool kLsl, typename T, bool kMemory>
+void op_lar_lsl(Cpu* c, Insn* i) {
+    mark_system(c, i);
+    lar_lsl<kLsl, T, kMemory>(c, i);
     return next_checked(c, i);
 }
 template <bool kMemory>
