@@ -14,7 +14,7 @@ function(backplane_plugin id)
     target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,defs)
     set_target_properties(${target} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${BACKPLANE_PLUGIN_DIR})
     install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/backplane/plugins)
-    if(P_TESTS)
+    if(P_TESTS AND BUILD_TESTING)
         backplane_unit_test(${target}-test SOURCES ${P_TESTS} $<TARGET_OBJECTS:${target}-objects> LIBRARIES ${P_LIBRARIES}
                             INCLUDES ${CMAKE_CURRENT_SOURCE_DIR} ${P_INCLUDES})
     endif()
