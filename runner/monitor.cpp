@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backplane/abi/backend.h"
+#include "backplane/abi/power.h"
 #include "runner/keys.hpp"
 
 namespace backplane::runner {
@@ -23,6 +24,7 @@ constexpr const char* kHelp =
     "state [DEVICE]           declared state of all devices or one\n"
     "report                   where each CPU is and what each device waits for\n"
     "system_reset             reset the machine\n"
+    "system_powerdown         press the power button\n"
     "quit                     end the emulator\n";
 
 std::string unescape(std::string_view text) {
@@ -68,6 +70,14 @@ std::string Monitor::press(const std::vector<std::uint32_t>& codes) {
     return taken ? "" : "the keyboard's buffer is full\n";
 }
 
+std::string Monitor::power_button() {
+    const bp_interface power = machine_.find_interface(BP_POWER_ID);
+    if (!power.table) return "the board has no power button\n";
+    int heard = 0;
+    machine_.locked([&] { heard = static_cast<const bp_power*>(power.table)->press(power.instance); });
+    return heard ? "" : "the guest does not listen to the power button\n";
+}
+
 std::string Monitor::key(std::string_view combination) {
     const auto codes = key_codes(combination);
     if (!codes) return "unknown key " + std::string(combination) + "\n";
@@ -97,6 +107,7 @@ std::string Monitor::run(const std::string& line) {
     if (command == "help" || command == "?") return kHelp;
     if (command == "quit" || command == "q") return machine_.quit("quit"), "";
     if (command == "system_reset") return machine_.reset(), "";
+    if (command == "system_powerdown") return power_button();
     if (command == "stop") return machine_.pause(), "paused\n";
     if (command == "cont" || command == "c") return machine_.resume(), "running\n";
     if (command == "toggle") return run(machine_.paused() ? "cont" : "stop");

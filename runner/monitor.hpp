@@ -19,6 +19,7 @@ class Monitor {
     // Presses and releases keys. Returns an error text, or "".
     std::string key(std::string_view combination);
     std::string type(std::string_view text);
+    std::string power_button();
 
   private:
     std::string press(const std::vector<std::uint32_t>& codes);

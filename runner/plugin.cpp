@@ -108,8 +108,7 @@ void add_plugin(CLI::App& app, int& code) {
     auto what = std::make_shared<std::string>();
     CLI::App* i =
         sub->add_subcommand("inspect", "what a plugin file offers (nothing in it is run), or what a type declares");
-    i->add_option("what", *what, "a .so file, a plugin id or a type such as rtc.mc146818")
-        ->required();
+    i->add_option("what", *what, "a .so file, a plugin id or a type such as rtc.mc146818")->required();
     i->callback([what, &code] { code = inspect(*what); });
 }
 

@@ -40,6 +40,7 @@ struct Instance {
     u32 next_mapping = 1;
     u32 log = 0;
     std::string failure;         // text of the last fail()
+    std::string detail;          // what a service has to add to the next fail()
     Instance* parent = nullptr;  // the device whose bus this one sits on
 
     const std::string& name() const { return spec->name; }

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "kernel/config/convert.hpp"
 #include "kernel/machine/machine.hpp"
@@ -91,7 +92,7 @@ const bp_slot_api SlotServices::core{
     sizeof(bp_slot_api),
     [](void* s) { return str(at(s).name()); },
     [](void* s, bp_status status, bp_str text) {
-        at(s).failure = std::string(view(text));
+        at(s).failure = std::string(view(text)) + std::exchange(at(s).detail, {});
         return status;
     },
     [](void* s, u32 i) { return i < at(s).properties.size() ? at(s).properties[i].number : u64{0}; },
@@ -247,7 +248,10 @@ const bp_files_api SlotServices::files{
         const std::string wanted(view(name));
         const auto found = find_firmware(d.machine->options_.search, wanted, d.machine->board_.firmware_folders);
         if (!found) {
-            d.failure = "no firmware file " + wanted + " in " + list_of(firmware_folders(d.machine->options_.search, d.machine->board_.firmware_folders));
+            d.failure = "no firmware file " + wanted + " in " +
+                        list_of(firmware_folders(d.machine->options_.search, d.machine->board_.firmware_folders));
+            // Where to get it is the device's to say; it then follows where was searched.
+            d.detail = "; " + d.failure;
             return BP_ERR_NOT_FOUND;
         }
         if (found->size() > capacity) return BP_ERR_INVALID;

@@ -45,9 +45,8 @@ inline bp_status read(const Slot& slot, std::string_view name, u64 limit, std::v
     std::size_t length = 0;
     const std::string hint = install_hint(name);
     if (const bp_status s = slot.files()->find_firmware(slot.self(), to_bp(name), path, sizeof path - 1, &length)) {
-        // The kernel's own text names the folders it searched; this says where to get the file.
-        if (s == BP_ERR_NOT_FOUND && !hint.empty()) slot.log().log(slot.self(), BP_LOG_ERROR, to_bp(hint));
-        return s;
+        // The kernel's own text, which names the folders it searched, follows this one.
+        return s == BP_ERR_NOT_FOUND && !hint.empty() ? fail(s, hint) : s;
     }
     path[length] = '\0';
     const auto host_failure = [&](int error) {
