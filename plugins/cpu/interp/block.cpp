@@ -34,21 +34,31 @@ void unlink_hash(BlockCache& k, Block* b) {
     while (*at != nullptr && *at != b) at = &(*at)->hash_next;
     if (*at == b) *at = b->hash_next;
 }
+u32 start_line(const Block* b, Physical page) { return side(b, page) == 0 ? static_cast<u32>(b->phys & 0xfffu) / 64 : 0; }
+
 void unlink_page(BlockCache& k, Block* b, Physical page) {
     CodePage* p = k.find_page(page);
     if (p == nullptr) return;
-    Block** at = &p->blocks;
+    Block** at = &p->starts[start_line(b, page)];
     while (*at != nullptr && *at != b) at = &(*at)->page_next[side(*at, page)];
-    if (*at == b) *at = b->page_next[side(b, page)];
-    u64 lines = 0;
-    for (const Block* q = p->blocks; q != nullptr; q = q->page_next[side(q, page)]) {
-        u32 first = 0;
-        u32 last = 0;
-        extent(q, page, first, last);
-        lines |= lines_of(first, last);
+    if (*at != b) return;
+    *at = b->page_next[side(b, page)];
+    p->lines_stale = true;
+    if (--p->blocks != 0) return;
+    p->lines = 0;
+    if (p->flag != nullptr) *p->flag = 0;
+}
+void recompute_lines(CodePage& p, Physical page) {
+    p.lines = 0;
+    for (Block* head : p.starts) {
+        for (const Block* q = head; q != nullptr; q = q->page_next[side(q, page)]) {
+            u32 first = 0;
+            u32 last = 0;
+            extent(q, page, first, last);
+            p.lines |= lines_of(first, last);
+        }
     }
-    p->lines = lines;
-    if (p->blocks == nullptr && p->flag != nullptr) *p->flag = 0;
+    p.lines_stale = false;
 }
 void kill(BlockCache& k, Block* b) {
     b->dead = true;
@@ -67,8 +77,10 @@ void register_page(Cpu* c, Block* b, Physical page, u8* flag) {
     u32 last = 0;
     extent(b, page, first, last);
     p.lines |= lines_of(first, last);
-    b->page_next[side(b, page)] = p.blocks;
-    p.blocks = b;
+    Block*& head = p.starts[start_line(b, page)];
+    b->page_next[side(b, page)] = head;
+    head = b;
+    ++p.blocks;
     if (*flag == 0) {
         *flag = 1;
         tlb_protect(c, page);
@@ -203,17 +215,24 @@ bool BlockCache::store(Physical address, u64 size) {
         const u32 last = first + part - 1;
         CodePage* p = find_page(page);
         if (p != nullptr && (p->lines & lines_of(first, last)) != 0) {
-            for (Block* b = p->blocks; b != nullptr;) {
-                Block* next_block = b->page_next[side(b, page)];
-                u32 from = 0;
-                u32 to = 0;
-                extent(b, page, from, to);
-                if (from <= last && first <= to) {
-                    kill(*this, b);
-                    any = true;
+            // A block is at most this many lines long.
+            constexpr u32 kLongest = (kMaxBlock * kMaxLength + 63) / 64;
+            bool hit = false;
+            for (u32 line = first / 64 > kLongest ? first / 64 - kLongest : 0; line <= last / 64; ++line) {
+                for (Block* b = p->starts[line]; b != nullptr;) {
+                    Block* next_block = b->page_next[side(b, page)];
+                    u32 from = 0;
+                    u32 to = 0;
+                    extent(b, page, from, to);
+                    if (from <= last && first <= to) {
+                        kill(*this, b);
+                        hit = true;
+                    }
+                    b = next_block;
                 }
-                b = next_block;
             }
+            any = any || hit;
+            if (!hit && p->lines_stale) recompute_lines(*p, page);
         }
         address += part;
         size -= part;

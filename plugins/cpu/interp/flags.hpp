@@ -94,6 +94,10 @@ inline void set_cf(Cpu* c, u32 cf) {
 inline void set_cf_of(Cpu* c, u32 cf, u32 of) {
     c->flag_aux = (c->flag_aux & ~0xc0000000ull) | (static_cast<u64>(cf) << 31) | (static_cast<u64>(cf ^ of) << 30);
 }
+// The same from a word whose bit 31 is CF and bit 30 CF ^ OF.
+[[gnu::always_inline]] inline void set_carries(Cpu* c, u32 top) {
+    c->flag_aux = (c->flag_aux & ~0xc0000000ull) | top;
+}
 inline void set_zf(Cpu* c, bool zf) {
     if ((c->flag_result == 0) == zf) return;
     u32 f = (get_cf(c) * kCf) | (get_pf(c) * kPf) | (get_af(c) * kAf) | (get_sf(c) * kSf) | (get_of(c) * kOf);

@@ -5,7 +5,7 @@
 
 namespace backplane::interp {
 
-inline constexpr unsigned kTlbBits = 10;
+inline constexpr unsigned kTlbBits = 12;
 inline constexpr u32 kTlbSize = 1u << kTlbBits;
 inline constexpr u32 kPageMask = 0xfffu;
 inline constexpr u32 kNoPage = 1;  // never equal to a page address
@@ -22,6 +22,7 @@ struct TlbInfo {
     bool writable;
     bool global;
     bool watched;  // a data breakpoint lies in the page
+    bool listed;   // in Tlb::used_index
     Physical phys;
     u8* read_host;
     u8* write_host;
@@ -31,6 +32,9 @@ struct TlbInfo {
 struct Tlb {
     TlbEntry entry[kTlbSize];
     TlbInfo info[kTlbSize];
+    // Entries in use: a flush and a search look at these only.
+    u32 used;
+    u16 used_index[kTlbSize];
 };
 
 // What lies behind recently used physical pages, so that page walks and TLB fills do not ask the bus each time.

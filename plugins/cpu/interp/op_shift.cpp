@@ -10,18 +10,15 @@ namespace {
 template <unsigned kOp, typename T>
 [[gnu::always_inline]] inline T shift(Cpu* c, T a, unsigned n) {
     constexpr unsigned kSize = kBits<T>;
-    constexpr T kTop = static_cast<T>(T{1} << (kSize - 1));
-    if constexpr (kOp == 0) {  // ROL
+    if constexpr (kOp == 0) {  // ROL: CF is bit 0 of the result, OF = CF ^ the top bit
         const unsigned k = n & (kSize - 1);
-        const T r = k == 0 ? a : static_cast<T>(a << k | a >> (kSize - k));
-        const u32 cf = r & 1u;
-        set_cf_of(c, cf, cf ^ static_cast<u32>(r >> (kSize - 1)));
+        const T r = static_cast<T>(a << k | a >> (-k & (kSize - 1)));
+        set_carries(c, static_cast<u32>(r) << 31 | static_cast<u32>(r >> (kSize - 1)) << 30);
         return r;
-    } else if constexpr (kOp == 1) {  // ROR
+    } else if constexpr (kOp == 1) {  // ROR: CF and OF are in the result's two top bits
         const unsigned k = n & (kSize - 1);
-        const T r = k == 0 ? a : static_cast<T>(a >> k | a << (kSize - k));
-        const u32 cf = static_cast<u32>(r >> (kSize - 1));
-        set_cf_of(c, cf, cf ^ (static_cast<u32>(r >> (kSize - 2)) & 1u));
+        const T r = static_cast<T>(a >> k | a << (-k & (kSize - 1)));
+        set_carries(c, static_cast<u32>(r) << (32 - kSize) & 0xc0000000u);
         return r;
     } else if constexpr (kOp == 2) {  // RCL, through kSize + 1 bits
         const unsigned k = n % (kSize + 1);
@@ -40,21 +37,22 @@ template <unsigned kOp, typename T>
         const u32 cf = static_cast<u32>(turned >> kSize) & 1u;
         set_cf_of(c, cf, static_cast<u32>(r >> (kSize - 1)) ^ (static_cast<u32>(r >> (kSize - 2)) & 1u));
         return r;
-    } else if constexpr (kOp == 4) {  // SHL
+    } else if constexpr (kOp == 4) {  // SHL: the two top bits of the wide result are CF and CF ^ OF; AF is undefined
         const u64 wide = static_cast<u64>(a) << n;
-        const T r = static_cast<T>(wide);
-        const u32 cf = static_cast<u32>(wide >> kSize) & 1u;
-        set_flags_of<T>(c, r, cf, cf ^ static_cast<u32>(r >> (kSize - 1)));
-        return r;
-    } else if constexpr (kOp == 5) {  // SHR
+        c->flag_aux = static_cast<u32>(kSize == 32 ? wide >> 1 : wide << (31 - kSize));
+        set_result<T>(c, static_cast<T>(wide));
+        return static_cast<T>(wide);
+    } else if constexpr (kOp == 5) {  // SHR: OF is the old top bit where it is defined
         const T r = static_cast<T>(static_cast<u64>(a) >> n);
-        const u32 cf = static_cast<u32>(static_cast<u64>(a) >> (n - 1)) & 1u;
-        set_flags_of<T>(c, r, cf, n == 1 ? static_cast<u32>((a & kTop) != 0) : 0u);
+        const u32 cf = static_cast<u32>(a) >> (n - 1);
+        c->flag_aux = static_cast<u32>(cf << 31 | ((cf ^ static_cast<u32>(a >> (kSize - 1))) & 1u) << 30);
+        set_result<T>(c, r);
         return r;
-    } else {  // SAR
+    } else {  // SAR: OF is 0
         const i64 wide = static_cast<std::make_signed_t<T>>(a);
         const T r = static_cast<T>(wide >> n);
-        set_flags_of<T>(c, r, static_cast<u32>(wide >> (n - 1)) & 1u, 0);
+        c->flag_aux = (static_cast<u32>(wide >> (n - 1)) & 1u) * 0xc0000000u;
+        set_result<T>(c, r);
         return r;
     }
 }

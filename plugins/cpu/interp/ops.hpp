@@ -27,8 +27,9 @@ Handler by_form(Form form, Pick pick) {
 }
 template <class Pick, std::size_t... kIndex>
 Handler by_number_impl(unsigned n, Pick pick, std::index_sequence<kIndex...>) {
-    const Handler table[] = {pick.template operator()<kIndex>()...};
-    return table[n];
+    Handler found = nullptr;
+    (void)((n == kIndex && (found = pick.template operator()<kIndex>(), true)) || ...);
+    return found;
 }
 template <unsigned kCount, class Pick>
 Handler by_number(unsigned n, Pick pick) {

@@ -153,6 +153,10 @@ TlbInfo& tlb_fill(Cpu* c, Linear address, bool write, bool user) {
     if (n.page == page && (!write || n.writable)) return n;
     const Walk w = walk(c, address, write, user);
     const bp_page& p = physical_page(c, w.phys);
+    if (!n.listed) {
+        n.listed = true;
+        t.used_index[t.used++] = static_cast<u16>(index);
+    }
     n.page = page;
     n.writable = w.writable;
     n.global = w.global;
@@ -169,7 +173,8 @@ TlbInfo& tlb_fill(Cpu* c, Linear address, bool write, bool user) {
 void tlb_protect(Cpu* c, Physical page) {
     for (unsigned u = 0; u < 2; ++u) {
         Tlb& t = c->tlbs[u];
-        for (u32 k = 0; k < kTlbSize; ++k) {
+        for (u32 n = 0; n < t.used; ++n) {
+            const u32 k = t.used_index[n];
             if (t.info[k].page != kNoPage && t.info[k].phys == page) t.entry[k].write = kNoPage;
         }
     }
@@ -311,13 +316,20 @@ void Cpu::tlb_flush(bool global_too) {
     const bool keep = !global_too && (cr4 & kCr4Pge) != 0;
     for (unsigned u = 0; u < 2; ++u) {
         Tlb& t = tlbs[u];
-        for (u32 k = 0; k < kTlbSize; ++k) {
-            if (keep && t.info[k].global) continue;
-            t.info[k].page = kNoPage;
-            t.info[k].global = false;
+        u32 kept = 0;
+        for (u32 n = 0; n < t.used; ++n) {
+            const u16 k = t.used_index[n];
+            TlbInfo& i = t.info[k];
+            if (keep && i.global && i.page != kNoPage) {
+                t.used_index[kept++] = k;
+                continue;
+            }
+            i.page = kNoPage;
+            i.listed = false;
             t.entry[k].read = kNoPage;
             t.entry[k].write = kNoPage;
         }
+        t.used = kept;
     }
     ++generation;
     mode_changed();
