@@ -40,7 +40,16 @@ u8 PcParallel::status() const {
                            (phase_ == Phase::kAcknowledge ? 0 : kNotAcknowledge));
 }
 
+// A busy host delivers timers late; a guest that polls for the printer goes by the clock.
+void PcParallel::catch_up() {
+    for (i64 due = timer_.due(); phase_ != Phase::kReady && due >= 0 && due <= now(); due = timer_.due()) {
+        timer_.cancel();
+        advance(due);
+    }
+}
+
 u64 PcParallel::read(u64 offset, u32) {
+    catch_up();
     switch (offset) {
         case 0: return control_ & kInput ? 0xff : data_;  // nothing drives the lines when turned round
         case 1: irq_.lower(); return status();
@@ -49,6 +58,7 @@ u64 PcParallel::read(u64 offset, u32) {
 }
 
 void PcParallel::write(u64 offset, u32, u64 value) {
+    catch_up();
     if (offset == 0) data_ = static_cast<u8>(value);
     if (offset == 2) write_control(static_cast<u8>(value) & kControlBits);
 }

@@ -25,6 +25,7 @@ class PcParallel : public Device<PcParallel> {
     void write_control(u8 value);
     u8 status() const;
     void advance(i64 due);
+    void catch_up();
 
     Link<bp_chardev> backend_;
     u8 data_ = 0xff;

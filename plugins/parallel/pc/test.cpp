@@ -53,6 +53,16 @@ TEST_CASE("a strobe prints the byte with busy and acknowledge") {
     CHECK(p.lpt.rises("irq") == 0);
 }
 
+TEST_CASE("a late timer does not keep the printer busy") {
+    Port p;
+    p.strobe('A');
+    p.lpt.time += 2'000;
+    CHECK(p.lpt.in("ports", 1) == 0x19);
+    p.lpt.time += 5'000;
+    CHECK(p.lpt.in("ports", 1) == 0xd9);
+    CHECK(p.paper.text == "A");
+}
+
 TEST_CASE("the end of ACK interrupts if enabled, and reading the status ends it") {
     Port p;
     p.strobe('B', 0x10);

@@ -47,6 +47,7 @@ class Uart16550 : public Device<Uart16550> {
 
     void transmit();
     void transmitted(i64 due);
+    void catch_up();
     bool emit(u8 byte);
     void flush();
 

@@ -107,6 +107,17 @@ TEST_CASE("a back end that is full loses nothing") {
     CHECK((p.in(5) & 0x60) == 0x60);
 }
 
+TEST_CASE("a late timer does not make the transmitter slower than the clock") {
+    Port p;
+    p.out(3, 0x03);
+    for (char c : std::string("a line of more than sixteen characters")) {
+        p.uart.time += 1'000;
+        CHECK((p.in(5) & 0x60) == 0x60);
+        p.out(0, static_cast<u8>(c));
+    }
+    CHECK(p.terminal.shown == "a line of more than sixteen characters");
+}
+
 TEST_CASE("characters take their time at the programmed rate if told to") {
     Port p(testkit::Properties{{"pace", "baud"}});
     p.out(3, 0x03);
