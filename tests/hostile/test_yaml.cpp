@@ -6,9 +6,11 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "kernel/machine/machine.hpp"
 
+using namespace backplane;
 using namespace backplane::kernel;
 using Catch::Matchers::Contains;
 namespace fs = std::filesystem;
@@ -113,4 +115,79 @@ TEST_CASE("settings of the command line are refused as clearly as files") {
     CHECK_THAT(set("devices.one.at", "{"), Contains("not valid YAML"));
     CHECK_THAT(set("mmeory", "1G"), Contains("did you mean `memory`?"));
     CHECK_THAT(set("", "1"), Contains("the board has no parameter ``"));
+}
+
+TEST_CASE("no damage to a board brings anything but a board or an error") {
+    const auto read = [](const fs::path& path) {
+        std::ifstream in(path, std::ios::binary);
+        return std::string(std::istreambuf_iterator<char>(in), {});
+    };
+    std::vector<std::string> texts;
+    const std::string board = read(HOSTILE_CORPUS "/machines/board.yaml");
+    for (const auto& entry : fs::directory_iterator(HOSTILE_CORPUS))
+        if (entry.path().extension() == ".yaml" && entry.file_size() < 2000) texts.push_back(read(entry.path()));
+    std::sort(texts.begin(), texts.end());
+    const std::vector<std::string> pieces = {"~",
+                                             "[",
+                                             "]",
+                                             "{",
+                                             "}",
+                                             ": ",
+                                             ", ",
+                                             "&a ",
+                                             "*a",
+                                             "${memory}",
+                                             "${",
+                                             "\"",
+                                             "- ",
+                                             "\n",
+                                             "  ",
+                                             "\n  ",
+                                             "devices",
+                                             "0x",
+                                             "99999999999999999999",
+                                             "!t ",
+                                             "|\n",
+                                             "#",
+                                             "? ",
+                                             "..."};
+    const fs::path folder = fs::temp_directory_path() / ("bp-damage-" + std::to_string(::getpid()));
+    fs::create_directories(folder);
+    PluginRegistry registry;
+    registry.add_file(HOSTILE_PLUGINS "/good.so");
+    Logger logger([](std::string_view) {});
+    std::mt19937_64 random(2);
+    int boards = 0, errors = 0;
+    for (int round = 0; round < 3000; ++round) {
+        const bool machine = random() % 2;
+        std::string text = machine ? board : texts[random() % texts.size()];
+        for (u64 changes = 1 + random() % 3; changes-- > 0 && !text.empty();) {
+            const std::size_t at = random() % text.size();
+            switch (random() % 5) {
+                case 0: text[at] = static_cast<char>(random()); break;
+                case 1: text.erase(at, 1 + random() % 8); break;
+                case 2: text.insert(at, text.substr(random() % text.size(), random() % 40)); break;
+                default: text.insert(at, pieces[random() % pieces.size()]); break;
+            }
+        }
+        std::ofstream(folder / "x.yaml", std::ios::binary) << text;
+        INFO(text);
+        try {
+            const BoardRequest request =
+                machine ? BoardRequest{folder / "x.yaml", "", {}} : BoardRequest{"", folder / "x.yaml", {}};
+            const BoardSpec spec = load_board(request, corpus_search());
+            Tracer tracer;
+            MachineOptions options;
+            options.verify_only = true;
+            const Machine built(spec, registry, logger, tracer, std::move(options));
+            ++boards;
+        } catch (const Error& e) {
+            ++errors;
+            CHECK_FALSE(std::string(e.what()).empty());
+        }
+    }
+    fs::remove_all(folder);
+    // Both happen, or the damage is not the right one.
+    CHECK(boards > 20);
+    CHECK(errors > 500);
 }
