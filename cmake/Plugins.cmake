@@ -1,3 +1,5 @@
+set(BACKPLANE_PLUGIN_MAP ${CMAKE_CURRENT_LIST_DIR}/plugin.map)
+
 # backplane_plugin(kind/name SOURCES a.cpp ... [TESTS test.cpp ...] [LIBRARIES x ...] [INCLUDES dir ...])
 # Builds plugins/<kind>/<name> as a shared library <kind>-<name>.so and, with TESTS, a unit test of the same sources.
 function(backplane_plugin id)
@@ -11,7 +13,9 @@ function(backplane_plugin id)
     target_compile_options(${target}-objects PRIVATE -fvisibility=hidden -fvisibility-inlines-hidden -fno-gnu-unique)
     add_library(${target} MODULE $<TARGET_OBJECTS:${target}-objects>)
     target_link_libraries(${target} PRIVATE backplane-sdk ${P_LIBRARIES})
-    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,defs)
+    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,defs
+                        -Wl,--version-script=${BACKPLANE_PLUGIN_MAP})
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${BACKPLANE_PLUGIN_MAP})
     set_target_properties(${target} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${BACKPLANE_PLUGIN_DIR})
     install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/backplane/plugins)
     if(P_TESTS AND BUILD_TESTING)
