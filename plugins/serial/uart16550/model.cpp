@@ -46,14 +46,12 @@ i64 Uart16550::character_ns() const {
 
 i64 Uart16550::pace_ns() const { return pace_ == Pace::kBaud ? character_ns() : std::min(kFastNs, character_ns()); }
 
-// A busy host delivers timers late. A guest that polls must not see a transmitter that is slower than the clock: Linux
-// counts its polls during boot, gives up and overruns the transmitter.
+// What the clock says has been sent, has been sent: a busy host delivers timers late, and Linux counts its polls during
+// boot, gives up and overruns a transmitter that is slower than the clock.
 void Uart16550::catch_up() {
-    if (!shifting_) return;
-    const i64 due = transmit_timer_.due();
-    if (due < 0 || due > now()) return;
-    transmit_timer_.cancel();
-    transmitted(due);
+    if (transmitter_.empty() || shifting()) return;
+    while (!transmitter_.empty() && !shifting()) transmit(shift_until_);
+    update_irq();
 }
 
 u64 Uart16550::read(u64 offset, u32) {
@@ -126,7 +124,7 @@ u8 Uart16550::read_identification() {
 u8 Uart16550::line_status() const {
     return static_cast<u8>((receiver_.empty() ? 0 : kLsrDataReady) | lsr_errors_ |
                            (transmitter_.empty() ? kLsrHoldingEmpty : 0) |
-                           (transmitter_.empty() && !shifting_ ? kLsrTransmitterEmpty : 0) |
+                           (transmitter_.empty() && !shifting() ? kLsrTransmitterEmpty : 0) |
                            (fifos() && (receiver_.has_errors() || (lsr_errors_ & ~kLsrOverrun)) ? kLsrFifoError : 0));
 }
 
@@ -193,7 +191,10 @@ void Uart16550::write_holding(u8 value) {
     // Operation").
     if (!fifos()) transmitter_.clear();
     transmitter_.push({static_cast<u8>(value & data_mask()), 0});
-    if (!shifting_) transmit();
+    if (!shifting())
+        transmit(now());
+    else if (!transmit_timer_.armed())
+        transmit_timer_.arm(shift_until_);
 }
 
 bool Uart16550::emit(u8 byte) {
@@ -211,24 +212,21 @@ void Uart16550::flush() {
     if (looped()) transmitter_.clear();
 }
 
-// Moves the next character into the shift register and out on the line.
-void Uart16550::transmit() {
+// Moves the next character into the shift register and out on the line. The timer is for characters that wait behind
+// it; a polling guest, which never has one waiting, goes without.
+void Uart16550::transmit(i64 at) {
     if (transmitter_.empty()) return;
-    shifting_ = true;
-    if (!emit(transmitter_.front().data)) {
-        transmit_timer_.arm_in(kRetryNs);
-        return;
+    if (emit(transmitter_.front().data)) {
+        shift_until_ = at + pace_ns();
+        transmitter_.pop();
+        if (transmitter_.empty()) holding_event_ = true;
+    } else {
+        shift_until_ = now() + kRetryNs;
     }
-    transmitter_.pop();
-    if (transmitter_.empty()) holding_event_ = true;
-    transmit_timer_.arm_in(pace_ns());
+    if (!transmitter_.empty()) transmit_timer_.arm(shift_until_);
 }
 
-void Uart16550::transmitted(i64) {
-    shifting_ = false;
-    transmit();
-    update_irq();
-}
+void Uart16550::transmitted(i64) { catch_up(); }
 
 void Uart16550::reset(Reset) {
     flush();
@@ -236,7 +234,8 @@ void Uart16550::reset(Reset) {
     divisor_ = 12;
     ier_ = fcr_ = lcr_ = scratch_ = lsr_errors_ = msr_deltas_ = buffer_ = 0;
     mcr_ = kMcrOut2;
-    shifting_ = holding_event_ = timeout_ = false;
+    holding_event_ = timeout_ = false;
+    shift_until_ = now();
     transmitter_.clear(), receiver_.clear();
     msr_lines_ = modem_lines();
     irq_.lower();
@@ -255,7 +254,7 @@ void Uart16550::state(StateVisitor& v) {
     v("msr_deltas", msr_deltas_);
     v("buffer", buffer_);
     v("ring", ring_);
-    v("shifting", shifting_);
+    v("shift_until", shift_until_);
     v("holding_event", holding_event_);
     v("timeout", timeout_);
     v.group("receiver", [&] { receiver_.state(v); });

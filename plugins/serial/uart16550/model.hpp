@@ -45,7 +45,8 @@ class Uart16550 : public Device<Uart16550> {
     u8 pending() const;
     void update_irq();
 
-    void transmit();
+    bool shifting() const { return now() < shift_until_; }
+    void transmit(i64 at);
     void transmitted(i64 due);
     void catch_up();
     bool emit(u8 byte);
@@ -76,9 +77,9 @@ class Uart16550 : public Device<Uart16550> {
     u8 msr_deltas_ = 0;
     u8 buffer_ = 0;  // what a read of an empty receiver repeats
     bool ring_ = false;
-    bool shifting_ = false;       // the shift register holds a character
     bool holding_event_ = false;  // THRE interrupt pending
     bool timeout_ = false;
+    i64 shift_until_ = 0;  // when the shift register has sent its character, or a full back end is tried again
     Fifo receiver_;
     Fifo transmitter_;
     LineOut irq_;
