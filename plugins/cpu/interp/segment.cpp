@@ -48,6 +48,7 @@ void drop_inner_segments(Cpu& c) {
     for (const Seg s : {kEs, kDs, kFs, kGs}) {
         const Segment& seg = c.seg[s];
         const bool conforming = (seg.attr & (kAttrCode | kAttrConforming)) == (kAttrCode | kAttrConforming);
+        if (seg.attr == 0) continue;  // null already
         if (is_null(seg.selector) || (!conforming && seg.dpl() < c.cpl)) put_null(c, s, 0);
     }
 }

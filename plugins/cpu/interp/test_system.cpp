@@ -348,3 +348,27 @@ TEST_CASE("CPUID shows a pentium2") {
     CHECK(c.r32(kEcx) == r.ecx);
     CHECK(c.r32(kEdx) == r.edx);
 }
+
+TEST_CASE("alignment is checked at ring 3 with CR0.AM and EFLAGS.AC") {
+    struct Row {
+        const char* what;
+        unsigned cpl;
+        u32 cr0, flags, offset;
+        Outcome expected;
+    };
+    const Row r = GENERATE(values<Row>({
+        {"aligned", 3, kCr0Am, kAc, 0x8000, kFine},
+        {"not aligned", 3, kCr0Am, kAc, 0x8002, fault(kAcFault, 0)},
+        {"without AC", 3, kCr0Am, 0, 0x8002, kFine},
+        {"without AM", 3, 0, kAc, 0x8002, kFine},
+        {"ring 0", 0, kCr0Am, kAc, 0x8002, kFine},
+    }));
+    Bench b;
+    b.protect(r.cpl);
+    INFO(r.what);
+    b.cpu.cr0 |= r.cr0;
+    b.cpu.set_flags(kFixed1 | r.flags);
+    b.cpu.mode_changed();
+    REQUIRE(b.outcome([&] { (void)b.cpu.read<u32>(kDs, r.offset); }) == r.expected);
+    REQUIRE(b.outcome([&] { b.cpu.write<u32>(kDs, r.offset, 0); }) == r.expected);
+}
