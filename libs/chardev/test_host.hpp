@@ -1,0 +1,77 @@
+// A device's side of a character stream for tests: takes input under a lock like the machine's, with limited room.
+#pragma once
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "backplane/abi/backend.h"
+
+namespace backplane::chardev {
+
+struct Receiver {
+    std::string got;
+    unsigned room = 16;
+    static constexpr bp_char_receiver kTable{
+        sizeof(bp_char_receiver), [](void* i) -> uint32_t { return static_cast<Receiver*>(i)->room; },
+        [](void* i, const uint8_t* data, uint32_t count) {
+            static_cast<Receiver*>(i)->got.append(reinterpret_cast<const char*>(data), count);
+            static_cast<Receiver*>(i)->room -= count;
+        },
+        nullptr};
+};
+
+inline bool within_seconds(double seconds, const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    while (!done()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return true;
+}
+
+// A folder that is removed at the end.
+struct Folder {
+    std::filesystem::path path;
+    Folder() {
+        std::string name = (std::filesystem::temp_directory_path() / "backplane-chardev-XXXXXX").string();
+        path = ::mkdtemp(name.data());
+    }
+    ~Folder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+    std::string operator/(const std::string& name) const { return (path / name).string(); }
+};
+
+inline std::string contents(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream out;
+    out << in.rdbuf();
+    return out.str();
+}
+
+// Reads exactly `count` bytes, or what came within five seconds.
+inline std::string read_some(int fd, std::size_t count) {
+    std::string out;
+    while (out.size() < count) {
+        pollfd p{fd, POLLIN, 0};
+        if (::poll(&p, 1, 5000) <= 0) break;
+        char buffer[4096];
+        const ssize_t n = ::read(fd, buffer, std::min(sizeof buffer, count - out.size()));
+        if (n <= 0) break;
+        out.append(buffer, static_cast<std::size_t>(n));
+    }
+    return out;
+}
+
+}  // namespace backplane::chardev
