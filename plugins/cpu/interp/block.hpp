@@ -75,6 +75,10 @@ struct BlockCache {
         const u8* host;
         u8* code_flag;
     } fetch[256];
+    // Which linear pages were fetched from since translations were last forgotten, by a few bits of their number.
+    u64 fetched[64] = {};
+    void note_fetch(Linear a) { fetched[a >> 18 & 63u] |= 1ull << (a >> 12 & 63u); }
+    [[nodiscard]] bool maybe_fetched(Linear a) const { return (fetched[a >> 18 & 63u] >> (a >> 12 & 63u) & 1u) != 0; }
     // Pages written by others, see Cpu::invalidate().
     std::mutex queue_lock;
     std::vector<std::pair<Physical, u64>> queue;

@@ -29,6 +29,7 @@ bool flat_writable(const Segment& s) { return flat(s) && s.write_end == 1ull << 
 Cpu::Cpu() : cache(new BlockCache), tlbs(new Tlb[3]), phys_cache(new PhysicalCache) {
     for (unsigned u = 0; u < 3; ++u) {
         tlbs[u].used = 0;
+        std::memset(tlbs[u].large, 0, sizeof tlbs[u].large);
         for (u32 k = 0; k < kTlbSize; ++k) {
             tlbs[u].entry[k] = {kNoPage, kNoPage, 0};
             tlbs[u].info[k] = TlbInfo{};

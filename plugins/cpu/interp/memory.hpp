@@ -35,6 +35,9 @@ struct Tlb {
     // Entries in use: a flush and a search look at these only.
     u32 used;
     u16 used_index[kTlbSize];
+    // Regions of 4M (in the supervisor's table, for both) of which some part was mapped by a large page.
+    u64 large[16];
+    [[nodiscard]] bool large_region(Linear a) const { return (large[a >> 28] >> (a >> 22 & 63u) & 1u) != 0; }
 };
 
 // What lies behind recently used physical pages, so that page walks and TLB fills do not ask the bus each time.

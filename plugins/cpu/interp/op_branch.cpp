@@ -35,9 +35,9 @@ namespace {
     return enter(c, j.block, eip);
 }
 
-// A direct branch whose link is not known yet. Links are made inside a page only: as long as the source runs, its page is
-// mapped, and so is the target's.
-[[gnu::noinline]] void link_slow(Cpu* c, Insn* i, u32 eip) {
+// A direct branch without a link. Links are made inside a page only: as long as the source runs, its page is mapped, and so
+// is the target's. Others go through the jump cache.
+[[gnu::noinline]] void link_find(Cpu* c, Insn* i, u32 eip, bool same_page) {
     c->insn = nullptr;
     c->eip = eip;
     if ((c->mode & kModeFlatCode) == 0 && eip > c->seg[kCs].limit) {
@@ -47,13 +47,17 @@ namespace {
     }
     if ((c->mode & kModeSingle) != 0 || c->leave != 0) return;
     const u64 flushes = c->cache->flushes;
-    const u32 from = c->block_eip + i->ip;
     Block* b = find_block(c);
-    if (c->cache->flushes == flushes && (c->mode & kModeFlatCode) != 0 && ((from ^ eip) & ~kPageMask) == 0 &&
-        b->phys2 == ~0ull && b->phys != ~0ull) {
+    if (same_page && c->cache->flushes == flushes && (c->mode & kModeFlatCode) != 0 && b->phys2 == ~0ull && b->phys != ~0ull) {
         i->link = b;
     }
     return enter(c, b, eip);
+}
+[[gnu::noinline]] void link_slow(Cpu* c, Insn* i, u32 eip) {
+    const bool same_page = ((c->block_eip + i->ip) & ~kPageMask) == (eip & ~kPageMask);
+    const JumpEntry& j = c->cache->jump[BlockCache::jump_index(eip)];
+    if (same_page || j.key != (static_cast<u64>(c->jump_tag) << 32 | eip)) return link_find(c, i, eip, same_page);
+    return enter(c, j.block, eip);
 }
 template <bool k16>
 [[gnu::always_inline]] inline void branch(Cpu* c, Insn* i) {

@@ -52,6 +52,7 @@ Walk walk(Cpu* c, Linear address, bool write, bool user) {
     Physical leaf_at = pde_at;
     Physical phys = 0;
     if (large) {
+        c->tlbs[0].large[address >> 28] |= 1ull << (address >> 22 & 63u);
         const u64 reserved = pae ? 0x1fe000ull : ((c->model->features_edx & kFeatPse36) != 0 ? 0x3e0000ull : 0x3fe000ull);
         if ((pde & reserved) != 0) page_fault(c, address, base_error | kErrorPresent | kErrorReserved);
         if (pae) phys = (pde & ~0x1fffffull & ~kPaeReserved) | (address & 0x1ff000u);
@@ -198,6 +199,7 @@ FetchPage fetch_translate(Cpu* c, Linear address) {
     if (e.key != key) {
         const Walk w = walk(c, address, false, c->user());
         const bp_page& p = physical_page(c, w.phys);
+        c->cache->note_fetch(address);
         e.key = key;
         e.phys = w.phys;
         e.host = p.read;
@@ -331,19 +333,36 @@ void Cpu::tlb_flush(bool global_too) {
         }
         t.used = kept;
     }
+    if (!keep) std::memset(tlbs[0].large, 0, sizeof tlbs[0].large);
+    std::memset(cache->fetched, 0, sizeof cache->fetched);
     ++generation;
     mode_changed();
 }
 
 void Cpu::tlb_flush_page(Linear address) {
-    const u32 k = address >> 12 & (kTlbSize - 1);
+    // A large page is cached in pieces; all of them go.
+    const bool large = tlbs[0].large_region(address);
+    const Linear region = 0xffc00000u;
     for (unsigned u = 0; u < 2; ++u) {
         Tlb& t = tlbs[u];
-        if (t.info[k].page != (address & ~kPageMask)) continue;
-        t.info[k].page = kNoPage;
-        t.entry[k].read = kNoPage;
-        t.entry[k].write = kNoPage;
+        const auto drop = [&t](u32 k) {
+            t.info[k].page = kNoPage;
+            t.entry[k].read = kNoPage;
+            t.entry[k].write = kNoPage;
+        };
+        if (large) {
+            for (u32 n = 0; n < t.used; ++n) {
+                const u32 k = t.used_index[n];
+                if (((t.info[k].page ^ address) & region) == 0) drop(k);
+            }
+        } else {
+            const u32 k = address >> 12 & (kTlbSize - 1);
+            if (t.info[k].page == (address & ~kPageMask)) drop(k);
+        }
     }
+    // What was found through this page by way of EIP is forgotten together with everything else; most pages hold data.
+    if (!large && !cache->maybe_fetched(address)) return;
+    std::memset(cache->fetched, 0, sizeof cache->fetched);
     ++generation;
     mode_changed();
 }

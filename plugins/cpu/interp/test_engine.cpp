@@ -329,6 +329,14 @@ TEST_CASE("large pages and PAE") {
         m.cpu.tlb_flush(true);
         m.go();
         CHECK(m.r(kEax) == 77);
+        m.code({0xa1, 0x00, 0, 0x44, 0, 0xf4}, 0x7100);  // mov eax, [440000h]
+        m.poke<u32>(0x40000, 88);
+        m.go(0x7100);
+        CHECK(m.r(kEax) == 88);
+        m.poke<u32>(0xf0004, 0);
+        m.cpu.invlpg(0x430000);  // drops the whole 4M
+        m.go(0x7100);
+        CHECK(m.vector() == 14);
         m.poke<u32>(0xf0004, 0x00200087);  // a reserved bit
         m.cpu.tlb_flush(true);
         m.go();
