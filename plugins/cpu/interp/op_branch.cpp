@@ -24,7 +24,8 @@ namespace {
 
 [[gnu::noinline]] void dispatch_slow(Cpu* c) {
     c->insn = nullptr;
-    if ((c->mode & kModeSingle) != 0 || c->leave != 0) return;
+    // A fetch that faults counts as an instruction: not behind the deadline.
+    if ((c->mode & kModeSingle) != 0 || c->leave != 0 || c->count >= c->vcpu->deadline) return;
     Block* b = find_block(c);
     return enter(c, b, c->eip);
 }
@@ -45,7 +46,7 @@ namespace {
         mark(c, i);
         c->raise(kGp, 0);
     }
-    if ((c->mode & kModeSingle) != 0 || c->leave != 0) return;
+    if ((c->mode & kModeSingle) != 0 || c->leave != 0 || c->count >= c->vcpu->deadline) return;
     const u64 flushes = c->cache->flushes;
     Block* b = find_block(c);
     if (same_page && c->cache->flushes == flushes && (c->mode & kModeFlatCode) != 0 && b->phys2 == ~0ull && b->phys != ~0ull) {
