@@ -18,6 +18,7 @@ constexpr const char* kHelp =
     "status                   running or paused, time, instructions\n"
     "stop, cont               pause and continue\n"
     "screen                   the text screen\n"
+    "screendump FILE          the picture of the screen as a PPM file\n"
     "key NAME[-NAME...]       press keys, such as key ctrl-alt-delete\n"
     "type TEXT                type a text (\\n is the Enter key)\n"
     "devices                  the devices on the board\n"
@@ -56,6 +57,27 @@ std::string Monitor::screen() {
     if (size.text_columns == 0)
         return "graphics mode, " + std::to_string(size.width) + "x" + std::to_string(size.height) + "\n";
     return std::string(text.data(), n);
+}
+
+std::string Monitor::screendump(const std::string& path) {
+    const bp_interface display = machine_.find_interface(BP_DISPLAY_ID);
+    if (!display.table) return "the board has no display\n";
+    if (path.empty()) return "screendump needs the name of a file\n";
+    std::vector<std::uint32_t> pixels;
+    bp_display_size size{};
+    size.size = sizeof size;
+    machine_.locked([&] {
+        const auto* d = static_cast<const bp_display*>(display.table);
+        d->dimensions(display.instance, &size);
+        pixels.resize(std::size_t{size.width} * size.height);
+        d->render(display.instance, pixels.data(), size.width);
+    });
+    std::ofstream out(path, std::ios::binary);
+    out << "P6\n" << size.width << " " << size.height << "\n255\n";
+    for (const std::uint32_t p : pixels)
+        out.put(static_cast<char>(p >> 16)).put(static_cast<char>(p >> 8)).put(static_cast<char>(p));
+    out.close();
+    return out ? "" : path + ": cannot be written\n";
 }
 
 std::string Monitor::press(const std::vector<std::uint32_t>& codes) {
@@ -112,6 +134,7 @@ std::string Monitor::run(const std::string& line) {
     if (command == "cont" || command == "c") return machine_.resume(), "running\n";
     if (command == "toggle") return run(machine_.paused() ? "cont" : "stop");
     if (command == "screen") return screen();
+    if (command == "screendump") return screendump(rest);
     if (command == "key" || command == "sendkey") return key(rest);
     if (command == "type") return type(unescape(rest));
     if (command == "state") {

@@ -16,6 +16,8 @@ class Monitor {
     std::string run(const std::string& line);
     // The text screen, or why there is none.
     std::string screen();
+    // Writes the picture as a PPM file. Returns an error text, or "".
+    std::string screendump(const std::string& path);
     // Presses and releases keys. Returns an error text, or "".
     std::string key(std::string_view combination);
     std::string type(std::string_view text);
