@@ -34,7 +34,7 @@ class Ide final : public Device<Ide>, private ata::ChannelHost {
     }
     template <unsigned N>
     void write_command(u64 offset, u32 bytes, u64 value) {
-        trace_command_.on() ? trace_write(N, offset, bytes, value) : void();
+        if (trace_command_.on()) trace_write(N, offset, bytes, value);
         channels_[N].write(offset, bytes, value);
     }
     template <unsigned N>
