@@ -156,16 +156,21 @@ void op_loop(Cpu* c, Insn* i) {
     if constexpr (kOp == 3) {
         taken = n == 0;
     } else {
-        --n;
-        if constexpr (kCount16) {
-            n &= 0xffffu;
-            c->r16(kEcx) = static_cast<u16>(n);
-        } else {
-            c->r32(kEcx) = n;
-        }
+        n = kCount16 ? (n - 1) & 0xffffu : n - 1;
         taken = n != 0;
         if constexpr (kOp == 0) taken = taken && get_zf(c) == 0;
         if constexpr (kOp == 1) taken = taken && get_zf(c) != 0;
+    }
+    if (taken && (c->mode & kModeFlatCode) == 0) {  // a target beyond the segment faults with ECX as it was
+        const u32 eip = c->block_eip + i->imm;
+        if ((k16 ? eip & 0xffffu : eip) > c->seg[kCs].limit) {
+            mark(c, i);
+            c->raise(kGp, 0);
+        }
+    }
+    if constexpr (kOp != 3) {
+        if constexpr (kCount16) c->r16(kEcx) = static_cast<u16>(n);
+        else c->r32(kEcx) = n;
     }
     if (!taken) return next(c, i);
     c->count -= i->left;

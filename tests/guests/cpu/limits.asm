@@ -249,6 +249,16 @@ CASE "jcc beyond the limit"
     push dword jcc_beyond
     iretd
 ENDCASE3
+CASE "loop beyond the limit"
+    mov dword [case_start], loop_beyond
+    push dword DATA3
+    push dword STACK3
+    push dword 2
+    push dword SEL | 3
+    push dword loop_beyond
+    mov ecx, 2
+    iretd
+ENDCASE3
     ; Virtual-8086 mode: every segment ends at 64K.
 CASEV "word at ffff"
     mov ax, [0xffff]
@@ -309,6 +319,8 @@ jcc_beyond:
     test eax, eax
     jnz near beyond
     nop
+loop_beyond:
+    loop beyond
 start_of_code:
     nop
     nop
