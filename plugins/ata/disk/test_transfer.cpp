@@ -118,6 +118,8 @@ TEST_CASE("addresses that are not there: no such sector") {
         fails(code);
         r.chs(0, 0, 0, 1);
         fails(code);
+        r.chs(0, 1, 0, 1);  // sectors count from one
+        fails(code);
     }
     for (const u8 code : {0x24, 0x25, 0x34, 0x35, 0x29, 0x39, 0x42}) {
         r.lba48(0xffffffffffff, 1);

@@ -1,9 +1,9 @@
 /* Backplane plugin ABI: ATA drives and the channel (cable) that they share. ATA/ATAPI-5 (T13/1321D).
  *
- * The split follows the cable. The drive owns its task file, its status, its buffer and its INTRQ; the channel decodes the
- * host's addresses, knows which drive is selected, answers for a drive that is not there, gates INTRQ with nIEN, and moves
- * DMA data between a drive's buffer and memory. Drives of any kind (disk, ATAPI) plug in with `on: ide.0/1`: bus = channel,
- * address = 0 master, 1 slave. All calls are made under the machine's lock. */
+ * The split follows the cable. The drive owns its task file, its status, its buffer and its INTRQ; the channel decodes
+ * the host's addresses, knows which drive is selected, answers for a drive that is not there, gates INTRQ with nIEN,
+ * and moves DMA data between a drive's buffer and memory. Drives of any kind (disk, ATAPI) plug in with `on: ide.0/1`:
+ * bus = channel, address = 0 master, 1 slave. All calls are made under the machine's lock. */
 #ifndef BACKPLANE_ABI_ATA_H
 #define BACKPLANE_ABI_ATA_H
 
@@ -32,11 +32,11 @@ enum { BP_ATA_KIND_DISK = 1, BP_ATA_KIND_PACKET = 2 };
 typedef struct bp_ata_info {
     uint32_t size;
     uint32_t kind;
-    uint64_t sectors_total;                  /* 512-byte sectors */
-    uint32_t cylinders, heads, sectors;      /* as IDENTIFY reports them */
-    uint32_t translation;                    /* 0 none, 1 LBA, 2 large, 3 R-ECHS */
-    uint32_t lcylinders, lheads, lsectors;   /* as INT 13h callers see the disk */
-    bp_str reason;                           /* where the geometry comes from; valid while the drive exists */
+    uint64_t sectors_total;                /* 512-byte sectors */
+    uint32_t cylinders, heads, sectors;    /* as IDENTIFY reports them */
+    uint32_t translation;                  /* 0 none, 1 LBA, 2 large, 3 R-ECHS */
+    uint32_t lcylinders, lheads, lsectors; /* as INT 13h callers see the disk */
+    bp_str reason;                         /* where the geometry comes from; valid while the drive exists */
 } bp_ata_info;
 
 /* "bp.ata.device/1": a drive, as its channel sees it. */
@@ -46,8 +46,8 @@ typedef struct bp_ata_device {
     void (*info)(void* instance, bp_ata_info* info); /* info->size is set by the caller */
     /* Register 1-8. Reading STATUS lowers the drive's INTRQ. */
     uint8_t (*read)(void* instance, uint32_t reg);
-    /* Registers 1-6: the channel hands a write to both drives, unless the selected one is busy. Register 7: to the selected
-     * drive only; a busy drive ignores what it must. */
+    /* Registers 1-6: the channel hands a write to both drives, unless the selected one is busy. Register 7: to the
+     * selected drive only; a busy drive ignores what it must. */
     void (*write)(void* instance, uint32_t reg, uint8_t value);
     /* Device control register: bit 1 nIEN, bit 2 SRST. To both drives. */
     void (*control)(void* instance, uint8_t value);
