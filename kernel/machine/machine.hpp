@@ -123,6 +123,8 @@ class Machine {
     void request(Instance* device, u32 what, u32 argument, std::string reason);
     void run_posted();
     void run_timers();
+    void run_late_timers();
+    void timer_moved(std::int64_t due);
     void stop_vcpus();
     void park_vcpus(std::unique_lock<MachineLock>& lock);
     void wake();

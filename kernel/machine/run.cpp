@@ -24,24 +24,30 @@ struct CpuServices {
         explicit Guard(void* self) : lock(of(self).lock_) { lock.lock(); }
         ~Guard() { lock.unlock(); }
     };
+    // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a host's time
+    // slice, and a guest that polls one device for what another one's timer does (port 61h for the interval timer) would
+    // measure the host's scheduler.
+    struct Access : Guard {
+        explicit Access(void* self) : Guard(self) { of(self).run_late_timers(); }
+    };
     static void page(void* self, u64 address, int, bp_page* page) {
         Guard g(self);
         of(self).memory_->page(address, page);
     }
     static u64 read(void* self, u64 address, u32 bytes, int) {
-        Guard g(self);
+        Access g(self);
         return of(self).memory_->read(address, bytes);
     }
     static void write(void* self, u64 address, u32 bytes, u64 value, int) {
-        Guard g(self);
+        Access g(self);
         of(self).memory_->write(address, bytes, value);
     }
     static u64 port_read(void* self, u32 port, u32 bytes) {
-        Guard g(self);
+        Access g(self);
         return of(self).ports_->read(port, bytes);
     }
     static void port_write(void* self, u32 port, u32 bytes, u64 value) {
-        Guard g(self);
+        Access g(self);
         of(self).ports_->write(port, bytes, value);
     }
     static void lock(void* self) { of(self).lock_.lock(); }
@@ -151,6 +157,21 @@ void Machine::run_timers() {
         d.timers[index].due = -1;
         d.type->timers[index].expired(d.object, due);
     }
+}
+
+void Machine::run_late_timers() {
+    if (clock_->deterministic()) return;  // there a timer ends the CPU's run in time
+    const std::int64_t next = timers_.next();
+    if (next >= 0 && next <= clock_->now()) run_timers();
+}
+
+// A timer became the earliest one.
+void Machine::timer_moved(std::int64_t due) {
+    wake();
+    // The deadline of the current run was computed without it.
+    if (!clock_->deterministic() || vcpus_.empty()) return;
+    Vcpu& cpu = vcpus_.front();
+    if (cpu.running && clock_->instructions_at(due) < cpu.shared.deadline) set_bits(cpu.shared.attention, BP_ATTENTION_STOP);
 }
 
 void Machine::request(Instance* d, u32 what, u32 argument, std::string reason) {
@@ -346,6 +367,7 @@ Outcome Machine::run_deterministic() {
         const u64 limit = cpu.shared.instructions + kQuantum;
         cpu.shared.deadline = next < 0 ? limit : std::min(limit, clock_->instructions_at(next));
         if (cpu.shared.deadline <= cpu.shared.instructions) cpu.shared.deadline = cpu.shared.instructions + 1;
+        if (!hold_vcpus_) clear_bits(cpu.shared.attention, BP_ATTENTION_STOP);  // from timer_moved()
         cpu.running = true;
         lock.unlock();
         const u32 exit = cpu.table->run(cpu.engine);

@@ -127,7 +127,7 @@ const bp_clock_api SlotServices::clock{
         Instance& d = at(s);
         if (i >= d.timers.size()) return;
         d.machine->timers_.arm(d.index, i, d.timers[i], when);
-        if (d.machine->timers_.next() == d.timers[i].due) d.machine->wake();
+        if (d.machine->timers_.next() == d.timers[i].due) d.machine->timer_moved(d.timers[i].due);
     },
     [](void* s, u32 i) {
         Instance& d = at(s);
