@@ -46,8 +46,11 @@ void unlink_page(BlockCache& k, Block* b, Physical page) {
     p->lines_stale = true;
     if (--p->blocks != 0) return;
     p->lines = 0;
-    if (p->flag != nullptr) *p->flag = 0;
+    p->idle = 0;
 }
+// A page that has lost all its code stays protected for a while: who generates code will soon run it there again.
+constexpr u32 kIdleStores = 1024;
+
 void recompute_lines(CodePage& p, Physical page) {
     p.lines = 0;
     for (Block* head : p.starts) {
@@ -71,8 +74,10 @@ void kill(BlockCache& k, Block* b) {
 void register_page(Cpu* c, Block* b, Physical page, u8* flag) {
     if (flag == nullptr) return;  // nobody can write there
     BlockCache& k = *c->cache;
-    CodePage& p = k.pages[page];
+    CodePage* known = k.find_page(page);
+    CodePage& p = known != nullptr ? *known : k.pages[page];
     p.flag = flag;
+    p.idle = 0;
     u32 first = 0;
     u32 last = 0;
     extent(b, page, first, last);
@@ -233,6 +238,8 @@ bool BlockCache::store(Physical address, u64 size) {
             }
             any = any || hit;
             if (!hit && p->lines_stale) recompute_lines(*p, page);
+        } else if (p != nullptr && p->blocks == 0 && ++p->idle >= kIdleStores && p->flag != nullptr) {
+            *p->flag = 0;
         }
         address += part;
         size -= part;

@@ -49,6 +49,7 @@ struct CodePage {
     u64 lines = 0;  // 64-byte lines that may hold cached code
     Block* starts[64] = {};  // blocks by the line in which their part of this page begins
     u32 blocks = 0;
+    u32 idle = 0;              // stores since the last block went
     bool lines_stale = false;  // blocks went away since `lines` was computed
     u8* flag = nullptr;
 };

@@ -121,7 +121,10 @@ void Cpu::set_segment_real(Seg s, u16 selector) {
 }
 
 void Cpu::mode_changed() {
-    for (Segment& s : seg) derive(this, s);
+    if (derived_for_protected != protected_mode()) {
+        derived_for_protected = protected_mode();
+        for (Segment& s : seg) derive(this, s);
+    }
     u32 m = mode & kModeSingle;
     if (seg[kCs].big()) m |= kModeCode32;
     if (seg[kSs].big()) m |= kModeStack32;
@@ -208,6 +211,7 @@ void Cpu::state_replaced() {
     leave = 0;
     for (PhysicalCache::Entry& e : phys_cache->entry) e.page = ~0ull;
     cache->flush(this);
+    derived_for_protected = !protected_mode();
     a20_mask = (lines.load() & kLineA20) != 0 ? ~0ull : ~(1ull << 20);
     tlb_flush(true);
 }

@@ -238,6 +238,7 @@ struct Cpu {
     std::unique_ptr<Tlb[]> tlbs;  // [0] supervisor, [1] user, [2] always empty
     std::unique_ptr<PhysicalCache> phys_cache;
     Tracer* tracer = nullptr;
+    bool derived_for_protected = false;  // Segment::read_end and write_end were computed for this
     bool alignment_checks = false;  // CR0.AM, EFLAGS.AC and CPL 3
     u32 generation = 0;             // of address translation, see BlockCache
     u32 jump_tag = 0;               // generation and mode, tag of the jump cache

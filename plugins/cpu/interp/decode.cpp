@@ -8,7 +8,7 @@ void Decoder::choose_form(Seg standard) {
     o.seg = s;
     if (!address32) o.bits |= kAddress16;
     const bool flat = address32 && (in.mode & kModeFlatData) != 0 && (s == kDs || s == kEs || s == kSs);
-    if (!flat) form = Form::kGeneral;
+    if (!flat) form = address32 && (in.mode & kModeFlatData) != 0 ? Form::kBased : Form::kGeneral;
     else form = o.index == Cpu::kZeroReg * 8 ? Form::kFlat : Form::kFlatIndex;
 }
 

@@ -72,6 +72,6 @@ inline void to_loop(Cpu* c, Insn* i) {
 void dispatch(Cpu* c);
 
 // Where an operand in memory is.
-enum class Form : u8 { kReg, kFlat, kFlatIndex, kGeneral };
+enum class Form : u8 { kReg, kFlat, kFlatIndex, kBased, kGeneral };
 
 }  // namespace backplane::interp

@@ -74,11 +74,23 @@ template <typename T>
 }
 
 // Forms of a memory operand. kGeneral does everything (16-bit addressing, bases, limits, slow pages); the flat forms are
-// for DS/ES/SS with base 0 and limit 4G in a block decoded for that, and hand over to kGeneral when the TLB misses.
+// for DS/ES/SS with base 0 and limit 4G in a block decoded for that, and hand over to kGeneral when the TLB misses. kBased is
+// for the other segments, whose limit must turn out to be 4G (thread-local and per-processor data).
+inline constexpr u64 kWhole = 1ull << 32;
+template <Form kForm>
+[[gnu::always_inline]] inline bool readable(const Cpu* c, const Insn* i) {
+    return kForm != Form::kBased || c->seg[i->seg].read_end == kWhole;
+}
+template <Form kForm>
+[[gnu::always_inline]] inline bool writable(const Cpu* c, const Insn* i) {
+    return kForm != Form::kBased || c->seg[i->seg].write_end == kWhole;
+}
 template <Form kForm>
 [[gnu::always_inline]] inline u32 address_of(Cpu* c, const Insn* i) {
     if constexpr (kForm == Form::kFlat) return reg<u32>(c, i->base) + i->disp;
-    else return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;
+    else if constexpr (kForm == Form::kBased) {
+        return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp + c->seg[i->seg].base;
+    } else return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;
 }
 [[gnu::always_inline]] inline u32 offset_of(Cpu* c, const Insn* i) {
     const u32 a = reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;

@@ -307,7 +307,7 @@ Handler jcc_handler(unsigned code, unsigned size) {
 Handler fused_handler(Alu op, AluForm operands, unsigned size, Form form, unsigned code) {
     const unsigned kind = code >> 1;
     if ((op != Alu::kCmp && op != Alu::kTest) || kind == 0 || kind == 5) return nullptr;
-    if (form == Form::kGeneral && operands != AluForm::kRegReg && operands != AluForm::kRegImm) return nullptr;
+    if ((form == Form::kGeneral || form == Form::kBased) && operands != AluForm::kRegReg && operands != AluForm::kRegImm) return nullptr;
     return by_number<16>(code, [=]<std::size_t kCode>() -> Handler {
         return by_size(size, [=]<typename T>() -> Handler {
             return op == Alu::kTest ? fused_of<true, kCode, T>(operands, form) : fused_of<false, kCode, T>(operands, form);
@@ -329,14 +329,14 @@ Handler ret_handler(unsigned size, bool flat) {
 Handler jmp_indirect(unsigned size, Form form) {
     return by_word(size, [=]<typename T>() -> Handler {
         if (form == Form::kReg) return op_jmp_reg<T>;
-        if (form == Form::kGeneral) return op_jmp_mem<T>;
+        if (form == Form::kGeneral || form == Form::kBased) return op_jmp_mem<T>;
         return form == Form::kFlat ? op_jmp_flat<T, Form::kFlat> : op_jmp_flat<T, Form::kFlatIndex>;
     });
 }
 Handler call_indirect(unsigned size, Form form, bool flat) {
     return by_word(size, [=]<typename T>() -> Handler {
         if (form == Form::kReg) return flat ? op_call_flat<T, Form::kReg> : op_call_general<T, false>;
-        if (!flat || form == Form::kGeneral) return op_call_general<T, true>;
+        if (!flat || form == Form::kGeneral || form == Form::kBased) return op_call_general<T, true>;
         return form == Form::kFlat ? op_call_flat<T, Form::kFlat> : op_call_flat<T, Form::kFlatIndex>;
     });
 }

@@ -48,7 +48,7 @@ void op_extend_m(Cpu* c, Insn* i) {
 
 template <typename T, Form kForm>
 void op_lea(Cpu* c, Insn* i) {
-    if constexpr (kForm == Form::kGeneral) reg<T>(c, i->dst) = static_cast<T>(offset_of(c, i));
+    if constexpr (kForm == Form::kGeneral || kForm == Form::kBased) reg<T>(c, i->dst) = static_cast<T>(offset_of(c, i));
     else reg<T>(c, i->dst) = static_cast<T>(address_of<kForm>(c, i));
     return next(c, i);
 }

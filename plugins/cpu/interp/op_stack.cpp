@@ -215,7 +215,7 @@ Handler push_imm(unsigned size, bool flat) {
 }
 Handler push_mem(unsigned size, Form form, bool flat) {
     return by_word(size, [=]<typename T>() -> Handler {
-        if (!flat || form == Form::kGeneral) return op_push_mem_general<T>;
+        if (!flat || form == Form::kGeneral || form == Form::kBased) return op_push_mem_general<T>;
         return form == Form::kFlat ? op_push_mem<T, Form::kFlat> : op_push_mem<T, Form::kFlatIndex>;
     });
 }

@@ -23,6 +23,7 @@ template <class Pick>
 Handler by_form(Form form, Pick pick) {
     if (form == Form::kFlat) return pick.template operator()<Form::kFlat>();
     if (form == Form::kFlatIndex) return pick.template operator()<Form::kFlatIndex>();
+    if (form == Form::kBased) return pick.template operator()<Form::kBased>();
     return pick.template operator()<Form::kGeneral>();
 }
 template <class Pick, std::size_t... kIndex>
@@ -46,7 +47,7 @@ template <typename T, Form kForm, class Fn>
         return next_checked(c, i);
     } else {
         const Guest<T>* p;
-        if (!fast_read<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return slow(c, i);
+        if (!fast_read<T>(c, address_of<kForm>(c, i), p) || !readable<kForm>(c, i)) [[unlikely]] return slow(c, i);
         fn(p->value);
         return next(c, i);
     }
@@ -62,7 +63,7 @@ template <typename T, Form kForm, class Fn>
         return next_checked(c, i);
     } else {
         Guest<T>* p;
-        if (!fast_write<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return slow(c, i);
+        if (!fast_write<T>(c, address_of<kForm>(c, i), p) || !writable<kForm>(c, i)) [[unlikely]] return slow(c, i);
         p->value = fn(p->value);
         return next(c, i);
     }
@@ -76,7 +77,7 @@ template <typename T, Form kForm>
         return next_checked(c, i);
     } else {
         Guest<T>* p;
-        if (!fast_write<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return slow(c, i);
+        if (!fast_write<T>(c, address_of<kForm>(c, i), p) || !writable<kForm>(c, i)) [[unlikely]] return slow(c, i);
         p->value = value;
         return next(c, i);
     }

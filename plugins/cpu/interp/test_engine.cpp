@@ -448,6 +448,26 @@ TEST_CASE("an unmasked x87 error raises FERR# while CR0.NE is 0, #MF while it is
     }
 }
 
+TEST_CASE("a segment with a base, with and without the full limit") {
+    Machine m;
+    m.code({0x64, 0xa1, 0x00, 0, 2, 0, 0x64, 0x89, 0x05, 0x04, 0, 2, 0, 0xf4});  // mov eax, fs:[20000h]; mov fs:[20004h], eax
+    m.poke<u32>(0x21000, 0x1234);
+    m.cpu.set_segment(kFs, 0x10, 0x1000, 0xffffffff, 0xc093);
+    m.go();
+    CHECK(m.r(kEax) == 0x1234);
+    CHECK(m.peek<u32>(0x21004) == 0x1234);
+    m.cpu.set_segment(kFs, 0x10, 0x1000, 0x20003, 0x4093);
+    m.poke<u32>(0x21000, 0x77);
+    m.go();
+    CHECK(m.r(kEax) == 0x77);
+    CHECK(m.vector() == 13);
+    CHECK(m.peek<u32>(0x21004) == 0x1234);
+    m.cpu.set_segment(kFs, 0x10, 0x1000, 0xffffffff, 0xc091);  // read-only
+    m.go();
+    CHECK(m.vector() == 13);
+    CHECK(m.peek<u32>(0x21004) == 0x1234);
+}
+
 TEST_CASE("handlers follow one another without using up the host's stack") {
     // The host's stack pointer as a device sees it, at the begin and the end of a long run through many families.
     static std::array<const char*, 2> seen;
