@@ -63,6 +63,15 @@ class Machine {
     // Runs `work` under the lock in the caller's thread.
     void locked(const std::function<void()>& work);
 
+    // A machine at rest (run() not called) driven from outside: accesses as a CPU makes them, and virtual time, which
+    // in deterministic mode moves only by advance(): timers expire in order, a reset that was asked for happens, a
+    // power-off is ignored.
+    u64 port_read(u32 port, u32 bytes);
+    void port_write(u32 port, u32 bytes, u64 value);
+    u64 memory_read(u64 address, u32 bytes);
+    void memory_write(u64 address, u32 bytes, u64 value);
+    void advance(std::int64_t ns);
+
     const BoardSpec& board() const { return board_; }
     Instance* device(std::string_view name);
     const std::deque<Instance>& devices() const { return devices_; }

@@ -1,0 +1,54 @@
+// A machine at rest, driven from outside instead of by its CPUs.
+#include "kernel/machine/machine.hpp"
+
+namespace backplane::kernel {
+
+u64 Machine::port_read(u32 port, u32 bytes) {
+    u64 value = all_ones(bytes);
+    locked([&] {
+        if (ports_) value = ports_->read(port, bytes);
+    });
+    return value;
+}
+
+void Machine::port_write(u32 port, u32 bytes, u64 value) {
+    locked([&] {
+        if (ports_) ports_->write(port, bytes, value);
+    });
+}
+
+u64 Machine::memory_read(u64 address, u32 bytes) {
+    u64 value = all_ones(bytes);
+    locked([&] {
+        if (memory_) value = memory_->read(address, bytes);
+    });
+    return value;
+}
+
+void Machine::memory_write(u64 address, u32 bytes, u64 value) {
+    locked([&] {
+        if (memory_) memory_->write(address, bytes, value);
+    });
+}
+
+void Machine::advance(std::int64_t ns) {
+    locked([&] {
+        const std::int64_t end = clock_->now() + ns;
+        for (int n = 0; n < 100'000; ++n) {
+            run_posted();
+            if (reset_requested_) {
+                reset_requested_ = false;
+                system_reset();
+            }
+            outcome_.reset();
+            pause_requested_ = false;
+            const std::int64_t next = timers_.next();
+            if (next < 0 || next > end) break;
+            clock_->skip_to(next);
+            run_timers();
+        }
+        clock_->skip_to(end);
+    });
+}
+
+}  // namespace backplane::kernel
