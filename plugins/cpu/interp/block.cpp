@@ -34,7 +34,9 @@ void unlink_hash(BlockCache& k, Block* b) {
     while (*at != nullptr && *at != b) at = &(*at)->hash_next;
     if (*at == b) *at = b->hash_next;
 }
-u32 start_line(const Block* b, Physical page) { return side(b, page) == 0 ? static_cast<u32>(b->phys & 0xfffu) / 64 : 0; }
+u32 start_line(const Block* b, Physical page) {
+    return side(b, page) == 0 ? static_cast<u32>(b->phys & 0xfffu) / 64 : 0;
+}
 
 void unlink_page(BlockCache& k, Block* b, Physical page) {
     CodePage* p = k.find_page(page);
@@ -103,7 +105,8 @@ unsigned decode_run(Cpu* c, Block* b, const u8* bytes, u32 available, unsigned l
         Insn& o = insns[n];
         o.ip = static_cast<u16>(at);
         Decoded what;
-        const DecodeInput in{bytes + at, std::min(available - at, kMaxLength), mode, c->model->features_edx, c->cache.get()};
+        const DecodeInput in{bytes + at, std::min(available - at, kMaxLength), mode, c->model->features_edx,
+                             c->cache.get()};
         if (decode(in, o, what) == DecodeStatus::kMore) break;
         if (what.jcc && previous.compares) {
             const Handler h = fused_handler(previous.op, previous.operands, previous.size, previous.form, what.code);
@@ -155,7 +158,8 @@ Block* build(Cpu* c, Linear linear, const FetchPage& page, u32 mode) {
     if (n == 0) {  // code that is no memory, or an instruction that reaches beyond the page or the segment
         const u32 first = std::min(available, kMaxLength);
         for (u32 m = 0; m < first; ++m) {
-            buffer[m] = page.host != nullptr ? page.host[offset + m] : static_cast<u8>(c->phys_read(page.phys + offset + m, 1));
+            buffer[m] =
+                page.host != nullptr ? page.host[offset + m] : static_cast<u8>(c->phys_read(page.phys + offset + m, 1));
         }
         n = decode_run(c, b, buffer, first, 1, mode | kModeSingle);
         if (n == 0) {

@@ -1,8 +1,8 @@
 // Cache of decoded blocks.
 //
-// A block is a run of instructions decoded once; its key is the physical address of its first byte and the mode bits that
-// decoding depends on. Blocks live in an arena that is only ever emptied as a whole; one that was overwritten is made stale:
-// its first handler looks the target up again, so that links into it need not be found.
+// A block is a run of instructions decoded once; its key is the physical address of its first byte and the mode bits
+// that decoding depends on. Blocks live in an arena that is only ever emptied as a whole; one that was overwritten is
+// made stale: its first handler looks the target up again, so that links into it need not be found.
 #pragma once
 
 #include <memory>
@@ -15,20 +15,20 @@
 namespace backplane::interp {
 
 // Bits of Cpu::mode.
-inline constexpr u32 kModeCode32 = 1;     // CS.D
-inline constexpr u32 kModeStack32 = 2;    // SS.B
-inline constexpr u32 kModeFlatData = 4;   // DS, ES and SS: base 0, limit 4G, writable
-inline constexpr u32 kModeFlatCode = 8;   // CS: base 0, limit 4G
-inline constexpr u32 kModeSingle = 16;    // blocks of one instruction
-inline constexpr u32 kModeUser = 32;      // CPL 3; no part of a block's key
+inline constexpr u32 kModeCode32 = 1;    // CS.D
+inline constexpr u32 kModeStack32 = 2;   // SS.B
+inline constexpr u32 kModeFlatData = 4;  // DS, ES and SS: base 0, limit 4G, writable
+inline constexpr u32 kModeFlatCode = 8;  // CS: base 0, limit 4G
+inline constexpr u32 kModeSingle = 16;   // blocks of one instruction
+inline constexpr u32 kModeUser = 32;     // CPL 3; no part of a block's key
 inline constexpr unsigned kModeBits = 6;
 inline constexpr u32 kModeDecode = kModeUser - 1;
 
 inline constexpr unsigned kMaxBlock = 48;  // instructions
 
 struct Block {
-    Physical phys;       // of the first byte
-    Physical phys2;      // second page of a block that straddles, else ~0
+    Physical phys;   // of the first byte
+    Physical phys2;  // second page of a block that straddles, else ~0
     u32 mode;
     u16 bytes;
     u8 count;
@@ -46,7 +46,7 @@ struct JumpEntry {
 };
 
 struct CodePage {
-    u64 lines = 0;  // 64-byte lines that may hold cached code
+    u64 lines = 0;           // 64-byte lines that may hold cached code
     Block* starts[64] = {};  // blocks by the line in which their part of this page begins
     u32 blocks = 0;
     u32 idle = 0;              // stores since the last block went
@@ -62,7 +62,7 @@ struct BlockCache {
 
     std::unique_ptr<u8[]> arena{new u8[kArenaSize]};
     std::size_t used = 0;
-    std::unique_ptr<Block*[]> bucket{new Block*[kBuckets]()};
+    std::unique_ptr<Block* []> bucket { new Block*[kBuckets]() };
     JumpEntry jump[kJumps];
     std::unordered_map<Physical, CodePage> pages;
     struct Recent {

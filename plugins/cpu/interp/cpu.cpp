@@ -181,8 +181,10 @@ void Cpu::raise(u8 vector, u32 error) {
 
 void Cpu::set_line(LineBit line, bool level) {
     if (line == kLineIntr || line == kLineIgnne || line == kLineA20) {
-        if (level) lines.fetch_or(line);
-        else lines.fetch_and(~static_cast<u32>(line));
+        if (level)
+            lines.fetch_or(line);
+        else
+            lines.fetch_and(~static_cast<u32>(line));
     } else {
         // Edges: the level bit remembers what the line was.
         const u32 level_bit = line == kLineNmi ? kLineNmiLevel : line == kLineInit ? kLineInitLevel : kLineSmiLevel;
@@ -200,8 +202,10 @@ void Cpu::invalidate(Physical address, u64 size) {
     {
         const std::lock_guard<std::mutex> guard(cache->queue_lock);
         // A guest that does DMA into its own code without running must not make this grow for ever.
-        if (cache->queue.size() < 4096) cache->queue.emplace_back(address, size);
-        else cache->queue_all = true;
+        if (cache->queue.size() < 4096)
+            cache->queue.emplace_back(address, size);
+        else
+            cache->queue_all = true;
     }
     if (vcpu != nullptr) __atomic_fetch_or(&vcpu->attention, BP_ATTENTION_INVALIDATE, __ATOMIC_RELEASE);
 }

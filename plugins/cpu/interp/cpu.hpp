@@ -65,15 +65,30 @@ inline constexpr u32 kCr4Vme = 1u << 0, kCr4Pvi = 1u << 1, kCr4Tsd = 1u << 2, kC
 
 // Vectors
 enum Vector : u8 {
-    kDe = 0, kDb = 1, kNmi = 2, kBp = 3, kOfTrap = 4, kBr = 5, kUd = 6, kNm = 7, kDfault = 8,
-    kTs = 10, kNp = 11, kSsFault = 12, kGp = 13, kPage = 14, kMf = 16, kAcFault = 17, kMc = 18
+    kDe = 0,
+    kDb = 1,
+    kNmi = 2,
+    kBp = 3,
+    kOfTrap = 4,
+    kBr = 5,
+    kUd = 6,
+    kNm = 7,
+    kDfault = 8,
+    kTs = 10,
+    kNp = 11,
+    kSsFault = 12,
+    kGp = 13,
+    kPage = 14,
+    kMf = 16,
+    kAcFault = 17,
+    kMc = 18
 };
 
 // A segment register or LDTR/TR with its descriptor cache.
 struct Segment {
     u16 selector = 0;
-    u16 attr = 0;  // descriptor bits 40-47 in bits 0-7 and 52-55 in bits 12-15, see kAttr*
-    u32 limit = 0; // in bytes, granularity applied
+    u16 attr = 0;   // descriptor bits 40-47 in bits 0-7 and 52-55 in bits 12-15, see kAttr*
+    u32 limit = 0;  // in bytes, granularity applied
     u32 base = 0;
     u32 reserved = 0;
     // Derived by Cpu::set_segment(): first offset that the fast check refuses, 0 if every access takes the slow check.
@@ -109,12 +124,12 @@ struct CpuModel {
 };
 // Leaf 1 EDX bits that gate instructions.
 inline constexpr u32 kFeatFpu = 1u << 0, kFeatVme = 1u << 1, kFeatDe = 1u << 2, kFeatPse = 1u << 3, kFeatTsc = 1u << 4,
-                     kFeatMsr = 1u << 5, kFeatPae = 1u << 6, kFeatMce = 1u << 7, kFeatCx8 = 1u << 8, kFeatApic = 1u << 9,
-                     kFeatSep = 1u << 11, kFeatMtrr = 1u << 12, kFeatPge = 1u << 13, kFeatMca = 1u << 14,
-                     kFeatCmov = 1u << 15, kFeatPat = 1u << 16, kFeatPse36 = 1u << 17, kFeatMmx = 1u << 23,
-                     kFeatFxsr = 1u << 24;
-[[nodiscard]] std::span<const CpuModel> cpu_models();                   // cpuid.cpp
-[[nodiscard]] const CpuModel* find_cpu_model(std::string_view name);    // cpuid.cpp; nullptr if unknown
+                     kFeatMsr = 1u << 5, kFeatPae = 1u << 6, kFeatMce = 1u << 7, kFeatCx8 = 1u << 8,
+                     kFeatApic = 1u << 9, kFeatSep = 1u << 11, kFeatMtrr = 1u << 12, kFeatPge = 1u << 13,
+                     kFeatMca = 1u << 14, kFeatCmov = 1u << 15, kFeatPat = 1u << 16, kFeatPse36 = 1u << 17,
+                     kFeatMmx = 1u << 23, kFeatFxsr = 1u << 24;
+[[nodiscard]] std::span<const CpuModel> cpu_models();                 // cpuid.cpp
+[[nodiscard]] const CpuModel* find_cpu_model(std::string_view name);  // cpuid.cpp; nullptr if unknown
 
 // An exception on its way to the run loop.
 struct Fault {
@@ -140,13 +155,13 @@ struct Msrs {  // owned by system.cpp
 
 // Lines into the processor, as bits of Cpu::lines (set from any thread, together with BP_ATTENTION_LINES).
 enum LineBit : u32 {
-    kLineIntr = 1,      // level
-    kLineNmi = 2,       // latched edge
-    kLineInit = 4,      // latched edge
-    kLineSmi = 8,       // latched edge
-    kLineA20 = 16,      // level: 1 = A20 passes
-    kLineIgnne = 32,    // level
-    kLineNmiLevel = 64, // level, to find the edge
+    kLineIntr = 1,       // level
+    kLineNmi = 2,        // latched edge
+    kLineInit = 4,       // latched edge
+    kLineSmi = 8,        // latched edge
+    kLineA20 = 16,       // level: 1 = A20 passes
+    kLineIgnne = 32,     // level
+    kLineNmiLevel = 64,  // level, to find the edge
     kLineInitLevel = 128,
     kLineSmiLevel = 256,
     kLineA20Seen = 512  // somebody drives the A20 line
@@ -159,11 +174,11 @@ enum Leave : u32 {
     kLeaveStop = 4    // back to the run loop
 };
 
-struct BlockCache;  // block.hpp
-struct Tlb;         // memory.hpp
+struct BlockCache;     // block.hpp
+struct Tlb;            // memory.hpp
 struct PhysicalCache;  // memory.hpp
-struct Insn;        // insn.hpp
-struct Tracer;      // trace.hpp
+struct Insn;           // insn.hpp
+struct Tracer;         // trace.hpp
 
 // What the engine needs from its surroundings besides memory.
 struct CpuHost {
@@ -192,10 +207,10 @@ struct Cpu {
 
     Tlb* tlb = nullptr;  // of the current privilege (see mode_changed)
     bp_vcpu* vcpu = nullptr;
-    u64 count = 0;              // instructions retired at the end of the running block
-    const Insn* insn = nullptr; // the instruction that may fault, set by every handler that can
-    u32 leave = 0;              // Leave bits
-    u32 mode = 0;               // key of decoded blocks, see block.hpp
+    u64 count = 0;               // instructions retired at the end of the running block
+    const Insn* insn = nullptr;  // the instruction that may fault, set by every handler that can
+    u32 leave = 0;               // Leave bits
+    u32 mode = 0;                // key of decoded blocks, see block.hpp
     Segment seg[kSegCount];
     Segment ldtr, tr;
     TableRegister gdtr, idtr;
@@ -211,21 +226,21 @@ struct Cpu {
     bool halted = false;
     bool wait_for_sipi = false;
     bool shutdown = false;
-    bool nmi_blocked = false;   // from NMI delivery to IRET
+    bool nmi_blocked = false;         // from NMI delivery to IRET
     bool inhibit_interrupts = false;  // one instruction after STI
     bool inhibit_all = false;         // one instruction after MOV SS / POP SS: no debug trap, NMI or INTR
     bool step_suppressed = false;     // INT n and the like: no single-step trap after them
-    u32 debug_pending = 0;      // DR6 bits of traps to report after this instruction (data, I/O, single step, task)
+    u32 debug_pending = 0;  // DR6 bits of traps to report after this instruction (data, I/O, single step, task)
     bool esp_guard = false;
     u32 esp_saved = 0;
-    bool ferr = false;          // level of the FERR# output
+    bool ferr = false;  // level of the FERR# output
 
-    bool delivering_event = false;    // the run loop is inside deliver_*() or an external interrupt
+    bool delivering_event = false;  // the run loop is inside deliver_*() or an external interrupt
     // Exception being delivered, for the double-fault rules; -1: none (exception.cpp).
     int delivering = -1;
     u32 ext = 0;  // 1 while an event external to the program is delivered: bit 0 of error codes
     Fault fault;
-    jmp_buf fault_exit;         // of the run loop
+    jmp_buf fault_exit;  // of the run loop
 
     // --- surroundings ----------------------------------------------------------------------------------------------
     bp_cpu_bus bus{};
@@ -239,9 +254,9 @@ struct Cpu {
     std::unique_ptr<PhysicalCache> phys_cache;
     Tracer* tracer = nullptr;
     bool derived_for_protected = false;  // Segment::read_end and write_end were computed for this
-    bool alignment_checks = false;  // CR0.AM, EFLAGS.AC and CPL 3
-    u32 generation = 0;             // of address translation, see BlockCache
-    u32 jump_tag = 0;               // generation and mode, tag of the jump cache
+    bool alignment_checks = false;       // CR0.AM, EFLAGS.AC and CPL 3
+    u32 generation = 0;                  // of address translation, see BlockCache
+    u32 jump_tag = 0;                    // generation and mode, tag of the jump cache
 
     Cpu();
     ~Cpu();
@@ -249,12 +264,12 @@ struct Cpu {
     Cpu& operator=(const Cpu&) = delete;
 
     void attach(bp_vcpu* vcpu_in, const bp_cpu_bus* bus_in);
-    void reset(bool power_on);  // RESET#; INIT# is init_signal()
-    void init_signal();         // registers as after INIT#: FPU, MSRs, TSC, caches keep their state
-    u32 run();                  // BP_EXIT_*
+    void reset(bool power_on);                    // RESET#; INIT# is init_signal()
+    void init_signal();                           // registers as after INIT#: FPU, MSRs, TSC, caches keep their state
+    u32 run();                                    // BP_EXIT_*
     void invalidate(Physical address, u64 size);  // queued; any thread
     void set_line(LineBit line, bool level);      // any thread
-    void state_replaced();      // after a restore: recompute all that derives from declared state
+    void state_replaced();                        // after a restore: recompute all that derives from declared state
 
     // --- registers, parts ------------------------------------------------------------------------------------------
     [[nodiscard]] u32& r32(unsigned n) { return *reinterpret_cast<u32*>(&gpr[n]); }
@@ -265,15 +280,17 @@ struct Cpu {
     // Stack pointer by the size of the current stack segment (SS.B).
     [[nodiscard]] u32 sp() const { return seg[kSs].big() ? r32(kEsp) : r16(kEsp); }
     void set_sp(u32 value) {
-        if (seg[kSs].big()) r32(kEsp) = value;
-        else r16(kEsp) = static_cast<u16>(value);
+        if (seg[kSs].big())
+            r32(kEsp) = value;
+        else
+            r16(kEsp) = static_cast<u16>(value);
     }
 
     // --- flags -----------------------------------------------------------------------------------------------------
-    [[nodiscard]] u32 flags() const;             // all of EFLAGS, bit 1 set
-    void set_flags(u32 value);                   // all of EFLAGS; calls mode_changed() if TF or VM changed
+    [[nodiscard]] u32 flags() const;  // all of EFLAGS, bit 1 set
+    void set_flags(u32 value);        // all of EFLAGS; calls mode_changed() if TF or VM changed
     void set_flags(u32 value, u32 mask) { set_flags((flags() & ~mask) | (value & mask)); }
-    void set_arith(u32 value);                   // the six arithmetic flags only
+    void set_arith(u32 value);  // the six arithmetic flags only
     [[nodiscard]] bool flag(u32 bit) const { return (flags() & bit) != 0; }
     [[nodiscard]] unsigned iopl() const { return eflags_rest >> kIoplShift & 3u; }
 
@@ -304,18 +321,28 @@ struct Cpu {
     // --- memory ----------------------------------------------------------------------------------------------------
     // By segment: limit, type and null checks (#GP(0), #SS(0) for SS), alignment check, paging at the current CPL.
     // T: u8, u16, u32, u64. Offsets are already truncated to the address size.
-    template <typename T> [[nodiscard]] T read(Seg s, u32 offset);
-    template <typename T> void write(Seg s, u32 offset, T value);
+    template <typename T>
+    [[nodiscard]] T read(Seg s, u32 offset);
+    template <typename T>
+    void write(Seg s, u32 offset, T value);
     // Checks that a write would succeed (also its page permissions) without doing it.
     void probe_write(Seg s, u32 offset, u32 size);
     // Linear, with explicit privilege: user = CPL 3 rules. Straddling pages is handled; a fault in the second page
     // leaves the first unwritten.
-    template <typename T> [[nodiscard]] T lin_read(Linear address, bool user_access);
-    template <typename T> void lin_write(Linear address, T value, bool user_access);
+    template <typename T>
+    [[nodiscard]] T lin_read(Linear address, bool user_access);
+    template <typename T>
+    void lin_write(Linear address, T value, bool user_access);
     void lin_probe_write(Linear address, u32 size, bool user_access);
     // Implicit supervisor accesses: descriptor tables, TSS, IDT.
-    template <typename T> [[nodiscard]] T sys_read(Linear address) { return lin_read<T>(address, false); }
-    template <typename T> void sys_write(Linear address, T value) { lin_write<T>(address, value, false); }
+    template <typename T>
+    [[nodiscard]] T sys_read(Linear address) {
+        return lin_read<T>(address, false);
+    }
+    template <typename T>
+    void sys_write(Linear address, T value) {
+        lin_write<T>(address, value, false);
+    }
     // Physical, after A20.
     [[nodiscard]] u64 phys_read(Physical address, u32 bytes);
     void phys_write(Physical address, u32 bytes, u64 value);
@@ -329,7 +356,7 @@ struct Cpu {
     void sync_out();
     [[nodiscard]] u64 read_tsc();
     void write_tsc(u64 value);
-    [[nodiscard]] u32 port_in(u32 port, u32 bytes);   // no permission check
+    [[nodiscard]] u32 port_in(u32 port, u32 bytes);  // no permission check
     void port_out(u32 port, u32 bytes, u32 value);
     // Recomputes the FERR# output from the FPU state and CR0.NE (mine: op_fpu.cpp).
     void update_ferr();
@@ -365,12 +392,12 @@ struct Cpu {
     void sysexit();
 
     // exception.cpp
-    void deliver_fault(const Fault& f);       // from the run loop, eip = prev_eip; handles double and triple faults
+    void deliver_fault(const Fault& f);  // from the run loop, eip = prev_eip; handles double and triple faults
     enum class SoftInt { kIntN, kInt3, kInto, kIcebp };
     void software_interrupt(u8 vector, SoftInt kind);  // with IOPL / VME checks of INT n
     void external_interrupt(u8 vector);
     void deliver_nmi();
-    void deliver_debug_trap();                // #DB for debug_pending, eip = next instruction
+    void deliver_debug_trap();  // #DB for debug_pending, eip = next instruction
 
     // task.cpp
     enum class TaskSwitch { kJump, kCall, kIret, kInterrupt };
@@ -393,18 +420,19 @@ struct Cpu {
     void wbinvd();  // also INVD: CPL check only
     void halt();    // HLT: CPL check, sets halted
     void cli();
-    void sti();     // sets inhibit_interrupts if IF changes
+    void sti();                                    // sets inhibit_interrupts if IF changes
     void push_flags_value(u32 bytes, u32& value);  // PUSHF: the checks (V86/VME) and the image; the handler pushes it
     void pop_flags_value(u32 bytes, u32 value);    // POPF: checks and effect of the popped image
     void check_io(u32 port, u32 bytes);            // I/O permission: IOPL or TSS bitmap, else #GP(0)
     void require_cpl0() {
         if (cpl != 0) raise(kGp, 0);
     }
-    void cpuid();   // cpuid.cpp
+    void cpuid();  // cpuid.cpp
 
     // debug.cpp
     [[nodiscard]] bool debug_data_enabled() const { return (dr7 & 0xffu) != 0; }  // any breakpoint armed
-    void debug_data(Linear address, u32 bytes, bool write);  // records matches in debug_pending, leave_after(kLeaveDebug)
+    void debug_data(Linear address, u32 bytes,
+                    bool write);  // records matches in debug_pending, leave_after(kLeaveDebug)
     void debug_io(u32 port, u32 bytes);
     // Instruction breakpoint at this linear address (RF clear)? Returns the DR6 bits, 0 if none.
     [[nodiscard]] u32 debug_fetch(Linear address) const;

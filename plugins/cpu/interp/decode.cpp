@@ -8,8 +8,10 @@ void Decoder::choose_form(Seg standard) {
     o.seg = s;
     if (!address32) o.bits |= kAddress16;
     const bool flat = address32 && (in.mode & kModeFlatData) != 0 && (s == kDs || s == kEs || s == kSs);
-    if (!flat) form = address32 && (in.mode & kModeFlatData) != 0 ? Form::kBased : Form::kGeneral;
-    else form = o.index == Cpu::kZeroReg * 8 ? Form::kFlat : Form::kFlatIndex;
+    if (!flat)
+        form = address32 && (in.mode & kModeFlatData) != 0 ? Form::kBased : Form::kGeneral;
+    else
+        form = o.index == Cpu::kZeroReg * 8 ? Form::kFlat : Form::kFlatIndex;
 }
 
 void Decoder::absolute_address(u32 disp, Seg standard) {
@@ -170,20 +172,34 @@ void Decoder::one_byte(u8 opcode) {
         return alu(op, memory() ? AluForm::kRegMem : AluForm::kRegReg, size);
     }
     switch (opcode) {
-        case 0x06: case 0x0e: case 0x16: case 0x1e:
+        case 0x06:
+        case 0x0e:
+        case 0x16:
+        case 0x1e:
             o.src = opcode >> 3;
             o.fn = push_seg(osize());
             return;
-        case 0x07: case 0x17: case 0x1f:
-            o.dst = opcode >> 3;
-            return flow(pop_seg(osize()));
+        case 0x07:
+        case 0x17:
+        case 0x1f: o.dst = opcode >> 3; return flow(pop_seg(osize()));
         case 0x0f: return two_byte();
-        case 0x27: case 0x2f: case 0x37: case 0x3f:
-        case 0x98: case 0x99: case 0x9e: case 0x9f:
-        case 0xd6: case 0xf5: case 0xf8: case 0xf9: case 0xfa: case 0xfc: case 0xfd:
-            o.fn = simple_handler(opcode, osize());
-            return;
-        case 0xf4: case 0xfb: return flow(simple_handler(opcode, osize()));
+        case 0x27:
+        case 0x2f:
+        case 0x37:
+        case 0x3f:
+        case 0x98:
+        case 0x99:
+        case 0x9e:
+        case 0x9f:
+        case 0xd6:
+        case 0xf5:
+        case 0xf8:
+        case 0xf9:
+        case 0xfa:
+        case 0xfc:
+        case 0xfd: o.fn = simple_handler(opcode, osize()); return;
+        case 0xf4:
+        case 0xfb: return flow(simple_handler(opcode, osize()));
         case 0x60: o.fn = pusha_handler(osize()); return;
         case 0x61: o.fn = popa_handler(osize()); return;
         case 0x62:
@@ -198,41 +214,56 @@ void Decoder::one_byte(u8 opcode) {
             set_src(r, 2);
             o.fn = arpl_handler(form);
             return;
-        case 0x68: o.imm = imm(osize()); o.fn = push_imm(osize(), flat_stack()); return;
-        case 0x6a: o.imm = imm8s(); o.fn = push_imm(osize(), flat_stack()); return;
-        case 0x69: case 0x6b:
+        case 0x68:
+            o.imm = imm(osize());
+            o.fn = push_imm(osize(), flat_stack());
+            return;
+        case 0x6a:
+            o.imm = imm8s();
+            o.fn = push_imm(osize(), flat_stack());
+            return;
+        case 0x69:
+        case 0x6b:
             parse_modrm();
             set_dst(r, osize());
             set_src(rm, osize());
             o.imm = opcode == 0x69 ? imm(osize()) : imm8s();
             o.fn = imul3_handler(osize(), form);
             return;
-        case 0x80: case 0x81: case 0x82: case 0x83: return group1(opcode);
-        case 0x84: case 0x85:
+        case 0x80:
+        case 0x81:
+        case 0x82:
+        case 0x83: return group1(opcode);
+        case 0x84:
+        case 0x85:
             parse_modrm();
             set_src(r, size);
             set_dst(rm, size);
             return alu(Alu::kTest, memory() ? AluForm::kMemReg : AluForm::kRegReg, size);
-        case 0x86: case 0x87:
+        case 0x86:
+        case 0x87:
             parse_modrm();
             set_src(r, size);
             set_dst(rm, size);
             lockable = memory();
             o.fn = xchg_handler(size, form);
             return;
-        case 0x88: case 0x89:
+        case 0x88:
+        case 0x89:
             parse_modrm();
             set_src(r, size);
             set_dst(rm, size);
             o.fn = memory() ? mov_store(size, form) : mov_rr(size);
             return;
-        case 0x8a: case 0x8b:
+        case 0x8a:
+        case 0x8b:
             parse_modrm();
             set_dst(r, size);
             set_src(rm, size);
             o.fn = memory() ? mov_load(size, form) : mov_rr(size);
             return;
-        case 0x8c: case 0x8e:
+        case 0x8c:
+        case 0x8e:
             parse_modrm();
             if (r > kGs || (opcode == 0x8e && r == kCs)) return undefined();
             o.extra = static_cast<u8>(r);
@@ -254,7 +285,8 @@ void Decoder::one_byte(u8 opcode) {
             o.fn = memory() ? pop_mem(osize()) : pop_reg(osize(), flat_stack());
             return;
         case 0x90: o.fn = nop_handler(); return;
-        case 0x9a: case 0xea: {
+        case 0x9a:
+        case 0xea: {
             o.imm = imm(osize());
             const u32 selector = imm16();
             o.link = nullptr;
@@ -264,29 +296,51 @@ void Decoder::one_byte(u8 opcode) {
         case 0x9b: o.fn = fwait_handler(); return;
         case 0x9c: o.fn = pushf_handler(osize()); return;
         case 0x9d: return flow(popf_handler(osize()));
-        case 0xa0: case 0xa1: case 0xa2: case 0xa3:
+        case 0xa0:
+        case 0xa1:
+        case 0xa2:
+        case 0xa3:
             absolute_address(address32 ? imm32() : imm16(), kDs);
             set_dst(kEax, size);
             set_src(kEax, size);
             o.fn = opcode < 0xa2 ? mov_load(size, form) : mov_store(size, form);
             return;
-        case 0xa4: case 0xa5: case 0xa6: case 0xa7: case 0xaa: case 0xab: case 0xac: case 0xad: case 0xae: case 0xaf:
-        case 0x6c: case 0x6d: case 0x6e: case 0x6f:
-            return string_op(opcode);
-        case 0xa8: case 0xa9:
+        case 0xa4:
+        case 0xa5:
+        case 0xa6:
+        case 0xa7:
+        case 0xaa:
+        case 0xab:
+        case 0xac:
+        case 0xad:
+        case 0xae:
+        case 0xaf:
+        case 0x6c:
+        case 0x6d:
+        case 0x6e:
+        case 0x6f: return string_op(opcode);
+        case 0xa8:
+        case 0xa9:
             set_dst(kEax, size);
             o.imm = imm(size);
             return alu(Alu::kTest, AluForm::kRegImm, size);
-        case 0xc0: case 0xc1: case 0xd0: case 0xd1: case 0xd2: case 0xd3: return group2(opcode);
+        case 0xc0:
+        case 0xc1:
+        case 0xd0:
+        case 0xd1:
+        case 0xd2:
+        case 0xd3: return group2(opcode);
         case 0xc2: o.imm = imm16(); return flow(ret_handler(osize(), flat_stack()));
         case 0xc3: o.imm = 0; return flow(ret_handler(osize(), flat_stack()));
-        case 0xc4: case 0xc5:
+        case 0xc4:
+        case 0xc5:
             parse_modrm();
             if (!memory()) return undefined();
             set_dst(r, osize());
             o.extra = opcode == 0xc4 ? kEs : kDs;
             return flow(load_far_handler(osize()));
-        case 0xc6: case 0xc7:
+        case 0xc6:
+        case 0xc7:
             parse_modrm();
             if (r != 0) return undefined();
             set_dst(rm, size);
@@ -303,22 +357,48 @@ void Decoder::one_byte(u8 opcode) {
         case 0xca: o.imm = imm16(); return flow(ret_far(osize()));
         case 0xcb: o.imm = 0; return flow(ret_far(osize()));
         case 0xcd: o.imm = imm8(); return flow(int_handler(opcode));
-        case 0xcc: case 0xce: case 0xf1: return flow(int_handler(opcode));
+        case 0xcc:
+        case 0xce:
+        case 0xf1: return flow(int_handler(opcode));
         case 0xcf: return flow(iret_handler(osize()));
-        case 0xd4: case 0xd5: o.imm = imm8(); o.fn = aam_handler(opcode == 0xd5); return;
+        case 0xd4:
+        case 0xd5:
+            o.imm = imm8();
+            o.fn = aam_handler(opcode == 0xd5);
+            return;
         case 0xd7:
             o.seg = static_cast<u8>(override_seg >= 0 ? override_seg : kDs);
             if (!address32) o.bits |= kAddress16;
             o.fn = xlat_handler();
             return;
-        case 0xd8: case 0xd9: case 0xda: case 0xdb: case 0xdc: case 0xdd: case 0xde: case 0xdf: return x87(opcode);
-        case 0xe0: case 0xe1: case 0xe2: case 0xe3: {
+        case 0xd8:
+        case 0xd9:
+        case 0xda:
+        case 0xdb:
+        case 0xdc:
+        case 0xdd:
+        case 0xde:
+        case 0xdf: return x87(opcode);
+        case 0xe0:
+        case 0xe1:
+        case 0xe2:
+        case 0xe3: {
             const u32 d = imm8s();
             return relative(loop_handler(opcode & 3u, osize(), !address32), d);
         }
-        case 0xe4: case 0xe5: case 0xe6: case 0xe7: o.imm = imm8(); o.fn = io_handler(opcode, size); return;
-        case 0xec: case 0xed: case 0xee: case 0xef: o.fn = io_handler(opcode, size); return;
-        case 0xe8: case 0xe9: {
+        case 0xe4:
+        case 0xe5:
+        case 0xe6:
+        case 0xe7:
+            o.imm = imm8();
+            o.fn = io_handler(opcode, size);
+            return;
+        case 0xec:
+        case 0xed:
+        case 0xee:
+        case 0xef: o.fn = io_handler(opcode, size); return;
+        case 0xe8:
+        case 0xe9: {
             const u32 d = operand32 ? imm32() : static_cast<u32>(static_cast<i16>(imm16()));
             what.end = DecodeEnd::kFlow;
             return relative(opcode == 0xe8 ? call_handler(osize(), flat_stack()) : jmp_handler(osize()), d);
@@ -328,19 +408,29 @@ void Decoder::one_byte(u8 opcode) {
             what.end = DecodeEnd::kFlow;
             return relative(jmp_handler(osize()), d);
         }
-        case 0xf6: case 0xf7: return group3(opcode);
-        case 0xfe: case 0xff: return group5(opcode);
+        case 0xf6:
+        case 0xf7: return group3(opcode);
+        case 0xfe:
+        case 0xff: return group5(opcode);
         default: break;
     }
     const unsigned n = opcode & 7u;
     switch (opcode & 0xf8u) {
-        case 0x40: case 0x48:
+        case 0x40:
+        case 0x48:
             set_dst(n, osize());
             o.fn = unary_handler(opcode < 0x48 ? Unary::kInc : Unary::kDec, osize(), Form::kReg);
             return;
-        case 0x50: set_dst(n, osize()); o.fn = push_reg(osize(), flat_stack()); return;
-        case 0x58: set_dst(n, osize()); o.fn = pop_reg(osize(), flat_stack()); return;
-        case 0x70: case 0x78: {
+        case 0x50:
+            set_dst(n, osize());
+            o.fn = push_reg(osize(), flat_stack());
+            return;
+        case 0x58:
+            set_dst(n, osize());
+            o.fn = pop_reg(osize(), flat_stack());
+            return;
+        case 0x70:
+        case 0x78: {
             const u32 d = imm8s();
             return jcc(opcode & 15u, d);
         }
@@ -349,8 +439,16 @@ void Decoder::one_byte(u8 opcode) {
             set_src(n, osize());
             o.fn = xchg_handler(osize(), Form::kReg);
             return;
-        case 0xb0: set_dst(n, 1); o.imm = imm8(); o.fn = mov_ri(1); return;
-        case 0xb8: set_dst(n, osize()); o.imm = imm(osize()); o.fn = mov_ri(osize()); return;
+        case 0xb0:
+            set_dst(n, 1);
+            o.imm = imm8();
+            o.fn = mov_ri(1);
+            return;
+        case 0xb8:
+            set_dst(n, osize());
+            o.imm = imm(osize());
+            o.fn = mov_ri(osize());
+            return;
         default: return undefined();
     }
 }
@@ -375,10 +473,14 @@ DecodeStatus decode(const DecodeInput& in, Insn& out, Decoded& what) {
             case 0x3e: d.override_seg = kDs; break;
             case 0x64: d.override_seg = kFs; break;
             case 0x65: d.override_seg = kGs; break;
-            case 0x66: d.operand32 = !code32; d.prefix66 = true; break;
+            case 0x66:
+                d.operand32 = !code32;
+                d.prefix66 = true;
+                break;
             case 0x67: d.address32 = !code32; break;
             case 0xf0: d.lock = true; break;
-            case 0xf2: case 0xf3: d.repeat = opcode; break;
+            case 0xf2:
+            case 0xf3: d.repeat = opcode; break;
             default: prefix = false; break;
         }
     }

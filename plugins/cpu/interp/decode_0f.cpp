@@ -60,19 +60,32 @@ void Decoder::two_byte() {
             o.fn = group7_handler(r, size, form);
             if (r >= 5) what.end = DecodeEnd::kFlow;
             return;
-        case 0x02: case 0x03:
+        case 0x02:
+        case 0x03:
             parse_modrm();
             set_dst(r, size);
             set_src(rm, 2);
             o.fn = lar_lsl_handler(opcode == 0x03, size, form);
             return;
-        case 0x06: case 0x08: case 0x09: return flow(system_handler(opcode, size));
-        case 0x18: case 0x19: case 0x1a: case 0x1b: case 0x1c: case 0x1d: case 0x1e: case 0x1f:
+        case 0x06:
+        case 0x08:
+        case 0x09: return flow(system_handler(opcode, size));
+        case 0x18:
+        case 0x19:
+        case 0x1a:
+        case 0x1b:
+        case 0x1c:
+        case 0x1d:
+        case 0x1e:
+        case 0x1f:
             // Hint space of the P6 family.
             parse_modrm();
             o.fn = nop_handler();
             return;
-        case 0x20: case 0x21: case 0x22: case 0x23: {
+        case 0x20:
+        case 0x21:
+        case 0x22:
+        case 0x23: {
             // The mod field is ignored: these take registers only.
             const u8 m = byte();
             const unsigned which = m >> 3 & 7u;
@@ -84,7 +97,8 @@ void Decoder::two_byte() {
             if (opcode >= 0x22) what.end = DecodeEnd::kFlow;
             return;
         }
-        case 0x30: case 0x32:
+        case 0x30:
+        case 0x32:
             if (!has(kFeatMsr)) return undefined();
             return flow(system_handler(opcode, size));
         case 0x31:
@@ -92,13 +106,22 @@ void Decoder::two_byte() {
             o.fn = system_handler(opcode, size);
             return;
         case 0x33: o.fn = system_handler(opcode, size); return;
-        case 0x34: case 0x35:
+        case 0x34:
+        case 0x35:
             if (!has(kFeatSep)) return undefined();
             return flow(system_handler(opcode, size));
-        case 0xa0: case 0xa8: o.src = opcode == 0xa0 ? kFs : kGs; o.fn = push_seg(size); return;
-        case 0xa1: case 0xa9: o.dst = opcode == 0xa1 ? kFs : kGs; return flow(pop_seg(size));
+        case 0xa0:
+        case 0xa8:
+            o.src = opcode == 0xa0 ? kFs : kGs;
+            o.fn = push_seg(size);
+            return;
+        case 0xa1:
+        case 0xa9: o.dst = opcode == 0xa1 ? kFs : kGs; return flow(pop_seg(size));
         case 0xa2: o.fn = system_handler(opcode, size); return;
-        case 0xa3: case 0xab: case 0xb3: case 0xbb:
+        case 0xa3:
+        case 0xab:
+        case 0xb3:
+        case 0xbb:
             parse_modrm();
             set_dst(rm, size);
             set_src(r, size);
@@ -113,7 +136,10 @@ void Decoder::two_byte() {
             lockable = memory() && r != 4;
             o.fn = bit_handler(static_cast<BitOp>(r & 3u), size, form, true);
             return;
-        case 0xa4: case 0xa5: case 0xac: case 0xad:
+        case 0xa4:
+        case 0xa5:
+        case 0xac:
+        case 0xad:
             parse_modrm();
             set_dst(rm, size);
             set_src(r, size);
@@ -131,7 +157,8 @@ void Decoder::two_byte() {
             set_src(rm, size);
             o.fn = imul2_handler(size, form);
             return;
-        case 0xb0: case 0xb1: {
+        case 0xb0:
+        case 0xb1: {
             parse_modrm();
             const unsigned w = wsize(opcode);
             set_dst(rm, w);
@@ -140,13 +167,18 @@ void Decoder::two_byte() {
             o.fn = cmpxchg_handler(w, form);
             return;
         }
-        case 0xb2: case 0xb4: case 0xb5:
+        case 0xb2:
+        case 0xb4:
+        case 0xb5:
             parse_modrm();
             if (!memory()) return undefined();
             set_dst(r, size);
             o.extra = opcode == 0xb2 ? kSs : opcode == 0xb4 ? kFs : kGs;
             return flow(load_far_handler(size));
-        case 0xb6: case 0xb7: case 0xbe: case 0xbf: {
+        case 0xb6:
+        case 0xb7:
+        case 0xbe:
+        case 0xbf: {
             parse_modrm();
             const unsigned from = (opcode & 1u) == 0 ? 1 : 2;
             set_dst(r, size);
@@ -154,13 +186,15 @@ void Decoder::two_byte() {
             o.fn = extend_handler(opcode >= 0xbe, from, size, form);
             return;
         }
-        case 0xbc: case 0xbd:
+        case 0xbc:
+        case 0xbd:
             parse_modrm();
             set_dst(r, size);
             set_src(rm, size);
             o.fn = bit_scan_handler(opcode == 0xbd, size, form);
             return;
-        case 0xc0: case 0xc1: {
+        case 0xc0:
+        case 0xc1: {
             parse_modrm();
             const unsigned w = wsize(opcode);
             set_dst(rm, w);
@@ -185,7 +219,11 @@ void Decoder::two_byte() {
             set_src(rm, size);
             o.fn = cmov_handler(opcode & 15u, size, form);
             return;
-        case 0x60: case 0x70: case 0xd0: case 0xe0: case 0xf0: return mmx(opcode);
+        case 0x60:
+        case 0x70:
+        case 0xd0:
+        case 0xe0:
+        case 0xf0: return mmx(opcode);
         case 0x80: {
             const u32 d = operand32 ? imm32() : static_cast<u32>(static_cast<i16>(imm16()));
             return jcc(opcode & 15u, d);

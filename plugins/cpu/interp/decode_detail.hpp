@@ -71,7 +71,10 @@ struct Decoder {
     void parse_modrm();
     void choose_form(Seg standard);
 
-    void undefined() { o.fn = undefined_handler(); what.end = DecodeEnd::kFlow; }
+    void undefined() {
+        o.fn = undefined_handler();
+        what.end = DecodeEnd::kFlow;
+    }
     void flow(Handler h) {
         o.fn = h;
         what.end = DecodeEnd::kFlow;

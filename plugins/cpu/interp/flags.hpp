@@ -1,9 +1,9 @@
 // Lazy arithmetic flags.
 //
 // flag_result holds the last result, sign-extended: ZF, SF and PF follow from it. flag_aux holds carries: bit 31 is CF,
-// bit 30 the carry into the sign bit (OF = bit 31 ^ bit 30), bit 3 is AF; the other low bits are noise. Combinations that no
-// result has (ZF with SF, say, from POPF) are expressed by bit 32, which inverts PF, and bit 33, which inverts SF. An
-// arithmetic instruction stores a zero-extended 32-bit value into flag_aux and thereby clears both.
+// bit 30 the carry into the sign bit (OF = bit 31 ^ bit 30), bit 3 is AF; the other low bits are noise. Combinations
+// that no result has (ZF with SF, say, from POPF) are expressed by bit 32, which inverts PF, and bit 33, which inverts
+// SF. An arithmetic instruction stores a zero-extended 32-bit value into flag_aux and thereby clears both.
 #pragma once
 
 #include <type_traits>
@@ -37,8 +37,10 @@ template <typename T>
 // x = a ^ b ^ result computed in 64 bits: bit n is the carry into bit n.
 template <typename T>
 [[gnu::always_inline]] inline u32 carries(u64 x) {
-    if constexpr (sizeof(T) == 4) return static_cast<u32>(x >> 1);
-    else return static_cast<u32>(x << (31 - kBits<T>)) | (static_cast<u32>(x >> 1) & 8u);
+    if constexpr (sizeof(T) == 4)
+        return static_cast<u32>(x >> 1);
+    else
+        return static_cast<u32>(x << (31 - kBits<T>)) | (static_cast<u32>(x >> 1) & 8u);
 }
 template <typename T>
 [[gnu::always_inline]] inline T do_add(Cpu* c, T a, T b, u32 carry = 0) {
@@ -95,9 +97,7 @@ inline void set_cf_of(Cpu* c, u32 cf, u32 of) {
     c->flag_aux = (c->flag_aux & ~0xc0000000ull) | (static_cast<u64>(cf) << 31) | (static_cast<u64>(cf ^ of) << 30);
 }
 // The same from a word whose bit 31 is CF and bit 30 CF ^ OF.
-[[gnu::always_inline]] inline void set_carries(Cpu* c, u32 top) {
-    c->flag_aux = (c->flag_aux & ~0xc0000000ull) | top;
-}
+[[gnu::always_inline]] inline void set_carries(Cpu* c, u32 top) { c->flag_aux = (c->flag_aux & ~0xc0000000ull) | top; }
 inline void set_zf(Cpu* c, bool zf) {
     if ((c->flag_result == 0) == zf) return;
     u32 f = (get_cf(c) * kCf) | (get_pf(c) * kPf) | (get_af(c) * kAf) | (get_sf(c) * kSf) | (get_of(c) * kOf);
@@ -109,14 +109,22 @@ inline void set_zf(Cpu* c, bool zf) {
 template <unsigned kCode>
 [[gnu::always_inline]] inline bool condition(const Cpu* c) {
     bool v = false;
-    if constexpr (kCode >> 1 == 0) v = get_of(c) != 0;
-    else if constexpr (kCode >> 1 == 1) v = get_cf(c) != 0;
-    else if constexpr (kCode >> 1 == 2) v = get_zf(c) != 0;
-    else if constexpr (kCode >> 1 == 3) v = get_cf(c) != 0 || get_zf(c) != 0;
-    else if constexpr (kCode >> 1 == 4) v = get_sf(c) != 0;
-    else if constexpr (kCode >> 1 == 5) v = get_pf(c) != 0;
-    else if constexpr (kCode >> 1 == 6) v = get_sf(c) != get_of(c);
-    else v = get_zf(c) != 0 || get_sf(c) != get_of(c);
+    if constexpr (kCode >> 1 == 0)
+        v = get_of(c) != 0;
+    else if constexpr (kCode >> 1 == 1)
+        v = get_cf(c) != 0;
+    else if constexpr (kCode >> 1 == 2)
+        v = get_zf(c) != 0;
+    else if constexpr (kCode >> 1 == 3)
+        v = get_cf(c) != 0 || get_zf(c) != 0;
+    else if constexpr (kCode >> 1 == 4)
+        v = get_sf(c) != 0;
+    else if constexpr (kCode >> 1 == 5)
+        v = get_pf(c) != 0;
+    else if constexpr (kCode >> 1 == 6)
+        v = get_sf(c) != get_of(c);
+    else
+        v = get_zf(c) != 0 || get_sf(c) != get_of(c);
     return v != ((kCode & 1u) != 0);
 }
 

@@ -1,8 +1,8 @@
 // One decoded instruction, and how handlers follow one another.
 //
-// A block is an array of Insn records. Each handler ends in a call of the next record's handler in tail position, which the
-// compiler turns into a jump: there is no central loop. A handler must therefore not keep anything with a destructor or a
-// local whose address escapes.
+// A block is an array of Insn records. Each handler ends in a call of the next record's handler in tail position, which
+// the compiler turns into a jump: there is no central loop. A handler must therefore not keep anything with a
+// destructor or a local whose address escapes.
 #pragma once
 
 #include "cpu.hpp"
@@ -13,9 +13,9 @@ struct Block;
 using Handler = void (*)(Cpu*, Insn*);
 
 // Insn::bits
-inline constexpr u8 kAddress16 = 1;   // effective address is 16 bits wide
+inline constexpr u8 kAddress16 = 1;  // effective address is 16 bits wide
 inline constexpr u8 kOperand16 = 2;
-inline constexpr u8 kRepeat = 4;      // REP / REPE
+inline constexpr u8 kRepeat = 4;  // REP / REPE
 inline constexpr u8 kRepeatNe = 8;
 
 struct Insn {
@@ -24,13 +24,13 @@ struct Insn {
         Block* link;  // branches: the block behind the target once known
         u32 disp;     // memory operands; far branches: the selector
     };
-    u32 imm;       // immediate; branches: target relative to the block's first EIP
-    u8 dst, src;   // byte offsets into Cpu::gpr, or plain numbers
+    u32 imm;         // immediate; branches: target relative to the block's first EIP
+    u8 dst, src;     // byte offsets into Cpu::gpr, or plain numbers
     u8 base, index;  // byte offsets into Cpu::gpr; Cpu::kZeroReg for none
-    u16 ip;        // offset of this instruction from the block's first EIP
-    u8 left;       // instructions behind this one in the block
+    u16 ip;          // offset of this instruction from the block's first EIP
+    u8 left;         // instructions behind this one in the block
     u8 len;
-    u8 shift;      // scale of the index
+    u8 shift;  // scale of the index
     u8 seg;
     u8 bits;
     u8 extra;
@@ -64,7 +64,8 @@ inline void to_loop(Cpu* c, Insn* i) {
 }
 // Next instruction after something that may have hit code or asked to leave.
 [[gnu::always_inline]] inline void next_checked(Cpu* c, Insn* i) {
-    if (c->leave != 0) [[unlikely]] return leave_block(c, i);
+    if (c->leave != 0) [[unlikely]]
+        return leave_block(c, i);
     return next(c, i);
 }
 

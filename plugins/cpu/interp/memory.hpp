@@ -58,8 +58,8 @@ template <typename T>
 struct [[gnu::packed, gnu::may_alias]] Guest {
     T value;
 };
-// Hit: `p` is where a load or store may go at once. An access that straddles two pages misses, because the tag is compared
-// with the page of its last byte.
+// Hit: `p` is where a load or store may go at once. An access that straddles two pages misses, because the tag is
+// compared with the page of its last byte.
 template <typename T>
 [[gnu::always_inline]] inline bool fast_read(Cpu* c, Linear a, const Guest<T>*& p) {
     const TlbEntry& e = tlb_entry(c->tlb, a);
@@ -73,9 +73,9 @@ template <typename T>
     return __builtin_expect(((a + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) == e.write, 1);
 }
 
-// Forms of a memory operand. kGeneral does everything (16-bit addressing, bases, limits, slow pages); the flat forms are
-// for DS/ES/SS with base 0 and limit 4G in a block decoded for that, and hand over to kGeneral when the TLB misses. kBased is
-// for the other segments, whose limit must turn out to be 4G (thread-local and per-processor data).
+// Forms of a memory operand. kGeneral does everything (16-bit addressing, bases, limits, slow pages); the flat forms
+// are for DS/ES/SS with base 0 and limit 4G in a block decoded for that, and hand over to kGeneral when the TLB misses.
+// kBased is for the other segments, whose limit must turn out to be 4G (thread-local and per-processor data).
 inline constexpr u64 kWhole = 1ull << 32;
 template <Form kForm>
 [[gnu::always_inline]] inline bool readable(const Cpu* c, const Insn* i) {
@@ -87,10 +87,12 @@ template <Form kForm>
 }
 template <Form kForm>
 [[gnu::always_inline]] inline u32 address_of(Cpu* c, const Insn* i) {
-    if constexpr (kForm == Form::kFlat) return reg<u32>(c, i->base) + i->disp;
+    if constexpr (kForm == Form::kFlat)
+        return reg<u32>(c, i->base) + i->disp;
     else if constexpr (kForm == Form::kBased) {
         return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp + c->seg[i->seg].base;
-    } else return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;
+    } else
+        return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;
 }
 [[gnu::always_inline]] inline u32 offset_of(Cpu* c, const Insn* i) {
     const u32 a = reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;

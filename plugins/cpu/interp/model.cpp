@@ -78,7 +78,9 @@ void InterpCpu::describe(Schema<InterpCpu>& s) {
     s.doc("IA-32 processor, interpreted from a cache of decoded code");
     s.property("model", &InterpCpu::model, {.doc = "CPU model that CPUID shows", .def = "pentium2"});
     s.property("tsc-frequency", &InterpCpu::tsc_frequency,
-               {.doc = "time-stamp counter, in Hz of the machine's clock", .def = "1000000000", .min = 1000000,
+               {.doc = "time-stamp counter, in Hz of the machine's clock",
+                .def = "1000000000",
+                .min = 1000000,
                 .max = 100000000000ull});
     s.line_in<&InterpCpu::intr_changed>("intr", "maskable interrupt request (level)");
     s.line_in<&InterpCpu::nmi_changed>("nmi", "non-maskable interrupt (rising edge)");
@@ -95,7 +97,8 @@ bp_status InterpCpu::start() {
     const interp::CpuModel* found = interp::find_cpu_model(model);
     if (found == nullptr) {
         std::string known;
-        for (const interp::CpuModel& m : interp::cpu_models()) known += (known.empty() ? "" : ", ") + std::string(m.name);
+        for (const interp::CpuModel& m : interp::cpu_models())
+            known += (known.empty() ? "" : ", ") + std::string(m.name);
         return fail(BP_ERR_INVALID, "unknown CPU model '%s'; known: %s", model.c_str(), known.c_str());
     }
     cpu->model = found;
@@ -203,7 +206,8 @@ void InterpCpu::state(StateVisitor& v) {
 
 bp_status InterpCpu::restored() {
     Cpu& c = *cpu;
-    if (c.cpl > 3 || c.fpu.top > 7) return fail(BP_ERR_INVALID, "the saved processor state is not one a processor can have");
+    if (c.cpl > 3 || c.fpu.top > 7)
+        return fail(BP_ERR_INVALID, "the saved processor state is not one a processor can have");
     c.eflags_rest = (c.eflags_rest & ~interp::kArith) | interp::kFixed1;
     ferr.adopt(c.ferr);
     c.state_replaced();

@@ -6,17 +6,24 @@ namespace backplane::interp {
 namespace {
 
 template <Alu kOp>
-inline constexpr bool kWrites = kOp != Alu::kCmp && kOp != Alu::kTest;
+inline constexpr bool kWrites = kOp != Alu::kCmp&& kOp != Alu::kTest;
 
 template <Alu kOp, typename T>
 [[gnu::always_inline]] inline T alu(Cpu* c, T a, T b) {
-    if constexpr (kOp == Alu::kAdd) return do_add<T>(c, a, b);
-    else if constexpr (kOp == Alu::kAdc) return do_add<T>(c, a, b, get_cf(c));
-    else if constexpr (kOp == Alu::kSub || kOp == Alu::kCmp) return do_sub<T>(c, a, b);
-    else if constexpr (kOp == Alu::kSbb) return do_sub<T>(c, a, b, get_cf(c));
-    else if constexpr (kOp == Alu::kOr) return do_logic<T>(c, static_cast<T>(a | b));
-    else if constexpr (kOp == Alu::kXor) return do_logic<T>(c, static_cast<T>(a ^ b));
-    else return do_logic<T>(c, static_cast<T>(a & b));
+    if constexpr (kOp == Alu::kAdd)
+        return do_add<T>(c, a, b);
+    else if constexpr (kOp == Alu::kAdc)
+        return do_add<T>(c, a, b, get_cf(c));
+    else if constexpr (kOp == Alu::kSub || kOp == Alu::kCmp)
+        return do_sub<T>(c, a, b);
+    else if constexpr (kOp == Alu::kSbb)
+        return do_sub<T>(c, a, b, get_cf(c));
+    else if constexpr (kOp == Alu::kOr)
+        return do_logic<T>(c, static_cast<T>(a | b));
+    else if constexpr (kOp == Alu::kXor)
+        return do_logic<T>(c, static_cast<T>(a ^ b));
+    else
+        return do_logic<T>(c, static_cast<T>(a & b));
 }
 
 template <Alu kOp, typename T>
@@ -35,30 +42,37 @@ void alu_ri(Cpu* c, Insn* i) {
 }
 template <Alu kOp, typename T, Form kForm>
 void alu_rm(Cpu* c, Insn* i) {
-    return with_load<T, kForm>(c, i, alu_rm<kOp, T, Form::kGeneral>, [c, i](T v) __attribute__((always_inline)) {
-        T& d = reg<T>(c, i->dst);
-        const T r = alu<kOp, T>(c, d, v);
-        if constexpr (kWrites<kOp>) d = r;
-    });
+    return with_load<T, kForm>(
+        c, i, alu_rm<kOp, T, Form::kGeneral>, [ c, i ](T v) __attribute__((always_inline)) {
+            T& d = reg<T>(c, i->dst);
+            const T r = alu<kOp, T>(c, d, v);
+            if constexpr (kWrites<kOp>) d = r;
+        });
 }
 template <Alu kOp, typename T, Form kForm, bool kImm>
 void alu_mx(Cpu* c, Insn* i) {
     const T b = kImm ? static_cast<T>(i->imm) : reg<T>(c, i->src);
     if constexpr (kWrites<kOp>) {
-        return with_update<T, kForm>(c, i, alu_mx<kOp, T, Form::kGeneral, kImm>,
-                                     [c, b](T v) __attribute__((always_inline)) { return alu<kOp, T>(c, v, b); });
+        return with_update<T, kForm>(
+            c, i, alu_mx<kOp, T, Form::kGeneral, kImm>,
+            [ c, b ](T v) __attribute__((always_inline)) { return alu<kOp, T>(c, v, b); });
     } else {
-        return with_load<T, kForm>(c, i, alu_mx<kOp, T, Form::kGeneral, kImm>,
-                                   [c, b](T v) __attribute__((always_inline)) { alu<kOp, T>(c, v, b); });
+        return with_load<T, kForm>(
+            c, i, alu_mx<kOp, T, Form::kGeneral, kImm>,
+            [ c, b ](T v) __attribute__((always_inline)) { alu<kOp, T>(c, v, b); });
     }
 }
 
 template <Unary kOp, typename T>
 [[gnu::always_inline]] inline T unary(Cpu* c, T a) {
-    if constexpr (kOp == Unary::kInc) return do_inc<T>(c, a);
-    else if constexpr (kOp == Unary::kDec) return do_dec<T>(c, a);
-    else if constexpr (kOp == Unary::kNeg) return do_sub<T>(c, T{0}, a);
-    else return static_cast<T>(~a);
+    if constexpr (kOp == Unary::kInc)
+        return do_inc<T>(c, a);
+    else if constexpr (kOp == Unary::kDec)
+        return do_dec<T>(c, a);
+    else if constexpr (kOp == Unary::kNeg)
+        return do_sub<T>(c, T{0}, a);
+    else
+        return static_cast<T>(~a);
 }
 template <Unary kOp, typename T>
 void unary_r(Cpu* c, Insn* i) {
@@ -68,8 +82,8 @@ void unary_r(Cpu* c, Insn* i) {
 }
 template <Unary kOp, typename T, Form kForm>
 void unary_m(Cpu* c, Insn* i) {
-    return with_update<T, kForm>(c, i, unary_m<kOp, T, Form::kGeneral>,
-                                 [c](T v) __attribute__((always_inline)) { return unary<kOp, T>(c, v); });
+    return with_update<T, kForm>(
+        c, i, unary_m<kOp, T, Form::kGeneral>, [c](T v) __attribute__((always_inline)) { return unary<kOp, T>(c, v); });
 }
 
 template <Alu kOp>

@@ -7,10 +7,14 @@ namespace {
 
 template <BitOp kOp, typename T>
 [[gnu::always_inline]] inline T change(T v, T mask) {
-    if constexpr (kOp == BitOp::kSet) return static_cast<T>(v | mask);
-    else if constexpr (kOp == BitOp::kReset) return static_cast<T>(v & ~mask);
-    else if constexpr (kOp == BitOp::kComplement) return static_cast<T>(v ^ mask);
-    else return v;
+    if constexpr (kOp == BitOp::kSet)
+        return static_cast<T>(v | mask);
+    else if constexpr (kOp == BitOp::kReset)
+        return static_cast<T>(v & ~mask);
+    else if constexpr (kOp == BitOp::kComplement)
+        return static_cast<T>(v ^ mask);
+    else
+        return v;
 }
 template <BitOp kOp, typename T, bool kImm>
 void bit_r(Cpu* c, Insn* i) {
@@ -27,7 +31,8 @@ void bit_m(Cpu* c, Insn* i) {
     unsigned n = i->imm & (kBits<T> - 1);
     if constexpr (!kImm) {  // the bit string extends to both sides of the operand
         const i32 bit = static_cast<std::make_signed_t<T>>(reg<T>(c, i->src));
-        offset = offset_plus(i, offset, static_cast<u32>((bit >> (sizeof(T) == 2 ? 4 : 5)) * static_cast<i32>(sizeof(T))));
+        offset =
+            offset_plus(i, offset, static_cast<u32>((bit >> (sizeof(T) == 2 ? 4 : 5)) * static_cast<i32>(sizeof(T))));
         n = static_cast<u32>(bit) & (kBits<T> - 1);
     }
     const Seg s = static_cast<Seg>(i->seg);
@@ -45,7 +50,8 @@ void bit_m(Cpu* c, Insn* i) {
 template <bool kReverse, typename T>
 [[gnu::always_inline]] inline void scan(Cpu* c, const Insn* i, T v) {
     if (v == 0) return set_zf(c, true);
-    const unsigned n = kReverse ? 31u - static_cast<unsigned>(__builtin_clz(v)) : static_cast<unsigned>(__builtin_ctz(v));
+    const unsigned n =
+        kReverse ? 31u - static_cast<unsigned>(__builtin_clz(v)) : static_cast<unsigned>(__builtin_ctz(v));
     reg<T>(c, i->dst) = static_cast<T>(n);
     set_zf(c, false);
 }
@@ -56,8 +62,8 @@ void scan_r(Cpu* c, Insn* i) {
 }
 template <bool kReverse, typename T>
 void scan_m(Cpu* c, Insn* i) {
-    return with_load<T, Form::kGeneral>(c, i, nullptr,
-                                        [c, i](T v) __attribute__((always_inline)) { scan<kReverse, T>(c, i, v); });
+    return with_load<T, Form::kGeneral>(
+        c, i, nullptr, [ c, i ](T v) __attribute__((always_inline)) { scan<kReverse, T>(c, i, v); });
 }
 
 template <BitOp kOp>

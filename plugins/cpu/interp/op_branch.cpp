@@ -32,12 +32,13 @@ namespace {
 [[gnu::always_inline]] inline void dispatch_to(Cpu* c, u32 eip) {
     const JumpEntry& j = c->cache->jump[BlockCache::jump_index(eip)];
     c->eip = eip;
-    if (j.key != (static_cast<u64>(c->jump_tag) << 32 | eip)) [[unlikely]] return dispatch_slow(c);
+    if (j.key != (static_cast<u64>(c->jump_tag) << 32 | eip)) [[unlikely]]
+        return dispatch_slow(c);
     return enter(c, j.block, eip);
 }
 
-// A direct branch without a link. Links are made inside a page only: as long as the source runs, its page is mapped, and so
-// is the target's. Others go through the jump cache.
+// A direct branch without a link. Links are made inside a page only: as long as the source runs, its page is mapped,
+// and so is the target's. Others go through the jump cache.
 [[gnu::noinline]] void link_find(Cpu* c, Insn* i, u32 eip, bool same_page) {
     c->insn = nullptr;
     c->eip = eip;
@@ -49,7 +50,8 @@ namespace {
     if ((c->mode & kModeSingle) != 0 || c->leave != 0 || c->count >= c->vcpu->deadline) return;
     const u64 flushes = c->cache->flushes;
     Block* b = find_block(c);
-    if (same_page && c->cache->flushes == flushes && (c->mode & kModeFlatCode) != 0 && b->phys2 == ~0ull && b->phys != ~0ull) {
+    if (same_page && c->cache->flushes == flushes && (c->mode & kModeFlatCode) != 0 && b->phys2 == ~0ull &&
+        b->phys != ~0ull) {
         i->link = b;
     }
     return enter(c, b, eip);
@@ -65,7 +67,8 @@ template <bool k16>
     u32 eip = c->block_eip + i->imm;
     if constexpr (k16) eip &= 0xffffu;
     Block* b = i->link;
-    if (b == nullptr) [[unlikely]] return link_slow(c, i, eip);
+    if (b == nullptr) [[unlikely]]
+        return link_slow(c, i, eip);
     return enter(c, b, eip);
 }
 
@@ -88,18 +91,28 @@ template <unsigned kCode, bool kLogic, typename T>
     using S = std::make_signed_t<T>;
     constexpr unsigned kKind = kCode >> 1;
     bool v = false;
-    if constexpr (kKind == 2) v = r == 0;
-    else if constexpr (kKind == 4) v = static_cast<S>(r) < 0;
+    if constexpr (kKind == 2)
+        v = r == 0;
+    else if constexpr (kKind == 4)
+        v = static_cast<S>(r) < 0;
     else if constexpr (kLogic) {
-        if constexpr (kKind == 1) v = false;
-        else if constexpr (kKind == 3) v = r == 0;
-        else if constexpr (kKind == 6) v = static_cast<S>(r) < 0;
-        else v = static_cast<S>(r) <= 0;
+        if constexpr (kKind == 1)
+            v = false;
+        else if constexpr (kKind == 3)
+            v = r == 0;
+        else if constexpr (kKind == 6)
+            v = static_cast<S>(r) < 0;
+        else
+            v = static_cast<S>(r) <= 0;
     } else {
-        if constexpr (kKind == 1) v = a < b;
-        else if constexpr (kKind == 3) v = a <= b;
-        else if constexpr (kKind == 6) v = static_cast<S>(a) < static_cast<S>(b);
-        else v = static_cast<S>(a) <= static_cast<S>(b);
+        if constexpr (kKind == 1)
+            v = a < b;
+        else if constexpr (kKind == 3)
+            v = a <= b;
+        else if constexpr (kKind == 6)
+            v = static_cast<S>(a) < static_cast<S>(b);
+        else
+            v = static_cast<S>(a) <= static_cast<S>(b);
     }
     return v != ((kCode & 1u) != 0);
 }
@@ -129,9 +142,12 @@ void fused_mem(Cpu* c, Insn* i) {
         constexpr AluForm kOperands = kKind == 0 ? AluForm::kRegMem : kKind == 1 ? AluForm::kMemReg : AluForm::kMemImm;
         return alu_handler(kTest ? Alu::kTest : Alu::kCmp, kOperands, sizeof(T), Form::kGeneral)(c, i);
     }
-    if constexpr (kKind == 0) return compare_branch<kTest, kCode, T>(c, i, reg<T>(c, i->dst), p->value);
-    else if constexpr (kKind == 1) return compare_branch<kTest, kCode, T>(c, i, p->value, reg<T>(c, i->src));
-    else return compare_branch<kTest, kCode, T>(c, i, p->value, static_cast<T>(i->imm));
+    if constexpr (kKind == 0)
+        return compare_branch<kTest, kCode, T>(c, i, reg<T>(c, i->dst), p->value);
+    else if constexpr (kKind == 1)
+        return compare_branch<kTest, kCode, T>(c, i, p->value, reg<T>(c, i->src));
+    else
+        return compare_branch<kTest, kCode, T>(c, i, p->value, static_cast<T>(i->imm));
 }
 
 template <bool kTest, unsigned kCode, typename T>
@@ -169,8 +185,10 @@ void op_loop(Cpu* c, Insn* i) {
         }
     }
     if constexpr (kOp != 3) {
-        if constexpr (kCount16) c->r16(kEcx) = static_cast<u16>(n);
-        else c->r32(kEcx) = n;
+        if constexpr (kCount16)
+            c->r16(kEcx) = static_cast<u16>(n);
+        else
+            c->r32(kEcx) = n;
     }
     if (!taken) return next(c, i);
     c->count -= i->left;
@@ -179,8 +197,8 @@ void op_loop(Cpu* c, Insn* i) {
 
 template <typename T>
 void push_return(Cpu* c, T value) {
-    const u32 sp = c->seg[kSs].big() ? c->r32(kEsp) - static_cast<u32>(sizeof(T))
-                                     : static_cast<u16>(c->r16(kEsp) - sizeof(T));
+    const u32 sp =
+        c->seg[kSs].big() ? c->r32(kEsp) - static_cast<u32>(sizeof(T)) : static_cast<u16>(c->r16(kEsp) - sizeof(T));
     c->write<T>(kSs, sp, value);
     c->set_sp(sp);
 }
@@ -195,7 +213,8 @@ void op_call(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
         const u32 sp = c->r32(kEsp) - static_cast<u32>(sizeof(T));
         Guest<T>* p;
-        if (!fast_write<T>(c, sp, p)) [[unlikely]] return op_call<T, false>(c, i);
+        if (!fast_write<T>(c, sp, p)) [[unlikely]]
+            return op_call<T, false>(c, i);
         p->value = static_cast<T>(back);
         c->r32(kEsp) = sp;
     } else {
@@ -216,7 +235,8 @@ void op_ret(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
         const u32 sp = c->r32(kEsp);
         const Guest<T>* p;
-        if (!fast_read<T>(c, sp, p)) [[unlikely]] return op_ret<T, false>(c, i);
+        if (!fast_read<T>(c, sp, p)) [[unlikely]]
+            return op_ret<T, false>(c, i);
         c->r32(kEsp) = sp + static_cast<u32>(sizeof(T)) + i->imm;
         return dispatch_to(c, p->value);
     } else {
@@ -247,15 +267,18 @@ void op_jmp_mem(Cpu* c, Insn* i) {
 template <typename T, Form kForm>
 void op_jmp_flat(Cpu* c, Insn* i) {
     const Guest<T>* p;
-    if (!fast_read<T>(c, address_of<kForm>(c, i), p) || (c->mode & kModeFlatCode) == 0) [[unlikely]] return op_jmp_mem<T>(c, i);
+    if (!fast_read<T>(c, address_of<kForm>(c, i), p) || (c->mode & kModeFlatCode) == 0) [[unlikely]]
+        return op_jmp_mem<T>(c, i);
     return dispatch_to(c, p->value);
 }
 template <typename T, bool kMemory>
 void op_call_general(Cpu* c, Insn* i) {
     mark(c, i);
     u32 target = 0;
-    if constexpr (kMemory) target = c->read<T>(static_cast<Seg>(i->seg), offset_of(c, i));
-    else target = reg<T>(c, i->dst);
+    if constexpr (kMemory)
+        target = c->read<T>(static_cast<Seg>(i->seg), offset_of(c, i));
+    else
+        target = reg<T>(c, i->dst);
     check_target(c, target);
     push_return<T>(c, static_cast<T>(c->block_eip + i->ip + i->len));
     c->eip = target;
@@ -269,12 +292,14 @@ void op_call_flat(Cpu* c, Insn* i) {
         target = reg<T>(c, i->dst);
     } else {
         const Guest<T>* p;
-        if (!fast_read<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return op_call_general<T, true>(c, i);
+        if (!fast_read<T>(c, address_of<kForm>(c, i), p)) [[unlikely]]
+            return op_call_general<T, true>(c, i);
         target = p->value;
     }
     const u32 sp = c->r32(kEsp) - static_cast<u32>(sizeof(T));
     Guest<T>* s;
-    if (!fast_write<T>(c, sp, s) || (c->mode & kModeFlatCode) == 0) [[unlikely]] return op_call_general<T, kForm != Form::kReg>(c, i);
+    if (!fast_write<T>(c, sp, s) || (c->mode & kModeFlatCode) == 0) [[unlikely]]
+        return op_call_general<T, kForm != Form::kReg>(c, i);
     s->value = static_cast<T>(c->block_eip + i->ip + i->len);
     c->r32(kEsp) = sp;
     return dispatch_to(c, target);
@@ -302,15 +327,19 @@ void dispatch(Cpu* c) { return dispatch_to(c, c->eip); }
 
 Handler jmp_handler(unsigned size) { return size == 2 ? op_jmp<true> : op_jmp<false>; }
 Handler jcc_handler(unsigned code, unsigned size) {
-    return by_number<16>(code, [=]<std::size_t kCode>() -> Handler { return size == 2 ? op_jcc<kCode, true> : op_jcc<kCode, false>; });
+    return by_number<16>(
+        code, [=]<std::size_t kCode>() -> Handler { return size == 2 ? op_jcc<kCode, true> : op_jcc<kCode, false>; });
 }
 Handler fused_handler(Alu op, AluForm operands, unsigned size, Form form, unsigned code) {
     const unsigned kind = code >> 1;
     if ((op != Alu::kCmp && op != Alu::kTest) || kind == 0 || kind == 5) return nullptr;
-    if ((form == Form::kGeneral || form == Form::kBased) && operands != AluForm::kRegReg && operands != AluForm::kRegImm) return nullptr;
+    if ((form == Form::kGeneral || form == Form::kBased) && operands != AluForm::kRegReg &&
+        operands != AluForm::kRegImm)
+        return nullptr;
     return by_number<16>(code, [=]<std::size_t kCode>() -> Handler {
         return by_size(size, [=]<typename T>() -> Handler {
-            return op == Alu::kTest ? fused_of<true, kCode, T>(operands, form) : fused_of<false, kCode, T>(operands, form);
+            return op == Alu::kTest ? fused_of<true, kCode, T>(operands, form)
+                                    : fused_of<false, kCode, T>(operands, form);
         });
     });
 }

@@ -21,11 +21,17 @@ void write_memory(void* ctx, u32 address, T value) {
     a->cpu->write<T>(a->seg, address, value);
 }
 FpuMem memory_of(Access& a) {
-    return {&a, read_memory<u16>, read_memory<u32>, read_memory<u64>, write_memory<u16>, write_memory<u32>, write_memory<u64>};
+    return {&a,
+            read_memory<u16>,
+            read_memory<u32>,
+            read_memory<u64>,
+            write_memory<u16>,
+            write_memory<u32>,
+            write_memory<u64>};
 }
 
-// A pending error is reported before a waiting instruction: #MF, or by FERR# while the processor waits for the interrupt
-// that the board makes of it. False: stopped.
+// A pending error is reported before a waiting instruction: #MF, or by FERR# while the processor waits for the
+// interrupt that the board makes of it. False: stopped.
 bool wait_for_errors(Cpu* c, const Insn* i) {
     if (!c->fpu.error_pending()) return true;
     if ((c->cr0 & kCr0Ne) != 0) c->raise(kMf);

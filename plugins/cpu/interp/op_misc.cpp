@@ -148,9 +148,12 @@ void op_int(Cpu* c, Insn* i) {
         if (get_of(c) == 0) return leave_block(c, i);
     }
     u8 vector = static_cast<u8>(i->imm);
-    if constexpr (kKind == Cpu::SoftInt::kInt3) vector = kBp;
-    else if constexpr (kKind == Cpu::SoftInt::kInto) vector = kOfTrap;
-    else if constexpr (kKind == Cpu::SoftInt::kIcebp) vector = kDb;
+    if constexpr (kKind == Cpu::SoftInt::kInt3)
+        vector = kBp;
+    else if constexpr (kKind == Cpu::SoftInt::kInto)
+        vector = kOfTrap;
+    else if constexpr (kKind == Cpu::SoftInt::kIcebp)
+        vector = kDb;
     c->software_interrupt(vector, kKind);
     c->step_suppressed = true;
     return to_loop(c, i);
@@ -161,8 +164,10 @@ void op_io(Cpu* c, Insn* i) {
     mark_system(c, i);
     const u32 port = kImm ? i->imm & 0xffu : c->r16(kEdx);
     c->check_io(port, sizeof(T));
-    if constexpr (kOut) c->port_out(port, sizeof(T), reg<T>(c, 0));
-    else reg<T>(c, 0) = static_cast<T>(c->port_in(port, sizeof(T)));
+    if constexpr (kOut)
+        c->port_out(port, sizeof(T), reg<T>(c, 0));
+    else
+        reg<T>(c, 0) = static_cast<T>(c->port_in(port, sizeof(T)));
     return next_checked(c, i);
 }
 template <bool kOut, bool kImm>

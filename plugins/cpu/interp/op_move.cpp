@@ -17,8 +17,8 @@ void op_mov_ri(Cpu* c, Insn* i) {
 }
 template <typename T, Form kForm>
 void op_load(Cpu* c, Insn* i) {
-    return with_load<T, kForm>(c, i, op_load<T, Form::kGeneral>,
-                               [c, i](T v) __attribute__((always_inline)) { reg<T>(c, i->dst) = v; });
+    return with_load<T, kForm>(
+        c, i, op_load<T, Form::kGeneral>, [ c, i ](T v) __attribute__((always_inline)) { reg<T>(c, i->dst) = v; });
 }
 template <typename T, Form kForm>
 void op_store(Cpu* c, Insn* i) {
@@ -31,8 +31,10 @@ void op_store_imm(Cpu* c, Insn* i) {
 
 template <bool kSign, typename From, typename To>
 [[gnu::always_inline]] inline To extend(From v) {
-    if constexpr (kSign) return static_cast<To>(static_cast<std::make_signed_t<From>>(v));
-    else return v;
+    if constexpr (kSign)
+        return static_cast<To>(static_cast<std::make_signed_t<From>>(v));
+    else
+        return v;
 }
 template <bool kSign, typename From, typename To>
 void op_extend_r(Cpu* c, Insn* i) {
@@ -43,13 +45,15 @@ template <bool kSign, typename From, typename To, Form kForm>
 void op_extend_m(Cpu* c, Insn* i) {
     return with_load<From, kForm>(
         c, i, op_extend_m<kSign, From, To, Form::kGeneral>,
-        [c, i](From v) __attribute__((always_inline)) { reg<To>(c, i->dst) = extend<kSign, From, To>(v); });
+        [ c, i ](From v) __attribute__((always_inline)) { reg<To>(c, i->dst) = extend<kSign, From, To>(v); });
 }
 
 template <typename T, Form kForm>
 void op_lea(Cpu* c, Insn* i) {
-    if constexpr (kForm == Form::kGeneral || kForm == Form::kBased) reg<T>(c, i->dst) = static_cast<T>(offset_of(c, i));
-    else reg<T>(c, i->dst) = static_cast<T>(address_of<kForm>(c, i));
+    if constexpr (kForm == Form::kGeneral || kForm == Form::kBased)
+        reg<T>(c, i->dst) = static_cast<T>(offset_of(c, i));
+    else
+        reg<T>(c, i->dst) = static_cast<T>(address_of<kForm>(c, i));
     return next(c, i);
 }
 
@@ -62,12 +66,13 @@ void op_xchg_r(Cpu* c, Insn* i) {
 }
 template <typename T, Form kForm>
 void op_xchg_m(Cpu* c, Insn* i) {
-    return with_update<T, kForm>(c, i, op_xchg_m<T, Form::kGeneral>, [c, i](T v) __attribute__((always_inline)) {
-        const T r = reg<T>(c, i->src);
-        // In the general form the store comes after this; it cannot fault any more.
-        reg<T>(c, i->src) = v;
-        return r;
-    });
+    return with_update<T, kForm>(
+        c, i, op_xchg_m<T, Form::kGeneral>, [ c, i ](T v) __attribute__((always_inline)) {
+            const T r = reg<T>(c, i->src);
+            // In the general form the store comes after this; it cannot fault any more.
+            reg<T>(c, i->src) = v;
+            return r;
+        });
 }
 
 template <unsigned kCode, typename T>
@@ -77,9 +82,10 @@ void op_cmov_r(Cpu* c, Insn* i) {
 }
 template <unsigned kCode, typename T>
 void op_cmov_m(Cpu* c, Insn* i) {  // reads in any case
-    return with_load<T, Form::kGeneral>(c, i, nullptr, [c, i](T v) __attribute__((always_inline)) {
-        if (condition<kCode>(c)) reg<T>(c, i->dst) = v;
-    });
+    return with_load<T, Form::kGeneral>(
+        c, i, nullptr, [ c, i ](T v) __attribute__((always_inline)) {
+            if (condition<kCode>(c)) reg<T>(c, i->dst) = v;
+        });
 }
 template <unsigned kCode>
 void op_setcc_r(Cpu* c, Insn* i) {
@@ -108,20 +114,21 @@ void op_cmpxchg_r(Cpu* c, Insn* i) {
 }
 template <typename T, Form kForm>
 void op_cmpxchg_m(Cpu* c, Insn* i) {
-    return with_update<T, kForm>(c, i, op_cmpxchg_m<T, Form::kGeneral>, [c, i](T v) __attribute__((always_inline)) {
-        return cmpxchg<T>(c, v, reg<T>(c, i->src));
-    });
+    return with_update<T, kForm>(
+        c, i, op_cmpxchg_m<T, Form::kGeneral>,
+        [ c, i ](T v) __attribute__((always_inline)) { return cmpxchg<T>(c, v, reg<T>(c, i->src)); });
 }
 void op_cmpxchg8b(Cpu* c, Insn* i) {
-    return with_update<u64, Form::kGeneral>(c, i, nullptr, [c](u64 v) __attribute__((always_inline)) {
-        const u64 expected = static_cast<u64>(c->r32(kEdx)) << 32 | c->r32(kEax);
-        const bool equal = v == expected;
-        set_zf(c, equal);
-        if (equal) return static_cast<u64>(c->r32(kEcx)) << 32 | c->r32(kEbx);
-        c->r32(kEax) = static_cast<u32>(v);
-        c->r32(kEdx) = static_cast<u32>(v >> 32);
-        return v;
-    });
+    return with_update<u64, Form::kGeneral>(
+        c, i, nullptr, [c](u64 v) __attribute__((always_inline)) {
+            const u64 expected = static_cast<u64>(c->r32(kEdx)) << 32 | c->r32(kEax);
+            const bool equal = v == expected;
+            set_zf(c, equal);
+            if (equal) return static_cast<u64>(c->r32(kEcx)) << 32 | c->r32(kEbx);
+            c->r32(kEax) = static_cast<u32>(v);
+            c->r32(kEdx) = static_cast<u32>(v >> 32);
+            return v;
+        });
 }
 template <typename T>
 void op_xadd_r(Cpu* c, Insn* i) {
@@ -133,11 +140,12 @@ void op_xadd_r(Cpu* c, Insn* i) {
 }
 template <typename T, Form kForm>
 void op_xadd_m(Cpu* c, Insn* i) {
-    return with_update<T, kForm>(c, i, op_xadd_m<T, Form::kGeneral>, [c, i](T v) __attribute__((always_inline)) {
-        const T sum = do_add<T>(c, v, reg<T>(c, i->src));
-        reg<T>(c, i->src) = v;
-        return sum;
-    });
+    return with_update<T, kForm>(
+        c, i, op_xadd_m<T, Form::kGeneral>, [ c, i ](T v) __attribute__((always_inline)) {
+            const T sum = do_add<T>(c, v, reg<T>(c, i->src));
+            reg<T>(c, i->src) = v;
+            return sum;
+        });
 }
 void op_bswap(Cpu* c, Insn* i) {
     u32& r = reg<u32>(c, i->dst);

@@ -13,8 +13,10 @@ using Wide = std::conditional_t<sizeof(T) == 1, u16, std::conditional_t<sizeof(T
 // AX, DX:AX or EDX:EAX.
 template <typename T>
 [[gnu::always_inline]] inline Wide<T> accumulator(Cpu* c) {
-    if constexpr (sizeof(T) == 1) return c->r16(kEax);
-    else return static_cast<Wide<T>>(static_cast<Wide<T>>(reg<T>(c, kEdx * 8)) << kBits<T> | reg<T>(c, 0));
+    if constexpr (sizeof(T) == 1)
+        return c->r16(kEax);
+    else
+        return static_cast<Wide<T>>(static_cast<Wide<T>>(reg<T>(c, kEdx * 8)) << kBits<T> | reg<T>(c, 0));
 }
 template <typename T>
 [[gnu::always_inline]] inline void set_halves(Cpu* c, T low, T high) {
@@ -64,8 +66,8 @@ void mul_r(Cpu* c, Insn* i) {
 }
 template <unsigned kOp, typename T>
 void mul_m(Cpu* c, Insn* i) {
-    return with_load<T, Form::kGeneral>(c, i, nullptr,
-                                        [c](T v) __attribute__((always_inline)) { execute<kOp, T>(c, v); });
+    return with_load<T, Form::kGeneral>(
+        c, i, nullptr, [c](T v) __attribute__((always_inline)) { execute<kOp, T>(c, v); });
 }
 
 template <typename T>
@@ -84,10 +86,11 @@ void imul_r(Cpu* c, Insn* i) {
 }
 template <typename T, bool kImm, Form kForm>
 void imul_m(Cpu* c, Insn* i) {
-    return with_load<T, kForm>(c, i, imul_m<T, kImm, Form::kGeneral>, [c, i](T v) __attribute__((always_inline)) {
-        T& d = reg<T>(c, i->dst);
-        d = imul<T>(c, v, kImm ? static_cast<T>(i->imm) : d);
-    });
+    return with_load<T, kForm>(
+        c, i, imul_m<T, kImm, Form::kGeneral>, [ c, i ](T v) __attribute__((always_inline)) {
+            T& d = reg<T>(c, i->dst);
+            d = imul<T>(c, v, kImm ? static_cast<T>(i->imm) : d);
+        });
 }
 template <bool kImm>
 Handler imul_of(unsigned size, Form form) {

@@ -5,8 +5,8 @@
 namespace backplane::interp {
 namespace {
 
-// n is the masked count, 1..31. Flags that the manual leaves undefined for n > 1 are as P6 and later processors set them
-// where that is simple.
+// n is the masked count, 1..31. Flags that the manual leaves undefined for n > 1 are as P6 and later processors set
+// them where that is simple.
 template <unsigned kOp, typename T>
 [[gnu::always_inline]] inline T shift(Cpu* c, T a, unsigned n) {
     constexpr unsigned kSize = kBits<T>;
@@ -72,13 +72,12 @@ void shift_r(Cpu* c, Insn* i) {
 template <unsigned kOp, typename T, bool kByCl>
 void shift_m(Cpu* c, Insn* i) {
     const unsigned n = count_of<kByCl>(c, i);
-    return with_update<T, Form::kGeneral>(c, i, nullptr, [c, n](T v) __attribute__((always_inline)) {
-        return n == 0 ? v : shift<kOp, T>(c, v, n);
-    });
+    return with_update<T, Form::kGeneral>(
+        c, i, nullptr, [ c, n ](T v) __attribute__((always_inline)) { return n == 0 ? v : shift<kOp, T>(c, v, n); });
 }
 
-// dst is shifted, src fills; n is the masked count. For 16-bit operands and n > 16 the result is undefined in the manual;
-// processors of this family rotate through dst:src:dst.
+// dst is shifted, src fills; n is the masked count. For 16-bit operands and n > 16 the result is undefined in the
+// manual; processors of this family rotate through dst:src:dst.
 template <bool kRight, typename T>
 T double_shift(Cpu* c, T a, T b, unsigned n) {
     constexpr unsigned kSize = kBits<T>;
@@ -113,9 +112,10 @@ void op_double_shift(Cpu* c, Insn* i) {
     const unsigned n = count_of<kByCl>(c, i);
     const T b = reg<T>(c, i->src);
     if constexpr (kMemory) {
-        return with_update<T, Form::kGeneral>(c, i, nullptr, [c, b, n](T v) __attribute__((always_inline)) {
-            return n == 0 ? v : double_shift<kRight, T>(c, v, b, n);
-        });
+        return with_update<T, Form::kGeneral>(
+            c, i, nullptr, [ c, b, n ](T v) __attribute__((always_inline)) {
+                return n == 0 ? v : double_shift<kRight, T>(c, v, b, n);
+            });
     } else {
         T& d = reg<T>(c, i->dst);
         if (n != 0) d = double_shift<kRight, T>(c, d, b, n);

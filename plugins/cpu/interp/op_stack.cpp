@@ -8,8 +8,8 @@ namespace {
 // Stack accesses in any mode: SP wraps by SS.B.
 template <typename T>
 void push(Cpu* c, T value) {
-    const u32 sp = c->seg[kSs].big() ? c->r32(kEsp) - static_cast<u32>(sizeof(T))
-                                     : static_cast<u16>(c->r16(kEsp) - sizeof(T));
+    const u32 sp =
+        c->seg[kSs].big() ? c->r32(kEsp) - static_cast<u32>(sizeof(T)) : static_cast<u16>(c->r16(kEsp) - sizeof(T));
     c->write<T>(kSs, sp, value);
     c->set_sp(sp);
 }
@@ -24,7 +24,8 @@ template <typename T, bool kFlat>
     if constexpr (kFlat) {
         const u32 sp = c->r32(kEsp) - static_cast<u32>(sizeof(T));
         Guest<T>* p;
-        if (!fast_write<T>(c, sp, p)) [[unlikely]] return slow(c, i);
+        if (!fast_write<T>(c, sp, p)) [[unlikely]]
+            return slow(c, i);
         p->value = value;
         c->r32(kEsp) = sp;
         return next(c, i);
@@ -52,7 +53,8 @@ void op_push_mem_general(Cpu* c, Insn* i) {
 template <typename T, Form kForm>
 void op_push_mem(Cpu* c, Insn* i) {
     const Guest<T>* p;
-    if (!fast_read<T>(c, address_of<kForm>(c, i), p)) [[unlikely]] return op_push_mem_general<T>(c, i);
+    if (!fast_read<T>(c, address_of<kForm>(c, i), p)) [[unlikely]]
+        return op_push_mem_general<T>(c, i);
     return push_value<T, true>(c, i, op_push_mem_general<T>, p->value);
 }
 template <typename T>
@@ -70,7 +72,8 @@ void op_pop_reg(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
         const u32 sp = c->r32(kEsp);
         const Guest<T>* p;
-        if (!fast_read<T>(c, sp, p)) [[unlikely]] return op_pop_reg<T, false>(c, i);
+        if (!fast_read<T>(c, sp, p)) [[unlikely]]
+            return op_pop_reg<T, false>(c, i);
         const T v = p->value;
         c->r32(kEsp) = sp + static_cast<u32>(sizeof(T));
         reg<T>(c, i->dst) = v;
@@ -102,8 +105,10 @@ void op_pop_seg(Cpu* c, Insn* i) {
     const u32 sp = c->sp() + static_cast<u32>(sizeof(T));
     const bool big = c->seg[kSs].big();
     c->load_segment(static_cast<Seg>(i->dst), v);
-    if (big) c->r32(kEsp) = sp;
-    else c->r16(kEsp) = static_cast<u16>(sp);
+    if (big)
+        c->r32(kEsp) = sp;
+    else
+        c->r16(kEsp) = static_cast<u16>(sp);
     if (i->dst == kSs) c->inhibit_all = true;
     return to_loop(c, i);
 }
@@ -191,7 +196,8 @@ void op_leave(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
         const u32 bp = c->r32(kEbp);
         const Guest<T>* p;
-        if (!fast_read<T>(c, bp, p)) [[unlikely]] return op_leave<T, false>(c, i);
+        if (!fast_read<T>(c, bp, p)) [[unlikely]]
+            return op_leave<T, false>(c, i);
         reg<T>(c, kEbp * 8) = p->value;
         c->r32(kEsp) = bp + static_cast<u32>(sizeof(T));
         return next(c, i);

@@ -1,5 +1,5 @@
-// String instructions. Each iteration of a REP counts as one instruction and can be interrupted; registers are up to date
-// after every iteration, so a fault in the middle resumes exactly there. Whole pages go by memcpy and friends.
+// String instructions. Each iteration of a REP counts as one instruction and can be interrupted; registers are up to
+// date after every iteration, so a fault in the middle resumes exactly there. Whole pages go by memcpy and friends.
 #include <algorithm>
 
 #include "flags.hpp"
@@ -14,8 +14,10 @@ template <bool k16>
 struct Regs {
     static u32 get(Cpu* c, unsigned n) { return k16 ? c->r16(n) : c->r32(n); }
     static void set(Cpu* c, unsigned n, u32 v) {
-        if constexpr (k16) c->r16(n) = static_cast<u16>(v);
-        else c->r32(n) = v;
+        if constexpr (k16)
+            c->r16(n) = static_cast<u16>(v);
+        else
+            c->r32(n) = v;
     }
     static void add(Cpu* c, unsigned n, u32 v) { set(c, n, get(c, n) + v); }
 };
@@ -187,8 +189,10 @@ void op_once(Cpu* c, Insn* i) {
 template <Str kOp, typename T>
 void op_string(Cpu* c, Insn* i) {
     const bool repeated = (i->bits & (kRepeat | kRepeatNe)) != 0;
-    if ((i->bits & kAddress16) != 0) i->fn = repeated ? op_repeat<kOp, T, true> : op_once<kOp, T, true>;
-    else i->fn = repeated ? op_repeat<kOp, T, false> : op_once<kOp, T, false>;
+    if ((i->bits & kAddress16) != 0)
+        i->fn = repeated ? op_repeat<kOp, T, true> : op_once<kOp, T, true>;
+    else
+        i->fn = repeated ? op_repeat<kOp, T, false> : op_once<kOp, T, false>;
     return i->fn(c, i);
 }
 template <Str kOp>

@@ -1,4 +1,5 @@
-// Decoded form of the system instructions, segment loads and far transfers: fetches the operands and calls the system part.
+// Decoded form of the system instructions, segment loads and far transfers: fetches the operands and calls the system
+// part.
 #include "flags.hpp"
 #include "ops.hpp"
 
@@ -8,8 +9,10 @@ namespace {
 // The 16-bit r/m operand of instructions that take a selector.
 template <bool kMemory>
 u16 selector_operand(Cpu* c, const Insn* i) {
-    if constexpr (kMemory) return c->read<u16>(static_cast<Seg>(i->seg), offset_of(c, i));
-    else return reg<u16>(c, i->dst);
+    if constexpr (kMemory)
+        return c->read<u16>(static_cast<Seg>(i->seg), offset_of(c, i));
+    else
+        return reg<u16>(c, i->dst);
 }
 template <class Pick>
 Handler by_memory(Form form, Pick pick) {
@@ -57,8 +60,10 @@ void op_far(Cpu* c, Insn* i) {
         offset = c->read<T>(static_cast<Seg>(i->seg), at);
         selector = c->read<u16>(static_cast<Seg>(i->seg), offset_plus(i, at, sizeof(T)));
     }
-    if constexpr (kCall) c->far_call(selector, offset, sizeof(T));
-    else c->far_jump(selector, offset, sizeof(T));
+    if constexpr (kCall)
+        c->far_call(selector, offset, sizeof(T));
+    else
+        c->far_jump(selector, offset, sizeof(T));
     return to_loop(c, i);
 }
 template <typename T>
@@ -83,14 +88,18 @@ void op_group6(Cpu* c, Insn* i) {
     if (no_selectors(c)) c->raise(kUd);
     if constexpr (kOp < 2) {
         const u16 v = kOp == 0 ? c->ldtr.selector : c->tr.selector;
-        if constexpr (kMemory) c->write<u16>(static_cast<Seg>(i->seg), offset_of(c, i), v);
-        else reg<T>(c, i->dst) = v;
+        if constexpr (kMemory)
+            c->write<u16>(static_cast<Seg>(i->seg), offset_of(c, i), v);
+        else
+            reg<T>(c, i->dst) = v;
         return next_checked(c, i);
     } else if constexpr (kOp < 4) {
         c->require_cpl0();
         const u16 v = selector_operand<kMemory>(c, i);
-        if constexpr (kOp == 2) c->load_ldtr(v);
-        else c->load_tr(v);
+        if constexpr (kOp == 2)
+            c->load_ldtr(v);
+        else
+            c->load_tr(v);
         return to_loop(c, i);
     } else {
         const u16 v = selector_operand<kMemory>(c, i);
@@ -118,12 +127,16 @@ void op_group7(Cpu* c, Insn* i) {
         const Seg s = static_cast<Seg>(i->seg);
         const u16 limit = c->read<u16>(s, at);
         const u32 base = c->read<u32>(s, offset_plus(i, at, 2));
-        if constexpr (kOp == 2) c->lgdt(base, limit, sizeof(T));
-        else c->lidt(base, limit, sizeof(T));
+        if constexpr (kOp == 2)
+            c->lgdt(base, limit, sizeof(T));
+        else
+            c->lidt(base, limit, sizeof(T));
         return next_checked(c, i);
     } else if constexpr (kOp == 4) {
-        if constexpr (kMemory) c->write<u16>(static_cast<Seg>(i->seg), offset_of(c, i), static_cast<u16>(c->cr0));
-        else reg<T>(c, i->dst) = static_cast<T>(c->cr0);
+        if constexpr (kMemory)
+            c->write<u16>(static_cast<Seg>(i->seg), offset_of(c, i), static_cast<u16>(c->cr0));
+        else
+            reg<T>(c, i->dst) = static_cast<T>(c->cr0);
         return next_checked(c, i);
     } else if constexpr (kOp == 6) {
         c->require_cpl0();
@@ -141,8 +154,10 @@ template <bool kLsl, typename T, bool kMemory>
 [[gnu::noinline]] void lar_lsl(Cpu* c, const Insn* i) {
     if (no_selectors(c)) c->raise(kUd);
     u16 selector = 0;
-    if constexpr (kMemory) selector = c->read<u16>(static_cast<Seg>(i->seg), offset_of(c, i));
-    else selector = reg<u16>(c, i->src);
+    if constexpr (kMemory)
+        selector = c->read<u16>(static_cast<Seg>(i->seg), offset_of(c, i));
+    else
+        selector = reg<u16>(c, i->src);
     u32 value = 0;
     const bool good = kLsl ? c->lsl(selector, value) : c->lar(selector, value);
     if (good) reg<T>(c, i->dst) = static_cast<T>(value);
@@ -160,13 +175,17 @@ void op_arpl(Cpu* c, Insn* i) {
     if (no_selectors(c)) c->raise(kUd);
     const u16 rpl = reg<u16>(c, i->src) & 3u;
     u16 v = 0;
-    if constexpr (kMemory) v = c->read<u16>(static_cast<Seg>(i->seg), offset_of(c, i));
-    else v = reg<u16>(c, i->dst);
+    if constexpr (kMemory)
+        v = c->read<u16>(static_cast<Seg>(i->seg), offset_of(c, i));
+    else
+        v = reg<u16>(c, i->dst);
     const bool raise_rpl = (v & 3u) < rpl;
     if (raise_rpl) {
         v = static_cast<u16>((v & ~3u) | rpl);
-        if constexpr (kMemory) c->write<u16>(static_cast<Seg>(i->seg), offset_of(c, i), v);
-        else reg<u16>(c, i->dst) = v;
+        if constexpr (kMemory)
+            c->write<u16>(static_cast<Seg>(i->seg), offset_of(c, i), v);
+        else
+            reg<u16>(c, i->dst) = v;
     }
     set_zf(c, raise_rpl);
     return next_checked(c, i);
@@ -175,22 +194,37 @@ void op_arpl(Cpu* c, Insn* i) {
 template <u8 kOpcode>
 void op_system(Cpu* c, Insn* i) {
     mark_system(c, i);
-    if constexpr (kOpcode == 0x06) c->clts();
-    else if constexpr (kOpcode == 0x08 || kOpcode == 0x09) c->wbinvd();
-    else if constexpr (kOpcode == 0x20) reg<u32>(c, i->dst) = c->mov_from_cr(i->src);
-    else if constexpr (kOpcode == 0x21) reg<u32>(c, i->dst) = c->mov_from_dr(i->src);
-    else if constexpr (kOpcode == 0x22) c->mov_to_cr(i->src, reg<u32>(c, i->dst));
-    else if constexpr (kOpcode == 0x23) c->mov_to_dr(i->src, reg<u32>(c, i->dst));
-    else if constexpr (kOpcode == 0x30) c->wrmsr();
-    else if constexpr (kOpcode == 0x31) c->rdtsc();
-    else if constexpr (kOpcode == 0x32) c->rdmsr();
-    else if constexpr (kOpcode == 0x33) c->rdpmc();
-    else if constexpr (kOpcode == 0x34) c->sysenter();
-    else if constexpr (kOpcode == 0x35) c->sysexit();
-    else if constexpr (kOpcode == 0xa2) c->cpuid();
+    if constexpr (kOpcode == 0x06)
+        c->clts();
+    else if constexpr (kOpcode == 0x08 || kOpcode == 0x09)
+        c->wbinvd();
+    else if constexpr (kOpcode == 0x20)
+        reg<u32>(c, i->dst) = c->mov_from_cr(i->src);
+    else if constexpr (kOpcode == 0x21)
+        reg<u32>(c, i->dst) = c->mov_from_dr(i->src);
+    else if constexpr (kOpcode == 0x22)
+        c->mov_to_cr(i->src, reg<u32>(c, i->dst));
+    else if constexpr (kOpcode == 0x23)
+        c->mov_to_dr(i->src, reg<u32>(c, i->dst));
+    else if constexpr (kOpcode == 0x30)
+        c->wrmsr();
+    else if constexpr (kOpcode == 0x31)
+        c->rdtsc();
+    else if constexpr (kOpcode == 0x32)
+        c->rdmsr();
+    else if constexpr (kOpcode == 0x33)
+        c->rdpmc();
+    else if constexpr (kOpcode == 0x34)
+        c->sysenter();
+    else if constexpr (kOpcode == 0x35)
+        c->sysexit();
+    else if constexpr (kOpcode == 0xa2)
+        c->cpuid();
     constexpr bool kStays = kOpcode == 0x20 || kOpcode == 0x21 || kOpcode == 0x31 || kOpcode == 0x33 || kOpcode == 0xa2;
-    if constexpr (kStays) return next_checked(c, i);
-    else return to_loop(c, i);
+    if constexpr (kStays)
+        return next_checked(c, i);
+    else
+        return to_loop(c, i);
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ Handler by_number(unsigned n, Pick pick) {
     return by_number_impl(n, pick, std::make_index_sequence<kCount>());
 }
 
-// A load into fn(value), a read-modify-write through fn(value), a store. `slow` is the general form of the same handler.
+// A load into fn(value), a read-modify-write through fn(value), a store. `slow` is the general form of the same
+// handler.
 template <typename T, Form kForm, class Fn>
 [[gnu::always_inline]] inline void with_load(Cpu* c, Insn* i, Handler slow, Fn fn) {
     if constexpr (kForm == Form::kGeneral) {
@@ -47,7 +48,8 @@ template <typename T, Form kForm, class Fn>
         return next_checked(c, i);
     } else {
         const Guest<T>* p;
-        if (!fast_read<T>(c, address_of<kForm>(c, i), p) || !readable<kForm>(c, i)) [[unlikely]] return slow(c, i);
+        if (!fast_read<T>(c, address_of<kForm>(c, i), p) || !readable<kForm>(c, i)) [[unlikely]]
+            return slow(c, i);
         fn(p->value);
         return next(c, i);
     }
@@ -63,7 +65,8 @@ template <typename T, Form kForm, class Fn>
         return next_checked(c, i);
     } else {
         Guest<T>* p;
-        if (!fast_write<T>(c, address_of<kForm>(c, i), p) || !writable<kForm>(c, i)) [[unlikely]] return slow(c, i);
+        if (!fast_write<T>(c, address_of<kForm>(c, i), p) || !writable<kForm>(c, i)) [[unlikely]]
+            return slow(c, i);
         p->value = fn(p->value);
         return next(c, i);
     }
@@ -77,7 +80,8 @@ template <typename T, Form kForm>
         return next_checked(c, i);
     } else {
         Guest<T>* p;
-        if (!fast_write<T>(c, address_of<kForm>(c, i), p) || !writable<kForm>(c, i)) [[unlikely]] return slow(c, i);
+        if (!fast_write<T>(c, address_of<kForm>(c, i), p) || !writable<kForm>(c, i)) [[unlikely]]
+            return slow(c, i);
         p->value = value;
         return next(c, i);
     }
@@ -137,7 +141,7 @@ Handler leave_handler(unsigned size, bool flat);
 Handler jmp_handler(unsigned size);
 Handler jcc_handler(unsigned code, unsigned size);
 Handler fused_handler(Alu op, AluForm operands, unsigned size, Form form, unsigned code);  // nullptr: not fused
-Handler loop_handler(unsigned op, unsigned size, bool address16);  // E0..E3
+Handler loop_handler(unsigned op, unsigned size, bool address16);                          // E0..E3
 Handler call_handler(unsigned size, bool flat);
 Handler ret_handler(unsigned size, bool flat);  // imm: bytes to release
 Handler jmp_indirect(unsigned size, Form form);
@@ -155,12 +159,12 @@ Handler stale_handler();
 Handler string_handler(u8 opcode, unsigned size);
 
 // Rest.
-Handler simple_handler(u8 opcode, unsigned size);      // one-byte opcodes without operands
+Handler simple_handler(u8 opcode, unsigned size);  // one-byte opcodes without operands
 Handler aam_handler(bool aad);
-Handler int_handler(u8 opcode);                        // CC, CD, CE, F1
+Handler int_handler(u8 opcode);  // CC, CD, CE, F1
 Handler bound_handler(unsigned size);
-Handler io_handler(u8 opcode, unsigned size);          // E4..E7, EC..EF
-Handler load_far_handler(unsigned size);               // LDS...; segment number in extra
+Handler io_handler(u8 opcode, unsigned size);  // E4..E7, EC..EF
+Handler load_far_handler(unsigned size);       // LDS...; segment number in extra
 Handler mov_to_seg(Form form);
 Handler mov_from_seg(unsigned size, Form form);
 Handler undefined_handler();
@@ -170,11 +174,11 @@ Handler nop_handler();
 // System: 0F 00, 0F 01 groups by modrm.reg, others by second opcode byte.
 Handler group6_handler(unsigned op, unsigned size, Form form);
 Handler group7_handler(unsigned op, unsigned size, Form form);
-Handler system_handler(u8 opcode, unsigned size);       // after 0F
+Handler system_handler(u8 opcode, unsigned size);  // after 0F
 Handler lar_lsl_handler(bool lsl, unsigned size, Form form);
 Handler arpl_handler(Form form);
 
-Handler fpu_handler();    // D8..DF; link to the entry is made by the decoder
+Handler fpu_handler();  // D8..DF; link to the entry is made by the decoder
 Handler fwait_handler();
 Handler mmx_handler();
 Handler fxsave_handler(bool restore);

@@ -53,12 +53,16 @@ Walk walk(Cpu* c, Linear address, bool write, bool user) {
     Physical phys = 0;
     if (large) {
         c->tlbs[0].large[address >> 28] |= 1ull << (address >> 22 & 63u);
-        const u64 reserved = pae ? 0x1fe000ull : ((c->model->features_edx & kFeatPse36) != 0 ? 0x3e0000ull : 0x3fe000ull);
+        const u64 reserved =
+            pae ? 0x1fe000ull : ((c->model->features_edx & kFeatPse36) != 0 ? 0x3e0000ull : 0x3fe000ull);
         if ((pde & reserved) != 0) page_fault(c, address, base_error | kErrorPresent | kErrorReserved);
-        if (pae) phys = (pde & ~0x1fffffull & ~kPaeReserved) | (address & 0x1ff000u);
-        else phys = (pde & 0xffc00000u) | (pde >> 13 & 15u) << 32 | (address & 0x3ff000u);
+        if (pae)
+            phys = (pde & ~0x1fffffull & ~kPaeReserved) | (address & 0x1ff000u);
+        else
+            phys = (pde & 0xffc00000u) | (pde >> 13 & 15u) << 32 | (address & 0x3ff000u);
     } else {
-        leaf_at = pae ? (pde & ~0xfffull) + (address >> 12 & 0x1ffu) * 8 : (pde & ~0xfffull) + (address >> 12 & 0x3ffu) * 4;
+        leaf_at =
+            pae ? (pde & ~0xfffull) + (address >> 12 & 0x1ffu) * 8 : (pde & ~0xfffull) + (address >> 12 & 0x3ffu) * 4;
         leaf = read_entry(c, leaf_at, width);
         if ((leaf & kPresent) == 0) page_fault(c, address, base_error);
         if (pae && (leaf & kPaeReserved) != 0) page_fault(c, address, base_error | kErrorPresent | kErrorReserved);
@@ -210,7 +214,8 @@ FetchPage fetch_translate(Cpu* c, Linear address) {
 
 u64 Cpu::phys_read(Physical address, u32 bytes) {
     const bp_page& p = physical_page(this, address);
-    if (p.read != nullptr && (address & kPageMask) + bytes <= 0x1000u) return load(p.read + (address & kPageMask), bytes);
+    if (p.read != nullptr && (address & kPageMask) + bytes <= 0x1000u)
+        return load(p.read + (address & kPageMask), bytes);
     return bus_read(this, address, bytes);
 }
 
@@ -246,7 +251,8 @@ void Cpu::lin_write(Linear address, T value, bool user_access) {
     if (first == 0) return slow_write(this, address, sizeof(T), value, user_access);
     tlb_fill(this, address, true, user_access);
     tlb_fill(this, address + first, true, user_access);
-    for (u32 k = 0; k < sizeof(T); ++k) slow_write(this, address + k, 1, static_cast<u64>(value) >> (8 * k) & 0xffu, user_access);
+    for (u32 k = 0; k < sizeof(T); ++k)
+        slow_write(this, address + k, 1, static_cast<u64>(value) >> (8 * k) & 0xffu, user_access);
 }
 
 void Cpu::lin_probe_write(Linear address, u32 size, bool user_access) {
@@ -281,7 +287,8 @@ Linear checked(Cpu* c, Seg s, u32 offset, u32 bytes, bool write) {
         check_segment(c, s, offset, bytes, write);
     }
     const Linear a = g.base + offset;
-    if (c->alignment_checks && (a & (bytes - 1)) != 0) [[unlikely]] c->raise(kAcFault, 0);
+    if (c->alignment_checks && (a & (bytes - 1)) != 0) [[unlikely]]
+        c->raise(kAcFault, 0);
     return a;
 }
 
@@ -295,7 +302,9 @@ template <typename T>
 void Cpu::write(Seg s, u32 offset, T value) {
     lin_write<T>(checked(this, s, offset, sizeof(T), true), value, cpl == 3);
 }
-void Cpu::probe_write(Seg s, u32 offset, u32 size) { lin_probe_write(checked(this, s, offset, size, true), size, cpl == 3); }
+void Cpu::probe_write(Seg s, u32 offset, u32 size) {
+    lin_probe_write(checked(this, s, offset, size, true), size, cpl == 3);
+}
 
 template u8 Cpu::lin_read<u8>(Linear, bool);
 template u16 Cpu::lin_read<u16>(Linear, bool);

@@ -17,8 +17,10 @@ void drop_written_code(Cpu* c) {
         all = c->cache->queue_all;
         c->cache->queue_all = false;
     }
-    if (all) c->cache->flush(c);
-    else for (const auto& [address, size] : queue) c->cache->store(address, size);
+    if (all)
+        c->cache->flush(c);
+    else
+        for (const auto& [address, size] : queue) c->cache->store(address, size);
 }
 
 void view_changed(Cpu* c) {
@@ -65,7 +67,8 @@ bool take_events(Cpu* c, bool shadow_intr, bool shadow_all) {
         c->deliver_debug_trap();
         return true;
     }
-    if ((lines & kLineSmi) != 0) c->lines.fetch_and(~static_cast<u32>(kLineSmi));  // no SMM in this model: taken and dropped
+    if ((lines & kLineSmi) != 0)
+        c->lines.fetch_and(~static_cast<u32>(kLineSmi));  // no SMM in this model: taken and dropped
     if ((lines & kLineNmi) != 0 && !c->nmi_blocked && !shadow_all) {
         c->lines.fetch_and(~static_cast<u32>(kLineNmi));
         c->halted = false;

@@ -1,7 +1,7 @@
-// What the engine promises beyond single instructions: exact self-modification, exact counts and deadlines, events between
-// instructions, translation, devices behind memory and ports.
-#include <catch2/catch.hpp>
+// What the engine promises beyond single instructions: exact self-modification, exact counts and deadlines, events
+// between instructions, translation, devices behind memory and ports.
 #include <array>
+#include <catch2/catch.hpp>
 #include <cstdlib>
 #include <initializer_list>
 
@@ -35,7 +35,9 @@ struct Machine : Bench {
     // Vector of the handler that the processor halted in, -1 if it halted elsewhere.
     [[nodiscard]] int vector() const {
         const u32 at_handler = cpu.eip - 1;
-        return at_handler >= 0x5000 && at_handler < 0x5400 && at_handler % 16 == 0 ? static_cast<int>((at_handler - 0x5000) / 16) : -1;
+        return at_handler >= 0x5000 && at_handler < 0x5400 && at_handler % 16 == 0
+                   ? static_cast<int>((at_handler - 0x5000) / 16)
+                   : -1;
     }
     u32& r(unsigned n) { return cpu.r32(n); }
 };
@@ -344,9 +346,9 @@ TEST_CASE("large pages and PAE") {
         CHECK(m.peek<u32>(m.r(kEsp)) == 9);
     }
     SECTION("PAE, 2M and 4K") {
-        m.poke<u64>(0xf0000, 0xf1001);                    // PDPTE
-        m.poke<u64>(0xf1000, 0x0000000000000087ull);      // 0..2M
-        m.poke<u64>(0xf1010, 0xf2007);                    // 4M..6M: a table
+        m.poke<u64>(0xf0000, 0xf1001);                // PDPTE
+        m.poke<u64>(0xf1000, 0x0000000000000087ull);  // 0..2M
+        m.poke<u64>(0xf1010, 0xf2007);                // 4M..6M: a table
         m.poke<u64>(0xf2000 + 0x30 * 8, 0x30007);
         m.cpu.cr3 = 0xf0000;
         m.cpu.cr4 |= kCr4Pae;
@@ -366,7 +368,7 @@ TEST_CASE("large pages and PAE") {
 TEST_CASE("an instruction across two pages follows the second page's mapping") {
     Machine m;
     m.enable_paging();
-    m.code({0xb8, 0x11, 0x11}, 0x13ffd);                      // mov eax, imm32 with two bytes on the next page
+    m.code({0xb8, 0x11, 0x11}, 0x13ffd);  // mov eax, imm32 with two bytes on the next page
     m.code({0x11, 0x11, 0xf4}, 0x14000);
     m.code({0x22, 0x22, 0xf4}, 0x12000);
     m.go(0x13ffd);
@@ -427,7 +429,8 @@ TEST_CASE("an unmasked x87 error raises FERR# while CR0.NE is 0, #MF while it is
     m.cpu.host.set_ferr = [](void*, int l) { level = l; };
     m.cpu.fpu.init();
     m.cpu.fpu.set_control_word(0x37b);  // zero divide unmasked
-    m.code({0xd9, 0xe8, 0xd9, 0xee, 0xde, 0xf9, 0x43, 0xd9, 0xe8, 0x43, 0xf4});  // fld1; fldz; fdivp; inc ebx; fld1; inc ebx
+    m.code({0xd9, 0xe8, 0xd9, 0xee, 0xde, 0xf9, 0x43, 0xd9, 0xe8, 0x43,
+            0xf4});  // fld1; fldz; fdivp; inc ebx; fld1; inc ebx
     SECTION("FERR#") {
         m.cpu.cr0 &= ~kCr0Ne;
         REQUIRE(m.go() == BP_EXIT_HALT);
@@ -450,7 +453,8 @@ TEST_CASE("an unmasked x87 error raises FERR# while CR0.NE is 0, #MF while it is
 
 TEST_CASE("a segment with a base, with and without the full limit") {
     Machine m;
-    m.code({0x64, 0xa1, 0x00, 0, 2, 0, 0x64, 0x89, 0x05, 0x04, 0, 2, 0, 0xf4});  // mov eax, fs:[20000h]; mov fs:[20004h], eax
+    m.code({0x64, 0xa1, 0x00, 0, 2, 0, 0x64, 0x89, 0x05, 0x04, 0, 2, 0,
+            0xf4});  // mov eax, fs:[20000h]; mov fs:[20004h], eax
     m.poke<u32>(0x21000, 0x1234);
     m.cpu.set_segment(kFs, 0x10, 0x1000, 0xffffffff, 0xc093);
     m.go();
@@ -480,19 +484,19 @@ TEST_CASE("handlers follow one another without using up the host's stack") {
     };
     m.cpu.fpu.init();
     m.r(kEdi) = 0x20000;
-    m.code({0xec});                                            // in al, dx
-    m.code({0xb9, 0x00, 0x10, 0, 0}, kAt + 1);                 // mov ecx, 1000h
-    m.code({0x9c, 0x58, 0x60, 0x61, 0x0f, 0x02, 0xc2,          // pushf; pop eax; pusha; popa; lar eax, dx
-            0xd9, 0xe8, 0xdd, 0xd8, 0x9b,                      // fld1; fstp st0; fwait
-            0x0f, 0xef, 0xc0, 0x0f, 0x77,                      // pxor mm0, mm0; emms
-            0xa5, 0x8d, 0x77, 0xfc, 0x8d, 0x7f, 0xfc,          // movsd; lea esi, [edi-4]; lea edi, [edi-4]
-            0xf0, 0x0f, 0xb1, 0x1d, 0, 0, 3, 0,                // lock cmpxchg [30000h], ebx
-            0x66, 0xd3, 0x25, 4, 0, 3, 0,                      // shl word [30004h], cl
-            0xe8, 0, 0, 0, 0, 0x58, 0xc8, 8, 0, 1, 0xc9,       // call next; pop eax; enter 8, 1; leave
-            0x0f, 0xa2, 0xb9, 1, 0, 0, 0,                      // cpuid; mov ecx, 1
-            0xff, 0x05, 8, 0, 3, 0,                            // inc dword [30008h]
-            0x81, 0x3d, 8, 0, 3, 0, 0x00, 0x08, 0, 0,          // cmp dword [30008h], 800h
-            0x75, 0xb5, 0xec, 0xf4},                           // jne loop; in al, dx; hlt
+    m.code({0xec});                                                      // in al, dx
+    m.code({0xb9, 0x00, 0x10, 0, 0}, kAt + 1);                           // mov ecx, 1000h
+    m.code({0x9c, 0x58, 0x60, 0x61, 0x0f, 0x02, 0xc2,                    // pushf; pop eax; pusha; popa; lar eax, dx
+            0xd9, 0xe8, 0xdd, 0xd8, 0x9b,                                // fld1; fstp st0; fwait
+            0x0f, 0xef, 0xc0, 0x0f, 0x77,                                // pxor mm0, mm0; emms
+            0xa5, 0x8d, 0x77, 0xfc, 0x8d, 0x7f, 0xfc,                    // movsd; lea esi, [edi-4]; lea edi, [edi-4]
+            0xf0, 0x0f, 0xb1, 0x1d, 0,    0,    3,    0,                 // lock cmpxchg [30000h], ebx
+            0x66, 0xd3, 0x25, 4,    0,    3,    0,                       // shl word [30004h], cl
+            0xe8, 0,    0,    0,    0,    0x58, 0xc8, 8,    0, 1, 0xc9,  // call next; pop eax; enter 8, 1; leave
+            0x0f, 0xa2, 0xb9, 1,    0,    0,    0,                       // cpuid; mov ecx, 1
+            0xff, 0x05, 8,    0,    3,    0,                             // inc dword [30008h]
+            0x81, 0x3d, 8,    0,    3,    0,    0x00, 0x08, 0, 0,        // cmp dword [30008h], 800h
+            0x75, 0xb5, 0xec, 0xf4},                                     // jne loop; in al, dx; hlt
            kAt + 6);
     m.go();
     REQUIRE(m.vector() == -1);

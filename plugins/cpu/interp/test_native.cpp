@@ -15,15 +15,15 @@ constexpr u32 kCode = 0x10000000, kData = 0x10010000, kDataSize = 0x4000;
 enum Shape : u32 {
     kModrm = 1,
     kImm8 = 2,
-    kImmV = 4,     // 2 or 4 bytes by operand size
-    kGroup = 8,    // modrm.reg fixed by `digit`
+    kImmV = 4,   // 2 or 4 bytes by operand size
+    kGroup = 8,  // modrm.reg fixed by `digit`
     kMemOnly = 16,
     kImm16 = 32,
-    kForward = 64,   // imm8 is a branch displacement
-    kNoRep = 128,    // F2/F3 change the meaning on today's processors
+    kForward = 64,  // imm8 is a branch displacement
+    kNoRep = 128,   // F2/F3 change the meaning on today's processors
     kString = 256,
     kMoffs = 512,
-    kShift = 1024,   // flags depend on the count
+    kShift = 1024,  // flags depend on the count
     kByCl = 2048,
     kTwoByte = 4096,
     kDefined = 8192,  // all flags defined: fit for sequences
@@ -39,7 +39,9 @@ struct Form_ {
 const std::vector<Form_>& forms() {
     static const std::vector<Form_> list = [] {
         std::vector<Form_> f;
-        const auto add = [&f](u32 opcode, u32 shape, u32 undefined = 0, u8 digit = 0) { f.push_back({opcode, shape, undefined, digit}); };
+        const auto add = [&f](u32 opcode, u32 shape, u32 undefined = 0, u8 digit = 0) {
+            f.push_back({opcode, shape, undefined, digit});
+        };
         for (u32 op = 0; op < 8; ++op) {
             const u32 undefined = op == 1 || op == 4 || op == 6 ? kAf : 0u;
             const u32 whole = undefined == 0 ? kDefined : 0u;
@@ -122,7 +124,8 @@ const std::vector<Form_>& forms() {
         for (u32 op : {0xa4u, 0xacu}) add(op, kTwoByte | kModrm | kImm8 | kShift, 0, 8);
         for (u32 op : {0xa5u, 0xadu}) add(op, kTwoByte | kModrm | kShift | kByCl, 0, 8);
         add(0xaf, kTwoByte | kModrm, kSf | kZf | kAf | kPf);
-        for (u32 op : {0xb0u, 0xb1u, 0xc0u, 0xc1u, 0xb6u, 0xb7u, 0xbeu, 0xbfu}) add(op, kTwoByte | kModrm | kDefined | kNoRep);
+        for (u32 op : {0xb0u, 0xb1u, 0xc0u, 0xc1u, 0xb6u, 0xb7u, 0xbeu, 0xbfu})
+            add(op, kTwoByte | kModrm | kDefined | kNoRep);
         for (u32 op : {0xbcu, 0xbdu}) add(op, kTwoByte | kModrm | kNoRep, kOf | kSf | kAf | kPf | kCf);
         add(0xc7, kTwoByte | kModrm | kGroup | kMemOnly | kDefined | kNoRep, 0, 1);
         for (u32 op = 0xc8; op < 0xd0; ++op) add(op, kTwoByte | kDefined | kWide);
@@ -219,8 +222,10 @@ struct Generator {
         undefined |= f.undefined;
         if ((f.shape & kShift) != 0) {
             u32 count = 1;
-            if ((f.shape & kByCl) != 0) count = state.gpr[kEcx] & 31u;
-            else if ((f.shape & kImm8) != 0) count = imm & 31u;
+            if ((f.shape & kByCl) != 0)
+                count = state.gpr[kEcx] & 31u;
+            else if ((f.shape & kImm8) != 0)
+                count = imm & 31u;
             shift_flags(f, count, operand_bits);
         }
     }
@@ -248,9 +253,12 @@ struct Generator {
                 sib_base = below(8);
                 byte(below(32) << 3 | sib_base);
             }
-            if (mod == 1) byte(value());
-            else if (mod == 2) number(value(), address16 ? 2 : 4);
-            else if (address16 ? rm == 6 : rm == 5 || (rm == 4 && sib_base == 5)) number(place(), address16 ? 2 : 4);
+            if (mod == 1)
+                byte(value());
+            else if (mod == 2)
+                number(value(), address16 ? 2 : 4);
+            else if (address16 ? rm == 6 : rm == 5 || (rm == 4 && sib_base == 5))
+                number(place(), address16 ? 2 : 4);
             return;
         }
         const u32 target = place();
@@ -286,8 +294,10 @@ struct Generator {
             byte(mod << 6 | reg << 3 | base);
             state.gpr[base] = target - disp;
         }
-        if (mod == 1) byte(disp);
-        else if (mod == 2) number(disp, 4);
+        if (mod == 1)
+            byte(disp);
+        else if (mod == 2)
+            number(disp, 4);
     }
 };
 
@@ -333,17 +343,20 @@ struct Comparison {
         std::memcpy(data.data(), image.data(), kDataSize);
         fill_code(g);
         bench.run(ours);
-        // A fault leaves the flags of instructions that had begun undefined only where the manual says so; RF in the image
-        // of a fault is set by the processor and not shown in a signal's context on every kernel.
+        // A fault leaves the flags of instructions that had begun undefined only where the manual says so; RF in the
+        // image of a fault is set by the processor and not shown in a signal's context on every kernel.
         u32 mask = (kArith | kDf | kTf) & ~g.undefined;
         if (native.vector == kDe) mask = 0;
-        bool equal = native.vector == ours.vector && native.eip == ours.eip && std::memcmp(native.gpr, ours.gpr, sizeof native.gpr) == 0 &&
-                     (native.eflags & mask) == (ours.eflags & mask) && std::memcmp(after.data(), data.data(), kDataSize) == 0;
+        bool equal = native.vector == ours.vector && native.eip == ours.eip &&
+                     std::memcmp(native.gpr, ours.gpr, sizeof native.gpr) == 0 &&
+                     (native.eflags & mask) == (ours.eflags & mask) &&
+                     std::memcmp(after.data(), data.data(), kDataSize) == 0;
         if (native.vector == kPage) {
             // Not compared: "present" (the engine's own tables lie in low memory) and "instruction fetch" (needs NX).
             constexpr u32 kCompared = 6;
             // CMPS: which operand is read first differs between processors, and between CMPS and REP CMPS of one.
-            equal = equal && (native.cr2 == ours.cr2 || g.two_sources) && ((native.error ^ ours.error) & kCompared) == 0;
+            equal =
+                equal && (native.cr2 == ours.cr2 || g.two_sources) && ((native.error ^ ours.error) & kCompared) == 0;
         }
         if (equal) return {};
         std::ostringstream out;

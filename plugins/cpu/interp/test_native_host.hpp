@@ -1,5 +1,5 @@
-// Runs 32-bit user code on the host's own processor: compatibility mode in a 64-bit process, entered by a far jump, left by
-// whatever exception the code ends in (the code is followed by INT3). Test support only; single-threaded.
+// Runs 32-bit user code on the host's own processor: compatibility mode in a 64-bit process, entered by a far jump,
+// left by whatever exception the code ends in (the code is followed by INT3). Test support only; single-threaded.
 #pragma once
 
 #include <signal.h>

@@ -1,5 +1,5 @@
-// Arbitrary bytes as code, in every mode and with arbitrary system registers: the processor may fault, halt or shut down, and
-// its promises about counts hold, but nothing of it reaches the host.
+// Arbitrary bytes as code, in every mode and with arbitrary system registers: the processor may fault, halt or shut
+// down, and its promises about counts hold, but nothing of it reaches the host.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -34,9 +34,11 @@ struct Chaos : Bench {
             idt(static_cast<u8>(v), gate(static_cast<u16>(below(12) * 8 + below(4)), 0x7000 + below(0x800), type));
         }
         for (u16 s = 0x38; s < 0x100; s = static_cast<u16>(s + 8)) {
-            gdt(s, segment(below(4) == 0 ? below(0x100000) : 0, below(0x100000), 0x80u | static_cast<u32>(random()) % 0x80u, below(16)));
+            gdt(s, segment(below(4) == 0 ? below(0x100000) : 0, below(0x100000),
+                           0x80u | static_cast<u32>(random()) % 0x80u, below(16)));
         }
-        for (u16 s = 4; s < 0x80; s = static_cast<u16>(s + 8)) ldt(s, segment(0, 0xfffff, 0x80u | static_cast<u32>(random()) % 0x80u, below(16)));
+        for (u16 s = 4; s < 0x80; s = static_cast<u16>(s + 8))
+            ldt(s, segment(0, 0xfffff, 0x80u | static_cast<u32>(random()) % 0x80u, below(16)));
         fill(kTss + 0x10, 0x60);
     }
 };
@@ -64,13 +66,15 @@ TEST_CASE("arbitrary code in every mode leaves the host alone and is counted") {
             c.tables();
             if (mode >= 3) c.enable_paging();
             if (mode == 4) c.virtualize(c.below(4));
-            for (u32 k = 0; k < 4 && mode == 3; ++k) c.page_bits(0x7000 + c.below(8) * 0x1000, static_cast<u32>(c.random()) & 0xffu);
+            for (u32 k = 0; k < 4 && mode == 3; ++k)
+                c.page_bits(0x7000 + c.below(8) * 0x1000, static_cast<u32>(c.random()) & 0xffu);
         }
         for (unsigned k = 0; k < 8; ++k) {
             c.cpu.r32(k) = c.below(3) == 0 ? static_cast<u32>(c.random()) : c.below(0x10000);
         }
         if (c.below(2) == 0) c.cpu.r32(kEsp) = 0xb000;
-        c.cpu.set_flags(c.cpu.flags() ^ (static_cast<u32>(c.random()) & (kArith | kDf | kIf | kNt | kAc | (c.below(8) == 0 ? kTf : 0u))));
+        c.cpu.set_flags(c.cpu.flags() ^ (static_cast<u32>(c.random()) &
+                                         (kArith | kDf | kIf | kNt | kAc | (c.below(8) == 0 ? kTf : 0u))));
         if (c.below(4) == 0) c.cpu.set_line(kLineIntr, true);
         if (c.below(8) == 0) c.cpu.set_line(kLineNmi, true);
         if (c.below(8) == 0) c.cpu.set_line(kLineA20, false);

@@ -13,7 +13,7 @@ namespace backplane::interp::test {
 class UserBench {
   public:
     // Linear = address of the code and data windows; their memory is the caller's.
-    static constexpr u32 kTables = 0x1000;   // page directory, then page tables
+    static constexpr u32 kTables = 0x1000;  // page directory, then page tables
     static constexpr u32 kIdt = 0x8000, kGdt = 0x9000, kTss = 0xa000, kStack0 = 0xc000, kHandlers = 0xd000;
     static constexpr u32 kLow = 0x10000;
 
@@ -95,7 +95,8 @@ class UserBench {
             p->read = p->write = low_.data() + address;
         } else {
             for (const Window& w : windows_) {
-                if (address >= w.address && address < w.address + w.size) p->read = p->write = w.host + (address - w.address);
+                if (address >= w.address && address < w.address + w.size)
+                    p->read = p->write = w.host + (address - w.address);
             }
         }
         if (p->read != nullptr) p->code_flag = &flags_[address >> 12 & 0xfffff];

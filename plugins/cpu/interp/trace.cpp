@@ -27,8 +27,9 @@ bool peek_byte(const Cpu& c, Linear address, u8& value) {
     }
     if ((pde & 1u) == 0) return false;
     if ((pde & 0x80u) != 0 && (pae || (c.cr4 & kCr4Pse) != 0)) {
-        return physical(pae ? (pde & 0xfffe00000ull) | (address & 0x1fffffu) : (pde & 0xffc00000u) | (address & 0x3fffffu),
-                        &value, 1);
+        return physical(
+            pae ? (pde & 0xfffe00000ull) | (address & 0x1fffffu) : (pde & 0xffc00000u) | (address & 0x3fffffu), &value,
+            1);
     }
     u64 pte = 0;
     const bool got = pae ? physical((pde & 0xffffff000ull) + (address >> 12 & 0x1ffu) * 8, &pte, 8)
@@ -67,8 +68,8 @@ std::string disassemble(const u8* bytes, unsigned size, u32 address, bool code32
     ZydisFormatter formatter;
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     char text[128];
-    if (!ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &insn, operands, insn.operand_count_visible, text, sizeof text,
-                                                      address, ZYAN_NULL))) {
+    if (!ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &insn, operands, insn.operand_count_visible, text,
+                                                      sizeof text, address, ZYAN_NULL))) {
         return "(undecodable)";
     }
     return text;
@@ -82,9 +83,9 @@ void Tracer::instruction(Cpu& c) {
     std::fprintf(file_,
                  "%llu %04x:%08x %-22s %-40s eax=%08x ecx=%08x edx=%08x ebx=%08x esp=%08x ebp=%08x esi=%08x edi=%08x "
                  "fl=%08x\n",
-                 static_cast<unsigned long long>(c.count), c.seg[kCs].selector, c.eip, bytes_text(bytes, length).c_str(),
-                 text.c_str(), c.r32(kEax), c.r32(kEcx), c.r32(kEdx), c.r32(kEbx), c.r32(kEsp), c.r32(kEbp), c.r32(kEsi),
-                 c.r32(kEdi), c.flags());
+                 static_cast<unsigned long long>(c.count), c.seg[kCs].selector, c.eip,
+                 bytes_text(bytes, length).c_str(), text.c_str(), c.r32(kEax), c.r32(kEcx), c.r32(kEdx), c.r32(kEbx),
+                 c.r32(kEsp), c.r32(kEbp), c.r32(kEsi), c.r32(kEdi), c.flags());
 }
 
 std::string describe_state(Cpu& c) {
@@ -92,12 +93,13 @@ std::string describe_state(Cpu& c) {
     std::string out;
     const char* mode = c.v86() ? "virtual-8086" : c.protected_mode() ? "protected" : "real";
     std::snprintf(line, sizeof line, "cs:eip=%04x:%08x (linear %08x) %s mode, %s, cpl %u%s%s, %llu instructions\n",
-                  c.seg[kCs].selector, c.eip, c.seg[kCs].base + c.eip, mode, c.seg[kCs].big() ? "32-bit" : "16-bit", c.cpl,
-                  c.halted ? ", halted" : "", c.shutdown ? ", shut down" : "", static_cast<unsigned long long>(c.count));
+                  c.seg[kCs].selector, c.eip, c.seg[kCs].base + c.eip, mode, c.seg[kCs].big() ? "32-bit" : "16-bit",
+                  c.cpl, c.halted ? ", halted" : "", c.shutdown ? ", shut down" : "",
+                  static_cast<unsigned long long>(c.count));
     out += line;
-    std::snprintf(line, sizeof line, "eax=%08x ecx=%08x edx=%08x ebx=%08x esp=%08x ebp=%08x esi=%08x edi=%08x eflags=%08x\n",
-                  c.r32(kEax), c.r32(kEcx), c.r32(kEdx), c.r32(kEbx), c.r32(kEsp), c.r32(kEbp), c.r32(kEsi), c.r32(kEdi),
-                  c.flags());
+    std::snprintf(line, sizeof line,
+                  "eax=%08x ecx=%08x edx=%08x ebx=%08x esp=%08x ebp=%08x esi=%08x edi=%08x eflags=%08x\n", c.r32(kEax),
+                  c.r32(kEcx), c.r32(kEdx), c.r32(kEbx), c.r32(kEsp), c.r32(kEbp), c.r32(kEsi), c.r32(kEdi), c.flags());
     out += line;
     static constexpr const char* kNames[] = {"es", "cs", "ss", "ds", "fs", "gs"};
     for (unsigned s = 0; s < kSegCount; ++s) {
@@ -106,8 +108,8 @@ std::string describe_state(Cpu& c) {
         out += line;
     }
     std::snprintf(line, sizeof line,
-                  "cr0=%08x cr2=%08x cr3=%08x cr4=%08x gdt=%08x/%04x idt=%08x/%04x tr=%04x ldtr=%04x lines=%03x\n", c.cr0,
-                  c.cr2, c.cr3, c.cr4, c.gdtr.base, c.gdtr.limit, c.idtr.base, c.idtr.limit, c.tr.selector,
+                  "cr0=%08x cr2=%08x cr3=%08x cr4=%08x gdt=%08x/%04x idt=%08x/%04x tr=%04x ldtr=%04x lines=%03x\n",
+                  c.cr0, c.cr2, c.cr3, c.cr4, c.gdtr.base, c.gdtr.limit, c.idtr.base, c.idtr.limit, c.tr.selector,
                   c.ldtr.selector, c.lines.load());
     out += line;
     u32 eip = c.eip;
