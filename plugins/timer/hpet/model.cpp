@@ -211,12 +211,13 @@ void Hpet::plan(u32 index) {
 void Hpet::expired(u32 index) {
     Comparator& c = timers_[index];
     fire(index);
-    if (c.config & kTimerPeriodic) {
+    if ((c.config & kTimerPeriodic) && c.period) {
         advance(index);
         plan(index);
         return;
     }
-    // A one-shot comparator matches again when the counter comes round: in 32-bit mode after 43 seconds.
+    // A one-shot comparator (and a periodic one whose period was never written) matches again when the counter comes
+    // round: in 32-bit mode after 43 seconds.
     if (!(c.config & kTimer32Bit)) return;
     const u64 ticks = ((c.value - counter() - 1) & 0xffff'ffff) + 1;
     events_[index].arm(started_ + static_cast<i64>(counter() - stopped_at_ + ticks) * kTickNs);

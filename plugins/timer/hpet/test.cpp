@@ -175,6 +175,15 @@ TEST_CASE("a period of one tick leaves time for the machine") {
     CHECK(h.rises("route2") <= 501);
 }
 
+TEST_CASE("a periodic timer without a period matches once a round") {
+    Hpet h;
+    h.set(0x10, 1);
+    h.config(0, kInterrupt | kPeriodic | kSetValue | k32 | 2 << 9);
+    h.comparator(0, 0);
+    h.ticks(1'000'000);
+    CHECK(h.rises("route2") <= 1);
+}
+
 TEST_CASE("a reset silences everything") {
     Hpet h;
     h.set(0x10, 3);
