@@ -176,6 +176,16 @@ TEST_CASE("a VM file overrides, adds and removes devices") {
                Contains("vm.yaml:2:11: device `clokc` has no `type`; did you mean `clock`?"));
 }
 
+TEST_CASE("a section without entries changes nothing") {
+    Folder f;
+    f.machine("base", kBase);
+    const BoardSpec b = f.load("machine: base\ndevices:\n  # ram: ~\nlines:\npublish:\nspaces:\n");
+    CHECK(b.device("ram"));
+    CHECK(b.lines.size() == 1);
+    CHECK(b.publish.size() == 2);
+    CHECK(b.spaces.size() == 2);
+}
+
 TEST_CASE("mistakes in a VM file are placed and explained") {
     Folder f;
     f.machine("base", kBase);
