@@ -253,6 +253,10 @@ void Mc146818::state(StateVisitor& v) {
 }
 
 bp_status Mc146818::restored() {
+    // A damaged snapshot must not put the next event into the past for ever.
+    index_ &= 0x7f;
+    origin_ = std::clamp(origin_, -static_cast<i64>(kNanoseconds), now());
+    last_cycle_ = std::min(last_cycle_, cycle_at(now()));
     irq_.adopt((flags() & kIrqFlag) && !held_);
     return BP_OK;
 }

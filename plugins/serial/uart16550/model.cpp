@@ -263,6 +263,7 @@ void Uart16550::state(StateVisitor& v) {
 
 bp_status Uart16550::restored() {
     receiver_.validate(), transmitter_.validate();
+    shift_until_ = std::min(shift_until_, now() + character_ns() + kRetryNs);  // whatever a damaged snapshot says
     irq_.adopt(pending() != kIirNone && (!out2_gates_ || ((mcr_ & kMcrOut2) && !looped())));
     return BP_OK;
 }

@@ -249,6 +249,13 @@ u8 Counter::read() {
     return static_cast<u8>(high ? value >> 8 : value);
 }
 
+void Counter::validate() {
+    access_ = access_ & 3 ? access_ & 3 : kAccessBoth;
+    mode_ &= 7;
+    if (element_ > modulus()) element_ = modulus();
+    if (mode() <= kOneShot && element_ == 0) armed_ = false;
+}
+
 void Counter::state(StateVisitor& v) {
     v("clock", clock_);
     v("element", element_);

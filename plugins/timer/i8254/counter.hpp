@@ -28,6 +28,7 @@ class Counter {
     u8 read();
 
     void state(StateVisitor& v);
+    void validate();  // after a restore: a damaged snapshot must not lead into an endless loop
 
   private:
     u32 modulus() const { return bcd_ ? 10000 : 65536; }
