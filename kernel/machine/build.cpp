@@ -312,6 +312,15 @@ void Machine::check_failure(Instance& d, bp_status status, const Position& posit
     throw Error(position, d.name() + ": " + (d.failure.empty() ? std::string(doing) + ": " + why : why));
 }
 
+// What fails to start is most often a host file: where the user named it says more than where the board puts the
+// device.
+static const Position& place_of_file(const Instance& d) {
+    for (const PropertyInfo& p : d.type->properties)
+        if (const Value* v = d.spec->find(p.name); p.kind == BP_PROPERTY_PATH && v && !v->is_null())
+            return v->position();
+    return d.spec->position;
+}
+
 void Machine::start_devices() {
     // A bus starts before what sits on it; otherwise the order of the board.
     std::vector<bool> done(devices_.size(), false);
@@ -325,7 +334,7 @@ void Machine::start_devices() {
     if (memory_) memory_->begin();
     for (Instance* d : order_) {
         d->started = true;  // stop() is called even for a start() that failed half-way
-        check_failure(*d, d->type->abi->start(d->object), d->spec->position, "cannot start");
+        check_failure(*d, d->type->abi->start(d->object), place_of_file(*d), "cannot start");
     }
     if (memory_) memory_->end();
 }
