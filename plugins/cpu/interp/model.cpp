@@ -129,6 +129,8 @@ bp_status InterpCpu::trace_instructions(std::string_view path) {
     if (file == nullptr) return fail(BP_ERR_IO, "instruction trace: %s: %s", name.c_str(), std::strerror(errno));
     tracer = std::make_unique<interp::Tracer>(file);
     cpu->tracer = tracer.get();
+    // Out of the running chain of blocks: traced instructions go one by one.
+    if (cpu->vcpu != nullptr) __atomic_fetch_or(&cpu->vcpu->attention, BP_ATTENTION_ENGINE, __ATOMIC_RELEASE);
     return BP_OK;
 }
 

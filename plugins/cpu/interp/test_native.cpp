@@ -379,9 +379,20 @@ u64 cases() {
     return text != nullptr ? std::strtoull(text, nullptr, 0) : 100000;
 }
 
+// AddressSanitizer's own tables lie where 32-bit code can reach them.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kAddressesTaken = true;
+#else
+constexpr bool kAddressesTaken = false;
+#endif
+
 }  // namespace
 
 TEST_CASE("single random instructions do what the host's processor does") {
+    if (kAddressesTaken) {
+        WARN("not with AddressSanitizer");
+        return;
+    }
     Comparison c;
     Generator g(0x1234);
     unsigned failures = 0;
@@ -402,6 +413,10 @@ TEST_CASE("single random instructions do what the host's processor does") {
 }
 
 TEST_CASE("sequences of random instructions with flags passed between them do what the host's processor does") {
+    if (kAddressesTaken) {
+        WARN("not with AddressSanitizer");
+        return;
+    }
     Comparison c;
     Generator g(0x5678);
     unsigned failures = 0;
