@@ -24,9 +24,9 @@ struct CpuServices {
         explicit Guard(void* self) : lock(of(self).lock_) { lock.lock(); }
         ~Guard() { lock.unlock(); }
     };
-    // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a host's time
-    // slice, and a guest that polls one device for what another one's timer does (port 61h for the interval timer) would
-    // measure the host's scheduler.
+    // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a
+    // host's time slice, and a guest that polls one device for what another one's timer does (port 61h for the interval
+    // timer) would measure the host's scheduler.
     struct Access : Guard {
         explicit Access(void* self) : Guard(self) { of(self).run_late_timers(); }
     };
@@ -171,7 +171,8 @@ void Machine::timer_moved(std::int64_t due) {
     // The deadline of the current run was computed without it.
     if (!clock_->deterministic() || vcpus_.empty()) return;
     Vcpu& cpu = vcpus_.front();
-    if (cpu.running && clock_->instructions_at(due) < cpu.shared.deadline) set_bits(cpu.shared.attention, BP_ATTENTION_STOP);
+    if (cpu.running && clock_->instructions_at(due) < cpu.shared.deadline)
+        set_bits(cpu.shared.attention, BP_ATTENTION_STOP);
 }
 
 void Machine::request(Instance* d, u32 what, u32 argument, std::string reason) {

@@ -24,11 +24,11 @@ enum { BP_APIC_TO_DESTINATION = 0, BP_APIC_TO_SELF = 1, BP_APIC_TO_ALL = 2, BP_A
 
 typedef struct bp_apic_message {
     uint32_t size;
-    uint32_t mode;      /* BP_APIC_FIXED ... */
-    uint32_t vector;    /* 0-255 */
-    uint32_t logical;   /* destination is a logical one (0: an APIC id) */
-    uint32_t destination; /* 8 bits; FFh: everybody */
-    uint32_t shorthand; /* BP_APIC_TO_...; other than BP_APIC_TO_DESTINATION only from a local APIC */
+    uint32_t mode;            /* BP_APIC_FIXED ... */
+    uint32_t vector;          /* 0-255 */
+    uint32_t logical;         /* destination is a logical one (0: an APIC id) */
+    uint32_t destination;     /* 8 bits; FFh: everybody */
+    uint32_t shorthand;       /* BP_APIC_TO_...; other than BP_APIC_TO_DESTINATION only from a local APIC */
     uint32_t level_triggered; /* the receiver's end of interrupt is broadcast to the I/O APICs */
     uint32_t assert_level;    /* 0: the de-assertion that follows a level-triggered INIT */
 } bp_apic_message;

@@ -12,7 +12,7 @@ extern "C" {
 #define BP_BLOCK_ID "bp.block/1"
 typedef struct bp_block_info {
     uint32_t size;
-    uint64_t bytes;       /* of the medium, rounded down to 512 */
+    uint64_t bytes; /* of the medium, rounded down to 512 */
     uint32_t read_only;
     uint32_t hint_cylinders, hint_heads, hint_sectors; /* geometry from the image's header; 0: none */
 } bp_block_info;
@@ -23,8 +23,8 @@ typedef struct bp_block_request {
     uint64_t offset;
     uint64_t length;
     void* data; /* caller's buffer; stays valid until done() was called */
-    /* Called under the machine's lock, in the machine's thread, exactly once, never from within submit(). `error` is 0 or a
-     * host errno value. */
+    /* Called under the machine's lock, in the machine's thread, exactly once, never from within submit(). `error` is 0
+     * or a host errno value. */
     void (*done)(void* argument, int32_t error);
     void* argument;
 } bp_block_request;
@@ -62,8 +62,8 @@ typedef struct bp_chardev {
 #define BP_KEYBOARD_ID "bp.keyboard/1"
 typedef struct bp_keyboard {
     uint32_t size;
-    /* Scan code set 1 ("XT"): 01h-7Fh; extended keys have 100h added (E0h prefix). down: 1 press, 0 release. Returns 0 if the
-     * keyboard's buffer was full and the key is lost. */
+    /* Scan code set 1 ("XT"): 01h-7Fh; extended keys have 100h added (E0h prefix). down: 1 press, 0 release. Returns 0
+     * if the keyboard's buffer was full and the key is lost. */
     int (*key)(void* instance, uint32_t code, int down);
 } bp_keyboard;
 
@@ -72,7 +72,8 @@ typedef struct bp_keyboard {
 enum { BP_MOUSE_LEFT = 1, BP_MOUSE_RIGHT = 2, BP_MOUSE_MIDDLE = 4, BP_MOUSE_SIDE = 8, BP_MOUSE_EXTRA = 16 };
 typedef struct bp_mouse {
     uint32_t size;
-    /* Relative motion: dx to the right, dy downwards, wheel towards the user; `buttons` is the set of buttons held now. */
+    /* Relative motion: dx to the right, dy downwards, wheel towards the user; `buttons` is the set of buttons held now.
+     */
     void (*move)(void* instance, int32_t dx, int32_t dy, int32_t wheel, uint32_t buttons);
 } bp_mouse;
 
@@ -86,8 +87,8 @@ typedef struct bp_display_size {
 typedef struct bp_display {
     uint32_t size;
     void (*dimensions)(void* instance, bp_display_size* out); /* out->size is set by the caller */
-    /* Text of the screen, code page 437 converted to UTF-8, one line a row, trailing blanks removed, each line ended by \n.
-     * Returns the length; at most `capacity` bytes are written. 0 in graphics modes. */
+    /* Text of the screen, code page 437 converted to UTF-8, one line a row, trailing blanks removed, each line ended by
+     * \n. Returns the length; at most `capacity` bytes are written. 0 in graphics modes. */
     size_t (*text)(void* instance, char* out, size_t capacity);
     /* Renders the whole picture as 0x00RRGGBB, `stride` in pixels; width and height as in dimensions(). */
     void (*render)(void* instance, uint32_t* pixels, uint32_t stride);

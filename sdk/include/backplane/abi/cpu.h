@@ -8,34 +8,39 @@
 extern "C" {
 #endif
 
-/* Bits of the attention word. The kernel, lines and other threads set bits with an atomic OR (release); the engine clears
- * what it has handled with an atomic AND-NOT (acquire). The engine looks at the word at least at every backward branch and
- * block entry. */
+/* Bits of the attention word. The kernel, lines and other threads set bits with an atomic OR (release); the engine
+ * clears what it has handled with an atomic AND-NOT (acquire). The engine looks at the word at least at every backward
+ * branch and block entry. */
 enum {
-    BP_ATTENTION_LINES = 1u << 0,   /* an input line changed (INTR, NMI, SMI, INIT, A20 ...); set by the engine's own inputs */
-    BP_ATTENTION_STOP = 1u << 1,    /* leave run() with BP_EXIT_STOP as soon as the current instruction is complete; the kernel clears it */
-    BP_ATTENTION_VIEW = 1u << 2,    /* the memory view changed: flush what was derived from page() */
-    BP_ATTENTION_INVALIDATE = 1u << 3, /* a page with translated code was written by somebody else: drop pages in the ring */
-    BP_ATTENTION_ENGINE = 1u << 16  /* first of 16 bits for the engine's own use */
+    BP_ATTENTION_LINES =
+        1u << 0, /* an input line changed (INTR, NMI, SMI, INIT, A20 ...); set by the engine's own inputs */
+    BP_ATTENTION_STOP =
+        1u
+        << 1, /* leave run() with BP_EXIT_STOP as soon as the current instruction is complete; the kernel clears it */
+    BP_ATTENTION_VIEW = 1u << 2, /* the memory view changed: flush what was derived from page() */
+    BP_ATTENTION_INVALIDATE =
+        1u << 3, /* a page with translated code was written by somebody else: drop pages in the ring */
+    BP_ATTENTION_ENGINE = 1u << 16 /* first of 16 bits for the engine's own use */
 };
 
 /* Shared between the kernel and the engine for one vCPU, made by the kernel, stable until detach. */
 typedef struct bp_vcpu {
     uint32_t attention;    /* atomic; see above */
     uint32_t index;        /* of the vCPU, from 0 */
-    uint64_t instructions; /* engine: retired instructions, each REP iteration and each faulting instruction counting one; exact
-                              before every call out and on return of run() */
+    uint64_t instructions; /* engine: retired instructions, each REP iteration and each faulting instruction counting
+                              one; exact before every call out and on return of run() */
     uint64_t deadline;     /* kernel: run() returns BP_EXIT_DEADLINE when instructions >= deadline */
     uint64_t instruction_pointer; /* engine: linear address of the current instruction, before every call out */
 } bp_vcpu;
 
 /* What lies behind one 4 KiB page of guest-physical memory. */
 typedef struct bp_page {
-    uint8_t* read;      /* host address of the page for loads and fetches, or NULL: use read() */
-    uint8_t* write;     /* host address for stores, or NULL: use write() */
-    uint8_t* code_flag; /* of this page, or NULL. The engine stores 1 when it caches code from the page. A store to a page
-                           whose flag is 1 must drop that code first; the kernel does the same for DMA via invalidate(). */
-    uint8_t* dirty;     /* a store writes 1 here, or NULL if nobody watches the page */
+    uint8_t* read;  /* host address of the page for loads and fetches, or NULL: use read() */
+    uint8_t* write; /* host address for stores, or NULL: use write() */
+    uint8_t*
+        code_flag;  /* of this page, or NULL. The engine stores 1 when it caches code from the page. A store to a page
+                       whose flag is 1 must drop that code first; the kernel does the same for DMA via invalidate(). */
+    uint8_t* dirty; /* a store writes 1 here, or NULL if nobody watches the page */
 } bp_page;
 
 /* Memory and port access of a vCPU; address is physical after A20. Any access size 1, 2, 4, 8; unaligned and straddling
@@ -64,20 +69,22 @@ enum {
     BP_EXIT_ERROR = 6     /* the engine cannot go on; it has called fail() */
 };
 
-/* "bp.cpu/1": offered by an engine. The engine is a device like any other: its model is a property, its INTR, NMI ... are
- * input lines, its registers are declared state. */
+/* "bp.cpu/1": offered by an engine. The engine is a device like any other: its model is a property, its INTR, NMI ...
+ * are input lines, its registers are declared state. */
 #define BP_CPU_ID "bp.cpu/1"
 typedef struct bp_cpu {
     uint32_t size;
-    bp_status (*attach)(void* instance, bp_vcpu* vcpu, const bp_cpu_bus* bus); /* after start(), before the first run() */
-    uint32_t (*run)(void* instance);                                          /* in the vCPU's thread, without the lock */
+    bp_status (*attach)(void* instance, bp_vcpu* vcpu,
+                        const bp_cpu_bus* bus); /* after start(), before the first run() */
+    uint32_t (*run)(void* instance);            /* in the vCPU's thread, without the lock */
     /* Somebody else wrote [address, address+size) and a code flag there was set. Under the lock, any thread; the engine
      * queues it and takes notice through its attention word. */
     void (*invalidate)(void* instance, uint64_t address, uint64_t size);
-    /* Writes one or more lines about where the CPU is (CS:IP, mode, flags, disassembly) into text; returns the length. Called
-     * while the CPU stands or, for a hang report, while it runs (then approximate). */
+    /* Writes one or more lines about where the CPU is (CS:IP, mode, flags, disassembly) into text; returns the length.
+     * Called while the CPU stands or, for a hang report, while it runs (then approximate). */
     size_t (*where)(void* instance, char* text, size_t capacity);
-    /* Starts (or with an empty path ends) an instruction trace into a file: one line an instruction with disassembly. */
+    /* Starts (or with an empty path ends) an instruction trace into a file: one line an instruction with disassembly.
+     */
     bp_status (*trace_instructions)(void* instance, bp_str path);
 } bp_cpu;
 

@@ -152,7 +152,8 @@ enum {
 };
 
 /* One device type. All functions get the instance that create() made. Calls come in this order:
- * create, bus attach calls, start, publish, consume..., reset(POWER_ON), then whatever the guest does, stop, destroy. */
+ * create, bus attach calls, start, publish, consume..., reset(POWER_ON), then whatever the guest does, stop, destroy.
+ */
 typedef struct bp_device_type {
     uint32_t size;
     bp_str type; /* "rtc.mc146818" */
@@ -160,8 +161,8 @@ typedef struct bp_device_type {
     void (*describe)(const bp_describer*);
     bp_status (*create)(const bp_slot*, void** instance);
     void (*destroy)(void* instance);
-    bp_status (*start)(void* instance);   /* properties, links and buses are joined; other devices may not have started */
-    void (*stop)(void* instance);         /* without the lock: threads and files of backends end here */
+    bp_status (*start)(void* instance); /* properties, links and buses are joined; other devices may not have started */
+    void (*stop)(void* instance);       /* without the lock: threads and files of backends end here */
     bp_status (*publish)(void* instance); /* every device has started */
     bp_status (*consume)(void* instance, const bp_fact*);
     void (*reset)(void* instance, uint32_t kind);
@@ -193,8 +194,8 @@ typedef struct bp_plugin {
     uint32_t size_at_end; /* equals size: a struct of another layout is noticed */
 } bp_plugin;
 
-/* The same facts, readable without running anything: section ".backplane.manifest" holds this header and then `text_size`
- * bytes of JSON: {"id", "version", "licence", "kind", "types": [...], "needs": [...]}. */
+/* The same facts, readable without running anything: section ".backplane.manifest" holds this header and then
+ * `text_size` bytes of JSON: {"id", "version", "licence", "kind", "types": [...], "needs": [...]}. */
 #define BP_MANIFEST_SECTION ".backplane.manifest"
 #define BP_MANIFEST_MAGIC "BPMANIF1"
 typedef struct bp_manifest_header {

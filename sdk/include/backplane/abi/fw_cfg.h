@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* "bp.fw_cfg.source/1": offered by what plugs into a firmware configuration device. It has no functions: a source hands its
- * contents over in its start(), through the interface below. */
+/* "bp.fw_cfg.source/1": offered by what plugs into a firmware configuration device. It has no functions: a source hands
+ * its contents over in its start(), through the interface below. */
 #define BP_FW_CFG_SOURCE_ID "bp.fw_cfg.source/1"
 typedef struct bp_fw_cfg_source {
     uint32_t size;

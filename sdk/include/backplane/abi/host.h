@@ -1,8 +1,9 @@
 /* Backplane plugin ABI: what the kernel offers to a device through its slot.
  *
- * A device instance gets one bp_slot. Services are tables asked for by id; every function takes the slot's `self` first.
- * All calls are made under the machine's lock unless a function says "any thread". Indices number the items of one kind in
- * the order in which describe() declared them, from 0. Times are nanoseconds of the machine's virtual clock. */
+ * A device instance gets one bp_slot. Services are tables asked for by id; every function takes the slot's `self`
+ * first. All calls are made under the machine's lock unless a function says "any thread". Indices number the items of
+ * one kind in the order in which describe() declared them, from 0. Times are nanoseconds of the machine's virtual
+ * clock. */
 #ifndef BACKPLANE_ABI_HOST_H
 #define BACKPLANE_ABI_HOST_H
 
@@ -26,7 +27,8 @@ typedef struct bp_slot_api {
     bp_str (*name)(void* self);
     /* Records the text of a failure (the kernel adds device name and YAML position) and returns `status`. */
     bp_status (*fail)(void* self, bp_status status, bp_str text);
-    /* Value of a declared property, already checked against its declaration and defaulted. A wrong index yields 0 / "". */
+    /* Value of a declared property, already checked against its declaration and defaulted. A wrong index yields 0 / "".
+     */
     uint64_t (*property_u64)(void* self, uint32_t index);
     bp_str (*property_str)(void* self, uint32_t index); /* valid for the life of the instance */
     /* 1 if the user wrote the property, 0 if it has its default. */
@@ -66,11 +68,13 @@ typedef struct bp_trace_api {
 typedef struct bp_clock_api {
     uint32_t size;
     int64_t (*now)(void* self); /* any thread: virtual time in ns since power-on */
-    /* Arms timer `index` to expire once at absolute virtual time `when` (a past time expires at the next opportunity). */
+    /* Arms timer `index` to expire once at absolute virtual time `when` (a past time expires at the next opportunity).
+     */
     void (*arm)(void* self, uint32_t index, int64_t when);
     void (*cancel)(void* self, uint32_t index);
     int64_t (*due)(void* self, uint32_t index); /* absolute time, or -1 if not armed */
-    /* Wall-clock start of the machine: seconds since 1970-01-01 00:00 UTC at virtual time 0, as the board configures it. */
+    /* Wall-clock start of the machine: seconds since 1970-01-01 00:00 UTC at virtual time 0, as the board configures
+     * it. */
     int64_t (*start_time)(void* self);
 } bp_clock_api;
 
@@ -84,7 +88,7 @@ typedef struct bp_line_api {
 
 /* Priorities of claims in an address space; the higher one wins where ranges overlap (architecture, "Memory view"). */
 enum {
-    BP_PRIORITY_PCI = 100,   /* PCI BARs; among them the lower function wins */
+    BP_PRIORITY_PCI = 100, /* PCI BARs; among them the lower function wins */
     BP_PRIORITY_RAM = 200,
     BP_PRIORITY_FIXED = 300, /* fixed chip ranges: APICs, HPET, flash, legacy VGA window, legacy ports */
     BP_PRIORITY_BRIDGE = 400 /* the northbridge's decision on A0000-FFFFF */
@@ -94,8 +98,8 @@ enum {
 #define BP_SPACE_API "bp.space/1"
 typedef struct bp_space_api {
     uint32_t size;
-    /* Claims [base, base + the region's declared size) for region `index` in the space of the region's kind. A region has at
-     * most one such claim: mapping again moves it. */
+    /* Claims [base, base + the region's declared size) for region `index` in the space of the region's kind. A region
+     * has at most one such claim: mapping again moves it. */
     bp_status (*map)(void* self, uint32_t region, uint64_t base, int32_t priority);
     void (*unmap)(void* self, uint32_t region);
     /* Changes the size of a region that is not mapped (a ROM or BAR whose size follows from a property). */
@@ -106,7 +110,8 @@ typedef struct bp_space_api {
 #define BP_DMA_API "bp.dma/1"
 typedef struct bp_dma_api {
     uint32_t size;
-    /* Copies; on BP_ERR_INVALID (part of the range is no memory) the reachable part is copied, the rest reads as FFh. */
+    /* Copies; on BP_ERR_INVALID (part of the range is no memory) the reachable part is copied, the rest reads as FFh.
+     */
     bp_status (*read)(void* self, uint64_t address, void* data, uint64_t size);
     bp_status (*write)(void* self, uint64_t address, const void* data, uint64_t size);
 } bp_dma_api;
@@ -127,8 +132,8 @@ typedef struct bp_ram_api {
      * touched() afterwards. */
     void* (*data)(void* self, uint32_t block);
     void (*touched)(void* self, uint32_t block, uint64_t offset, uint64_t size);
-    /* Maps [offset, offset+size) of a block at `base` of the memory space. A direction without a flag falls through to lower
-     * priorities. Returns a handle > 0 in *mapping. */
+    /* Maps [offset, offset+size) of a block at `base` of the memory space. A direction without a flag falls through to
+     * lower priorities. Returns a handle > 0 in *mapping. */
     bp_status (*map)(void* self, uint32_t block, uint64_t offset, uint64_t base, uint64_t size, uint32_t flags,
                      int32_t priority, uint32_t* mapping);
     /* Changes flags of a mapping in place (0 disables it). Changes made between begin() and end() appear as one. */
@@ -171,7 +176,8 @@ enum {
 typedef struct bp_machine_api {
     uint32_t size;
     void (*request)(void* self, uint32_t what, uint32_t argument, bp_str reason);
-    /* Runs fn(argument) under the machine's lock, soon, in the machine's thread. Any thread. Backends come back this way. */
+    /* Runs fn(argument) under the machine's lock, soon, in the machine's thread. Any thread. Backends come back this
+     * way. */
     void (*post)(void* self, void (*fn)(void* argument), void* argument);
     /* 1 while the clock is deterministic. */
     int (*deterministic)(void* self);
@@ -183,8 +189,8 @@ typedef struct bp_machine_api {
 #define BP_FILES_API "bp.files/1"
 typedef struct bp_files_api {
     uint32_t size;
-    /* Finds a firmware file by name or path (board folder, firmware search path). Writes the path, at most `capacity` bytes,
-     * to `path` and its length to *length. On BP_ERR_NOT_FOUND the failure text names the searched folders. */
+    /* Finds a firmware file by name or path (board folder, firmware search path). Writes the path, at most `capacity`
+     * bytes, to `path` and its length to *length. On BP_ERR_NOT_FOUND the failure text names the searched folders. */
     bp_status (*find_firmware)(void* self, bp_str name, char* path, size_t capacity, size_t* length);
 } bp_files_api;
 

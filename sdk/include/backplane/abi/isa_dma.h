@@ -11,7 +11,8 @@ extern "C" {
 #endif
 
 enum {
-    BP_ISA_DMA_VERIFY = 0,      /* the device takes part, but no data counts: data from it is dropped, data to it is undefined */
+    BP_ISA_DMA_VERIFY =
+        0, /* the device takes part, but no data counts: data from it is dropped, data to it is undefined */
     BP_ISA_DMA_FROM_DEVICE = 1, /* device to memory ("write transfer") */
     BP_ISA_DMA_TO_DEVICE = 2    /* memory to device ("read transfer") */
 };
@@ -19,12 +20,12 @@ enum {
 /* The device's side. Called under the machine's lock, and only while the device requests. */
 typedef struct bp_isa_dma_device {
     uint32_t size;
-    /* Moves up to `count` bytes (1 or more; on a 16-bit channel a multiple of 2) in the given direction and returns how many
-     * were moved. A device that moves fewer has withdrawn its request with that. May call request(), which takes effect after
-     * the return. */
+    /* Moves up to `count` bytes (1 or more; on a 16-bit channel a multiple of 2) in the given direction and returns how
+     * many were moved. A device that moves fewer has withdrawn its request with that. May call request(), which takes
+     * effect after the return. */
     uint32_t (*transfer)(void* instance, uint32_t direction, uint8_t* data, uint32_t count);
-    /* The TC pin: the byte moved last was the last of the programmed count. Called after that transfer() returned. Unless the
-     * guest set up auto-initialisation, the channel is masked now. */
+    /* The TC pin: the byte moved last was the last of the programmed count. Called after that transfer() returned.
+     * Unless the guest set up auto-initialisation, the channel is masked now. */
     void (*terminal_count)(void* instance);
 } bp_isa_dma_device;
 
@@ -34,7 +35,8 @@ typedef struct bp_isa_dma {
     uint32_t size;
     /* The device on this channel; one only (BP_ERR_CONFLICT). Call in start(). */
     bp_status (*connect)(void* instance, const bp_isa_dma_device* device, void* device_instance);
-    /* DREQ. If the guest has the channel open, transfer() is called before this returns; otherwise as soon as it opens it. */
+    /* DREQ. If the guest has the channel open, transfer() is called before this returns; otherwise as soon as it opens
+     * it. */
     void (*request)(void* instance, int level);
 } bp_isa_dma;
 

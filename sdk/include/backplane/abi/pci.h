@@ -8,8 +8,9 @@
 extern "C" {
 #endif
 
-/* "bp.pci.function/1": offered by every PCI function. Registers 0-255, sizes 1, 2, 4, aligned, never straddling a dword.
- * Configuration space, its write masks and its BARs belong to the function (sdk: backplane/pci.hpp does the work). */
+/* "bp.pci.function/1": offered by every PCI function. Registers 0-255, sizes 1, 2, 4, aligned, never straddling a
+ * dword. Configuration space, its write masks and its BARs belong to the function (sdk: backplane/pci.hpp does the
+ * work). */
 #define BP_PCI_FUNCTION_ID "bp.pci.function/1"
 typedef struct bp_pci_function {
     uint32_t size;

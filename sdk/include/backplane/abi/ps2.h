@@ -1,7 +1,7 @@
 /* Backplane plugin ABI: PS/2 devices (keyboard, mouse) and the ports of the controller that they sit on.
  *
- * The split follows the cable. The device owns what it has to send; the controller clocks one byte after the other out of it
- * when it has room and has not switched the port off. All calls are made under the machine's lock. */
+ * The split follows the cable. The device owns what it has to send; the controller clocks one byte after the other out
+ * of it when it has room and has not switched the port off. All calls are made under the machine's lock. */
 #ifndef BACKPLANE_ABI_PS2_H
 #define BACKPLANE_ABI_PS2_H
 
