@@ -7,6 +7,8 @@ namespace backplane::interp {
 namespace {
 
 constexpr u32 kDr6SingleStep = 1u << 14;
+// Far more than an interrupt controller can nest.
+constexpr u32 kMaxEventsInARow = 512;
 
 void drop_written_code(Cpu* c) {
     std::vector<std::pair<Physical, u64>> queue;
@@ -128,7 +130,10 @@ u32 loop(Cpu* c) {
         c->esp_guard = false;
         c->prev_eip = c->eip;
         c->delivering_event = true;
-        const bool taken = take_events(c, shadow_intr, shadow_all);
+        // An interrupt line that stays up and a handler that leaves IF alone must not keep time from passing.
+        const bool looking = c->events_in_a_row < kMaxEventsInARow;
+        c->events_in_a_row = looking ? c->events_in_a_row + 1 : 0;
+        const bool taken = looking && take_events(c, shadow_intr, shadow_all);
         c->delivering_event = false;
         if (taken) continue;
         if (c->halted || c->wait_for_sipi) return BP_EXIT_HALT;
@@ -152,6 +157,7 @@ u32 loop(Cpu* c) {
         }
         if (c->tracer != nullptr) c->tracer->instruction(*c);
         c->step_suppressed = false;
+        c->events_in_a_row = 0;
         c->block_eip = c->eip;
         c->count += b->count;
         Insn* i = b->insns();

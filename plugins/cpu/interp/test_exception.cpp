@@ -343,3 +343,18 @@ TEST_CASE("an interrupt through a task gate pushes the error code on the new sta
     REQUIRE((b.peek<u32>(Bench::kTss + 0x24) & kRf) != 0);
     REQUIRE(b.cpu.flag(kNt));
 }
+
+TEST_CASE("an interrupt line that stays up cannot stop the count of instructions") {
+    Bench b;
+    b.protect();
+    b.cpu.host.acknowledge = [](void*) { return 0x30; };
+    b.idt(0x30, Bench::gate(Bench::kCode0, 0x7000, kTrapGate));  // leaves IF set
+    b.gdt(Bench::kFree, Bench::segment(0x10000, 0xffff, kData, 0));
+    REQUIRE(b.outcome([&] { b.cpu.load_segment(kSs, Bench::kFree); }) == kFine);  // 16 bits: it wraps for ever
+    b.poke<u16>(0x7000, 0xfeeb);                                                  // jmp to itself
+    b.cpu.set_flags(kFixed1 | kIf);
+    b.cpu.set_line(kLineIntr, true);
+    b.vcpu.deadline = b.cpu.count + 10;
+    REQUIRE(b.cpu.run() == BP_EXIT_DEADLINE);
+    REQUIRE(b.cpu.seg[kCs].selector == Bench::kCode0);
+}
