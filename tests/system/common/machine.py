@@ -30,7 +30,7 @@ sys.dont_write_bytecode = True
 from session import Session, SessionError  # noqa: E402,F401
 
 # A loaded host must not fail a test; a test that passes never waits this long.
-PATIENCE = 120
+PATIENCE = float(os.environ.get("PATIENCE", "60"))
 BOOTED = rb"Booting from "
 PATTERN = b"sector of a test"  # what the guests write to their disk
 
