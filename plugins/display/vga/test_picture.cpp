@@ -1,6 +1,9 @@
 // What a viewer sees: text, text pixels, planar, CGA, 256-colour and VBE pictures.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <random>
+
 #include "test_adapter.hpp"
 
 using namespace backplane;
@@ -223,4 +226,38 @@ TEST_CASE("pictures of registers without sense have a size and do not read beyon
     a.vbe(1, 2560), a.vbe(2, 1600), a.vbe(3, 32), a.vbe(4, 1);
     a.vbe(8, 0xffff), a.vbe(9, 0xffff);
     CHECK(a.picture().size() == 2560 * 1600);
+}
+
+TEST_CASE("no sequence of register writes makes the picture leave its bounds") {
+    Adapter a;
+    std::mt19937 random(65536);
+    for (int round = 0; round < 40; ++round) {
+        for (int i = 0; i < 300; ++i) {
+            const u32 value = random();
+            switch (value % 6) {
+                case 0: a.main(0x3c0 + random() % 16, value >> 8); break;
+                case 1: a.crtc(random() % 0x20, value >> 8); break;
+                case 2: a.vbe(random() % 12, value >> 8); break;
+                case 3: a.sequencer(random() % 8, value >> 8); break;
+                case 4: a.graphics(random() % 16, value >> 8); break;
+                default:
+                    a.poke(0xa0000 + random() % 0x1fff8, value, 1u << (value >> 8) % 4);
+                    a.peek(0xa0000 + random() % 0x1fff8, 1u << (value >> 8) % 4);
+                    break;
+            }
+        }
+        const auto size = a.size();
+        REQUIRE(size.width > 0);
+        REQUIRE(size.height > 0);
+        REQUIRE(size.width <= 4608);
+        REQUIRE(size.height <= 2048);
+        a.board.in("status", 0), a.main(0x3c0, 0x20);
+        a.sequencer(1, random() & 0xdf);
+        const auto now = a.size();
+        std::vector<u32> pixels(std::size_t{now.width} * now.height + 1, 0xdeadbeef);
+        a.screen().render(a.display.instance, pixels.data(), now.width);
+        CHECK(pixels.back() == 0xdeadbeef);
+        CHECK(std::find(pixels.begin(), pixels.end() - 1, 0xdeadbeef) == pixels.end() - 1);
+        a.text();
+    }
 }
