@@ -30,7 +30,7 @@ kernel::BoardRequest BoardOptions::request() const {
 }
 
 void add_board_options(CLI::App& app, BoardOptions& o) {
-    app.add_option("vm", o.vm, "VM file (configs/*.yaml) or its name")->type_name("VM.yaml");
+    app.add_option("vm", o.vm, "VM file (configs/*.yaml) or its name, or a board's name")->type_name("VM.yaml");
     app.add_option("--machine,-M", o.machine, "board: a machine file or its name (default pc-0.12)")->type_name("NAME");
     app.add_option("--set", o.sets, "set a parameter or a device's property; may be repeated")
         ->type_name("PATH=VALUE")

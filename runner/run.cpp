@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <thread>
@@ -75,6 +76,8 @@ int run(const RunOptions& o) {
     if (o.display != "none")
         throw kernel::Error("--display " + o.display +
                             ": this version has no such display; use none (the text screen: Ctrl-A c, screen)");
+    if (!o.script.empty() && ::access(o.script.c_str(), R_OK) != 0)
+        throw kernel::Error("--script " + o.script + ": " + std::strerror(errno));
     kernel::Logger logger;
     if (!o.log.empty()) logger.configure(o.log);
     Context context;

@@ -233,10 +233,24 @@ const DeviceSpec* BoardSpec::device(std::string_view wanted) const {
     return nullptr;
 }
 
+namespace {
+// A board's name where a VM file is expected means the board alone.
+bool names_only_a_machine(const BoardRequest& request, const SearchPaths& search) {
+    if (request.vm_file.empty() || !request.machine.empty() || request.vm_file.find('/') != std::string::npos)
+        return false;
+    const auto has_name = [&](const std::vector<FoundFile>& files) {
+        return std::any_of(files.begin(), files.end(), [&](const FoundFile& f) { return f.name == request.vm_file; });
+    };
+    return has_name(list_machines(search)) && !has_name(list_vms(search));
+}
+}  // namespace
+
 BoardSpec load_board(const BoardRequest& request, const SearchPaths& search) {
     BoardSpec spec;
     VmFile vm;
-    if (!request.vm_file.empty()) {
+    if (names_only_a_machine(request, search)) {
+        spec.machine_file = find_machine(search, request.vm_file);
+    } else if (!request.vm_file.empty()) {
         spec.vm_file = find_vm(search, request.vm_file);
         vm = read_vm(spec.vm_file);
     }
@@ -246,7 +260,7 @@ BoardSpec load_board(const BoardRequest& request, const SearchPaths& search) {
         spec.machine_file = machine_of(vm, spec.vm_file, search);
     else if (!spec.vm_file.empty())
         throw Error(vm.root.position(), "the file names no machine: expected `machine: NAME` (see `machine list`)");
-    else
+    else if (spec.machine_file.empty())
         throw Error("neither a machine nor a VM file is named");
 
     MachineFile machine = load_machine_file(spec.machine_file, search);

@@ -169,6 +169,8 @@ std::vector<std::string> firmware_folders(const SearchPaths& search, const std::
     for (const auto* list : {&search.firmware, &board_folders})
         for (const std::string& folder : *list)
             if (std::find(folders.begin(), folders.end(), folder) == folders.end()) folders.push_back(folder);
+    // Last, so that a file that lies about there does not stand in for a board's own image.
+    if (std::find(folders.begin(), folders.end(), ".") == folders.end()) folders.emplace_back(".");
     return folders;
 }
 

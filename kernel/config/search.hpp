@@ -34,7 +34,8 @@ std::vector<FoundFile> list_machines(const SearchPaths& search);
 std::vector<FoundFile> list_vms(const SearchPaths& search);
 
 // A firmware image by name or path: looked for in `search.firmware`, then in `board_folders`
-// (BoardSpec::firmware_folders). Nothing found: nullopt; firmware_folders() says where was searched.
+// (BoardSpec::firmware_folders), then in the working directory. Nothing found: nullopt; firmware_folders() says where
+// was searched.
 std::optional<std::string> find_firmware(const SearchPaths& search, const std::string& name,
                                          const std::vector<std::string>& board_folders);
 std::vector<std::string> firmware_folders(const SearchPaths& search, const std::vector<std::string>& board_folders);

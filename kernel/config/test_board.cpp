@@ -176,6 +176,16 @@ TEST_CASE("a VM file overrides, adds and removes devices") {
                Contains("vm.yaml:2:11: device `clokc` has no `type`; did you mean `clock`?"));
 }
 
+TEST_CASE("a board's name in place of a VM file means the board alone") {
+    Folder f;
+    f.machine("base", kBase);
+    BoardRequest request;
+    request.vm_file = "base";
+    const BoardSpec b = load_board(request, f.search);
+    CHECK(b.name == "base");
+    CHECK(b.vm_file.empty());
+}
+
 TEST_CASE("a section without entries changes nothing") {
     Folder f;
     f.machine("base", kBase);

@@ -58,7 +58,8 @@ class Machine {
     void reset();
     void pause();
     void resume();
-    bool paused() const { return paused_; }
+    // Also between the call of pause() and the moment when all CPUs have stopped.
+    bool paused() const { return pause_requested_; }
     void post(std::function<void()> work);  // under the lock, in the machine's thread, soon
     // Runs `work` under the lock in the caller's thread.
     void locked(const std::function<void()>& work);
@@ -178,7 +179,7 @@ class Machine {
     bool reset_requested_ = false;
     std::optional<Outcome> outcome_;
     std::atomic<bool> paused_{false};
-    bool pause_requested_ = false;
+    std::atomic<bool> pause_requested_{false};
     bool hold_vcpus_ = false;  // vCPUs wait outside run()
     bool end_vcpus_ = false;
 };

@@ -390,7 +390,7 @@ std::string Machine::report() {
     char line[512];
     lock_.lock();
     std::snprintf(line, sizeof line, "machine %s: %s at %lld.%09lld s, %llu instructions\n", board_.name.c_str(),
-                  paused_ ? "paused" : "running", static_cast<long long>(now() / 1'000'000'000),
+                  pause_requested_ ? "paused" : "running", static_cast<long long>(now() / 1'000'000'000),
                   static_cast<long long>(now() % 1'000'000'000), static_cast<unsigned long long>(instructions()));
     text += line;
     for (Vcpu& v : vcpus_) {
