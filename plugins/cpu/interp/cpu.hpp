@@ -364,7 +364,7 @@ struct Cpu {
     // Leave the block after this instruction.
     void leave_after(Leave why) { leave |= why; }
 
-    // =============================== system part (helper files segment.cpp ... debug.cpp) ==========================
+    // =============================== system part (segment.cpp ... debug.cpp) ==========================
     // segment.cpp
     void load_segment(Seg s, u16 selector);  // MOV/POP/LxS to ES SS DS FS GS with all checks, every mode
     struct Descriptor {
