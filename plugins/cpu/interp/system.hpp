@@ -1,7 +1,7 @@
 // Shared by the system part: descriptors, stack frames under construction, events (SDM 3, chapters 3, 5 and 6).
 //
-// All functions here may leave through Cpu::raise(). Nothing here changes registers before the last access that can fault,
-// unless its comment says so.
+// All functions here may leave through Cpu::raise(). Nothing here changes registers before the last access that can
+// fault, unless its comment says so.
 #pragma once
 
 #include "cpu.hpp"
