@@ -1,11 +1,8 @@
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <catch2/catch.hpp>
 
 #include <atomic>
-#include <cstring>
 #include <thread>
 
 #include "chardev/stream.hpp"
@@ -57,14 +54,6 @@ struct Host {
     }
 };
 
-Fd connect_to(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-    Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    REQUIRE(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-    return fd;
-}
 void send(const Fd& fd, const std::string& text) {
     REQUIRE(::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
 }
@@ -250,14 +239,17 @@ TEST_CASE("a client that does not read stops the device for a while only") {
 TEST_CASE("waiting for a client holds the start up until it is there") {
     Folder folder;
     Host h;
+    std::string got;
     std::thread client([&] {
         ::usleep(50'000);
         const Fd fd = connect_to(folder / "socket");
-        CHECK(read_some(fd.get(), 5) == "first");
+        got = read_some(fd.get(), 5);
     });
-    REQUIRE(h.start(open_unix(folder / "socket"), true).empty());
+    const std::string error = h.start(open_unix(folder / "socket"), true);
     h.write("first");
     client.join();
+    CHECK(error.empty());
+    CHECK(got == "first");
 }
 
 TEST_CASE("a socket that nobody listens on is replaced; others stay") {

@@ -1,9 +1,5 @@
 #include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <catch2/catch.hpp>
-
-#include <cstring>
 
 #include "backplane/testkit/bench.hpp"
 #include "chardev/test_host.hpp"
@@ -31,22 +27,13 @@ void check_echo(Bench<Device>& device, int fd) {
     CHECK(chardev::read_some(fd, 4) == "back");
 }
 
-[[maybe_unused]] chardev::Fd connect_to(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-    chardev::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    REQUIRE(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-    return fd;
-}
-
 }  // namespace
 
 TEST_CASE("the text chooses the stream") {
     chardev::Folder folder;
     {
         Bench<HostChardev> device(Properties{{"target", "unix:" + (folder / "socket")}});
-        const chardev::Fd fd = connect_to(folder / "socket");
+        const chardev::Fd fd = chardev::connect_to(folder / "socket");
         check_echo(device, fd.get());
     }
     {

@@ -1,9 +1,4 @@
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <catch2/catch.hpp>
-
-#include <cstring>
 
 #include "backplane/testkit/bench.hpp"
 #include "chardev/test_host.hpp"
@@ -31,22 +26,13 @@ void check_echo(Bench<Device>& device, int fd) {
     CHECK(chardev::read_some(fd, 4) == "back");
 }
 
-[[maybe_unused]] chardev::Fd connect_to(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-    chardev::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    REQUIRE(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-    return fd;
-}
-
 }  // namespace
 
 TEST_CASE("bytes go both ways through the socket") {
     chardev::Folder folder;
     {
         Bench<UnixChardev> device(Properties{{"path", folder / "socket"}});
-        const chardev::Fd fd = connect_to(folder / "socket");
+        const chardev::Fd fd = chardev::connect_to(folder / "socket");
         check_echo(device, fd.get());
     }
     CHECK_FALSE(std::filesystem::exists(folder / "socket"));
@@ -55,9 +41,9 @@ TEST_CASE("bytes go both ways through the socket") {
 TEST_CASE("with wait the start takes until a client is there") {
     chardev::Folder folder;
     std::thread client([&] {
-        CHECK(chardev::within_seconds(5, [&] { return std::filesystem::exists(folder / "socket"); }));
+        chardev::within_seconds(5, [&] { return std::filesystem::exists(folder / "socket"); });
         ::usleep(20'000);
-        const chardev::Fd fd = connect_to(folder / "socket");
+        const chardev::Fd fd = chardev::connect_to(folder / "socket");
     });
     Bench<UnixChardev> device(Properties{{"path", folder / "socket"}, {"wait", "true"}});
     REQUIRE_FALSE(device.log.empty());
