@@ -5,10 +5,8 @@ namespace backplane::interp {
 
 namespace {
 
-constexpr u32 kEcxHypervisor = 1u << 31;
-
-// What QEMU 7.2 shows as `-cpu pentium2` without hardware virtualization: a Deschutes, family 6 model 5 stepping 2,
-// with the bit set that tells a guest it runs on an emulator.
+// What QEMU 7.2 shows as `-cpu pentium2` without hardware virtualization: a Deschutes, family 6 model 5 stepping 2; but
+// without the bit that tells a guest it runs on an emulator, which the machines of the 0.12 era did not have.
 constexpr CpuModel kModels[] = {{"pentium2",
                                  "GenuineIntel",
                                  2,
@@ -16,7 +14,7 @@ constexpr CpuModel kModels[] = {{"pentium2",
                                  kFeatFpu | kFeatDe | kFeatPse | kFeatTsc | kFeatMsr | kFeatPae | kFeatMce | kFeatCx8 |
                                      kFeatApic | kFeatSep | kFeatMtrr | kFeatPge | kFeatMca | kFeatCmov | kFeatPat |
                                      kFeatPse36 | kFeatMmx | kFeatFxsr,
-                                 kEcxHypervisor,
+                                 0,
                                  0,
                                  0,
                                  0,
@@ -56,8 +54,6 @@ Leaf leaf_of(Cpu& c, u32 number) {
     const CpuModel& m = *c.model;
     const bool extended = (number & 0x80000000u) != 0;
     const u32 top = extended ? m.extended_level : m.level;
-    const bool hypervisor = number == 0x40000000u || number == 0x40000001u;
-    if (hypervisor) return {};
     if (number > top) number = m.level;  // beyond either half: the highest basic leaf
     switch (number) {
         case 0: return highest_leaf(m, m.level);

@@ -169,6 +169,7 @@ u32 loop(Cpu* c) {
 }  // namespace
 
 u32 Cpu::run() {
+    count = vcpu->instructions;  // a restore may have set it
     if (_setjmp(fault_exit) != 0) take_fault(this);
     const u32 why = loop(this);
     insn = nullptr;
