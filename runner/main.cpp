@@ -1,8 +1,12 @@
 // backplane: the command-line program.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string>
+#include <vector>
 
+#include "kernel/config/convert.hpp"
 #include "kernel/config/error.hpp"
 #include "runner/options.hpp"
 #include "runner/version.hpp"
@@ -26,6 +30,18 @@ int main(int argc, char** argv) {
     backplane::runner::add_machine(app, code);
     backplane::runner::add_plugin(app, code);
     backplane::runner::add_disk(app, code);
+    // CLI11 would only say that a command is missing.
+    if (argc > 1 && argv[1][0] != '-') {
+        std::vector<std::string> known;
+        for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+            known.push_back(sub->get_name());
+        if (std::find(known.begin(), known.end(), argv[1]) == known.end()) {
+            std::fprintf(stderr, "backplane: there is no command `%s`%s; the commands are %s\n", argv[1],
+                         backplane::kernel::did_you_mean(argv[1], known).c_str(),
+                         backplane::kernel::list_of(known).c_str());
+            return backplane::kernel::kExitConfig;
+        }
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {

@@ -58,7 +58,8 @@ void add_board_options(CLI::App& app, BoardOptions& o) {
         const std::string name = s.name;
         app.add_option_function<std::string>(
                s.flags, [&o, name](const std::string& value) { o.shortcuts.emplace_back(name, value); }, s.help)
-            ->type_name(s.type);
+            ->type_name(s.type)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     }
 }
 

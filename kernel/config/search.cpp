@@ -149,6 +149,7 @@ SearchPaths SearchPaths::standard(const std::string& executable) {
     }
     std::sort(others.begin(), others.end());
     s.plugins.insert(s.plugins.end(), others.begin(), others.end());
+    s.plugins.emplace_back(".");
 
     add_list(s.firmware, environment("BACKPLANE_FIRMWARE_PATH"));
     data(s.firmware, "firmware");
