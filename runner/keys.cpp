@@ -115,6 +115,8 @@ constexpr Name kNames[] = {
     {"meta_l", 0x15b},
     {"meta_r", 0x15c},
     {"menu", 0x15d},
+    {"print", 0x137},
+    {"pause", 0x146},
 };
 std::optional<std::uint32_t> one(std::string_view name) {
     const auto* found =
