@@ -81,8 +81,12 @@ void add_folders(std::vector<std::string>& out, const std::string& path, const V
 
 void merge_section(Value& board, const Value::Entry& section) {
     Value* there = board.find(section.key);
-    // A section whose entries are all commented out; it does not mean to remove what the extended board has.
-    if (section.value.is_null()) return;
+    // A map section whose entries are all commented out does not mean to remove the board's devices. A null list has a
+    // use: other entries cannot be taken out of it.
+    if (section.value.is_null()) {
+        if (is_list_section(section.key)) board.erase(section.key);
+        return;
+    }
     if (is_list_section(section.key)) {
         if (section.value.is_scalar())
             throw Error(section.value.position(), "`" + section.key + "` must be a list, not a single value");

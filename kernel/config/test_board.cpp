@@ -186,14 +186,15 @@ TEST_CASE("a board's name in place of a VM file means the board alone") {
     CHECK(b.vm_file.empty());
 }
 
-TEST_CASE("a section without entries changes nothing") {
+TEST_CASE("a section without entries changes nothing, but a null list removes it") {
     Folder f;
     f.machine("base", kBase);
-    const BoardSpec b = f.load("machine: base\ndevices:\n  # ram: ~\nlines:\npublish:\nspaces:\n");
+    const BoardSpec b = f.load("machine: base\ndevices:\n  # ram: ~\nlines:\nspaces:\n");
     CHECK(b.device("ram"));
     CHECK(b.lines.size() == 1);
     CHECK(b.publish.size() == 2);
     CHECK(b.spaces.size() == 2);
+    CHECK(f.load("machine: base\npublish: ~\n").publish.empty());
 }
 
 TEST_CASE("mistakes in a VM file are placed and explained") {
