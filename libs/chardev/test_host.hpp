@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -18,6 +19,7 @@
 #include <thread>
 
 #include "backplane/abi/backend.h"
+#include "backplane/testkit/bench.hpp"
 #include "chardev/open.hpp"
 
 namespace backplane::chardev {
@@ -86,6 +88,22 @@ inline std::string read_some(int fd, std::size_t count) {
         out.append(buffer, static_cast<std::size_t>(n));
     }
     return out;
+}
+
+// Echoes through the device: what comes in at `fd` goes back out.
+template <class Device>
+void check_echo(testkit::Bench<Device>& device, int fd) {
+    const bp_interface i = device.offer(BP_CHARDEV_ID);
+    const auto& stream = *static_cast<const bp_chardev*>(i.table);
+    Receiver receiver;
+    stream.connect(i.instance, &Receiver::kTable, &receiver);
+    REQUIRE(::write(fd, "echo", 4) == 4);
+    REQUIRE(within_seconds(5, [&] {
+        device.run_posted();
+        return receiver.got == "echo";
+    }));
+    CHECK(stream.write(i.instance, reinterpret_cast<const u8*>("back"), 4) == 4);
+    CHECK(read_some(fd, 4) == "back");
 }
 
 }  // namespace backplane::chardev

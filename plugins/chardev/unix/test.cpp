@@ -8,32 +8,12 @@ using namespace backplane;
 using testkit::Bench;
 using testkit::Properties;
 
-namespace {
-
-// Echoes through the device: what comes in at `fd` goes back out.
-template <class Device>
-void check_echo(Bench<Device>& device, int fd) {
-    const bp_interface i = device.offer(BP_CHARDEV_ID);
-    const auto& stream = *static_cast<const bp_chardev*>(i.table);
-    chardev::Receiver receiver;
-    stream.connect(i.instance, &chardev::Receiver::kTable, &receiver);
-    REQUIRE(::write(fd, "echo", 4) == 4);
-    REQUIRE(chardev::within_seconds(5, [&] {
-        device.run_posted();
-        return receiver.got == "echo";
-    }));
-    CHECK(stream.write(i.instance, reinterpret_cast<const u8*>("back"), 4) == 4);
-    CHECK(chardev::read_some(fd, 4) == "back");
-}
-
-}  // namespace
-
 TEST_CASE("bytes go both ways through the socket") {
     chardev::Folder folder;
     {
         Bench<UnixChardev> device(Properties{{"path", folder / "socket"}});
         const chardev::Fd fd = chardev::connect_to(folder / "socket");
-        check_echo(device, fd.get());
+        chardev::check_echo(device, fd.get());
     }
     CHECK_FALSE(std::filesystem::exists(folder / "socket"));
 }
