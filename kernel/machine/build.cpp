@@ -189,6 +189,7 @@ void Machine::build() {
     publish_facts();
     attach_engines();
     for (Instance* d : order_) d->type->abi->reset(d->object, BP_RESET_POWER_ON);
+    for (Instance* d : order_) d->type->abi->connect(d->object);
 }
 
 void Machine::create_devices() {

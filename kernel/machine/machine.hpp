@@ -61,6 +61,9 @@ class Machine {
     // Also between the call of pause() and the moment when all CPUs have stopped.
     bool paused() const { return pause_requested_; }
     void post(std::function<void()> work);  // under the lock, in the machine's thread, soon
+    // Runs `work` soon, in the machine's thread, under the lock, while every vCPU stands outside its engine and no
+    // request is under way on the host; also while paused. Any thread. It is run even if the machine ends meanwhile.
+    void at_standstill(std::function<void()> work);
     // Runs `work` under the lock in the caller's thread.
     void locked(const std::function<void()>& work);
 
@@ -136,6 +139,8 @@ class Machine {
     void run_late_timers();
     void timer_moved(std::int64_t due);
     void stop_vcpus();
+    void drain();
+    void run_standstill();
     void park_vcpus(std::unique_lock<MachineLock>& lock);
     void wake();
     void sleep(std::unique_lock<MachineLock>& lock, std::int64_t ns);
@@ -175,6 +180,8 @@ class Machine {
     std::mutex posted_mutex_;
     std::deque<std::function<void()>> posted_;
     std::atomic<bool> has_posted_{false};
+    std::deque<std::function<void()>> standstill_;  // guarded by posted_mutex_
+    std::atomic<bool> has_standstill_{false};
 
     bool reset_requested_ = false;
     std::optional<Outcome> outcome_;

@@ -129,6 +129,38 @@ void Machine::post(std::function<void()> work) {
     wake();
 }
 
+void Machine::at_standstill(std::function<void()> work) {
+    {
+        std::lock_guard g(posted_mutex_);
+        standstill_.push_back(std::move(work));
+        has_standstill_.store(true, std::memory_order_release);
+    }
+    wake();
+}
+
+// Until back ends have nothing under way and no completion is left to deliver: a completion may begin the next request.
+void Machine::drain() {
+    do {
+        run_posted();
+        for (Instance* d : order_) d->type->abi->drain(d->object);
+    } while (has_posted_.load(std::memory_order_acquire));
+}
+
+void Machine::run_standstill() {
+    while (has_standstill_.load(std::memory_order_acquire)) {
+        std::deque<std::function<void()>> batch;
+        {
+            std::lock_guard g(posted_mutex_);
+            batch.swap(standstill_);
+            has_standstill_.store(false, std::memory_order_release);
+        }
+        for (auto& work : batch) {
+            drain();
+            work();
+        }
+    }
+}
+
 void Machine::locked(const std::function<void()>& work) {
     lock_.lock();
     work();
@@ -296,7 +328,8 @@ void Machine::vcpu_thread(Vcpu& cpu) {
 
 // Acts on what was asked for. Returns false when the machine ends.
 bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
-    if (!outcome_ && !reset_requested_ && !(pause_requested_ && !paused_)) {
+    const bool standstill = has_standstill_.load(std::memory_order_acquire);
+    if (!outcome_ && !reset_requested_ && !standstill && !(pause_requested_ && !paused_)) {
         if (hold_vcpus_ && !paused_) {
             hold_vcpus_ = false;
             for (Vcpu& v : vcpus_) clear_bits(v.shared.attention, BP_ATTENTION_STOP);
@@ -305,6 +338,12 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
         return true;
     }
     park_vcpus(lock);
+    // Time stands still with the CPUs.
+    if (standstill) {
+        if (!paused_) clock_->pause();
+        run_standstill();
+        if (!paused_) clock_->resume();
+    }
     if (outcome_) return false;
     if (reset_requested_) {
         reset_requested_ = false;
@@ -319,6 +358,9 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
 
 Outcome Machine::run() {
     Outcome outcome = clock_->deterministic() ? run_deterministic() : run_realtime();
+    lock_.lock();
+    run_standstill();
+    lock_.unlock();
     return outcome;
 }
 

@@ -29,6 +29,7 @@ struct SlotServices {
     static const bp_ram_api ram;
     static const bp_publish_api publish;
     static const bp_machine_api machine;
+    static const bp_input_api input;
     static const bp_files_api files;
 
     static bp_status map_region(void* self, u32 region, u64 base, i32 priority) {
@@ -136,15 +137,16 @@ const bp_clock_api SlotServices::clock{
     [](void* s, u32 i) { return i < at(s).timers.size() ? at(s).timers[i].due : i64{-1}; },
     [](void* s) { return at(s).machine->start_time_; }};
 
-const bp_line_api SlotServices::line{
-    sizeof(bp_line_api),
-    [](void* s, u32 i, int level) {
-        Instance& d = at(s);
-        if (i >= d.outputs.size()) return;
-        d.levels[i] = level != 0;
-        for (const auto& [wire, driver] : d.outputs[i]) d.machine->wires_.drive(wire, driver, level != 0);
-    },
-    [](void* s, u32 i) { return at(s).machine->wires_.input(at(s).index, i) ? 1 : 0; }};
+const bp_line_api SlotServices::line{sizeof(bp_line_api),
+                                     [](void* s, u32 i, int level) {
+                                         Instance& d = at(s);
+                                         if (i >= d.outputs.size()) return;
+                                         d.levels[i] = level != 0;
+                                         for (const auto& [wire, driver] : d.outputs[i])
+                                             d.machine->wires_.drive(wire, driver, level != 0);
+                                     },
+                                     [](void* s, u32 i) { return at(s).machine->wires_.input(at(s).index, i) ? 1 : 0; },
+                                     [](void* s, u32 i) { return i < at(s).levels.size() && at(s).levels[i] ? 1 : 0; }};
 
 const bp_space_api SlotServices::space{sizeof(bp_space_api), map_region, unmap_region,
                                        [](void* s, u32 i, u64 size) -> bp_status {
@@ -242,6 +244,13 @@ const bp_machine_api SlotServices::machine{
         }
     }};
 
+const bp_input_api SlotServices::input{
+    sizeof(bp_input_api), [](void* s, const uint8_t* data, std::size_t size) {
+        at(s).machine->post([s, bytes = std::string(reinterpret_cast<const char*>(data), size)] {
+            at(s).type->abi->input(at(s).object, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+        });
+    }};
+
 const bp_files_api SlotServices::files{
     sizeof(bp_files_api), [](void* s, bp_str name, char* path, std::size_t capacity, std::size_t* length) -> bp_status {
         Instance& d = at(s);
@@ -272,6 +281,7 @@ const void* slot_service(void* self, bp_str id) {
     if (v == BP_RAM_API) return &SlotServices::ram;
     if (v == BP_PUBLISH_API) return &SlotServices::publish;
     if (v == BP_MACHINE_API) return &SlotServices::machine;
+    if (v == BP_INPUT_API) return &SlotServices::input;
     if (v == BP_FILES_API) return at(self).files ? &SlotServices::files : nullptr;
     return nullptr;
 }

@@ -121,7 +121,6 @@ void Piix4Pm::state(StateVisitor& v) {
 bp_status Piix4Pm::restored() {
     pci_.restored();
     place_pm();
-    sci_.adopt(sci_level());
     return BP_OK;
 }
 

@@ -22,12 +22,6 @@ void Ferr::state(StateVisitor& v) {
     v("ignore", ignore_);
 }
 
-bp_status Ferr::restored() {
-    irq_.adopt(pending_);
-    ignne_.adopt(ignore_);
-    return BP_OK;
-}
-
 void Ferr::ferr(bool level) {
     level_ = level;
     if (level) {

@@ -13,7 +13,6 @@ struct Ferr : Device<Ferr> {
     static void describe(Schema<Ferr>& s);
     void reset(Reset kind);
     void state(StateVisitor& v);
-    bp_status restored();
     void ferr(bool level);
     void write(u64 offset, u32 bytes, u64 value);
 

@@ -142,7 +142,6 @@ bp_status I440fx::restored() {
     host_.restored();
     apply_pam();
     apply_smram();
-    for (u32 i = 0; i < pirq_.size(); ++i) pirq_[i].adopt(pirq_level(i));
     return BP_OK;
 }
 

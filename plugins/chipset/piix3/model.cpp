@@ -58,8 +58,6 @@ void Piix3::state(StateVisitor& v) {
 
 bp_status Piix3::restored() {
     pci_.restored();
-    const u32 levels = routed();
-    for (u32 i = 0; i < kIrqs; ++i) irq_[i].adopt(levels >> i & 1);
     return BP_OK;
 }
 

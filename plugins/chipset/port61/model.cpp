@@ -53,10 +53,4 @@ void Port61::state(StateVisitor& v) {
     v("out2", out2_);
 }
 
-bp_status Port61::restored() {
-    gate2_.adopt((control_ & kGate2) != 0);
-    speaker_.adopt(sounding());
-    return BP_OK;
-}
-
 }  // namespace backplane::chipset

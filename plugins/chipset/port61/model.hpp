@@ -14,7 +14,6 @@ class Port61 : public Device<Port61> {
 
     void reset(Reset kind);
     void state(StateVisitor& v);
-    bp_status restored();
 
   private:
     u64 read(u64 offset, u32 bytes);

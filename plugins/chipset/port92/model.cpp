@@ -34,9 +34,4 @@ void Port92::reset(Reset) { set(true); }
 
 void Port92::state(StateVisitor& v) { v("enabled", enabled_); }
 
-bp_status Port92::restored() {
-    a20_.adopt(enabled_);
-    return BP_OK;
-}
-
 }  // namespace backplane::chipset

@@ -13,7 +13,6 @@ class Port92 : public Device<Port92> {
 
     void reset(Reset kind);
     void state(StateVisitor& v);
-    bp_status restored();
 
   private:
     u64 read(u64 offset, u32 bytes);

@@ -211,7 +211,6 @@ bp_status InterpCpu::restored() {
     if (c.cpl > 3 || c.fpu.top > 7)
         return fail(BP_ERR_INVALID, "the saved processor state is not one a processor can have");
     c.eflags_rest = (c.eflags_rest & ~interp::kArith) | interp::kFixed1;
-    ferr.adopt(c.ferr);
     c.state_replaced();
     return BP_OK;
 }

@@ -47,6 +47,7 @@ class Raw final : public Device<Raw> {
     static void describe(Schema<Raw>& s);
     bp_status start();
     void stop();
+    void drain();
 
   private:
     static constexpr u64 kSectorBytes = 512;
@@ -62,7 +63,6 @@ class Raw final : public Device<Raw> {
     void info(bp_block_info* out) const;
     bp_status submit(const bp_block_request& request);
     i32 read_now(u64 offset, void* data, u64 length);
-    void drain();
 
     bp_status open();
     bp_status open_failed(int error) const;

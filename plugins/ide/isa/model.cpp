@@ -36,7 +36,6 @@ bp_status Ide::attach(std::string_view address, std::string_view child, bp_inter
 
 bp_status Ide::restored() {
     if (!channel_.restored()) return fail(BP_ERR_INVALID, "no such drive is selected");
-    irq_.adopt(channel_.wire());
     return BP_OK;
 }
 

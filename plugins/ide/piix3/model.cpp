@@ -109,7 +109,6 @@ bp_status Ide::restored() {
     pci_.restored();
     for (unsigned i = 0; i < kChannels; ++i) {
         if (!channels_[i].restored()) return fail(BP_ERR_INVALID, "channel %u: no such drive is selected", i);
-        irq_[i].adopt(channels_[i].wire());
     }
     return BP_OK;
 }

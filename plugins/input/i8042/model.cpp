@@ -130,9 +130,6 @@ void I8042::state(StateVisitor& v) {
 
 bp_status I8042::restored() {
     if (reply_count_ > kReplies) reply_count_ = kReplies;
-    a20_line_.adopt(a20_);
-    irq_keyboard_.adopt(full_ && !aux_ && (mode_ & (kModeKeyboardIrq | kModeKeyboardOff)) == kModeKeyboardIrq);
-    irq_mouse_.adopt(full_ && aux_ && (mode_ & kModeMouseIrq));
     return BP_OK;
 }
 

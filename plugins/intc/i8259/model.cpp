@@ -93,9 +93,4 @@ void I8259Pair::state(StateVisitor& v) {
     v.each("chip", chips_, [](StateVisitor& visitor, I8259& chip) { chip.state(visitor); });
 }
 
-bp_status I8259Pair::restored() {
-    intr_.adopt(chips_[kMaster].wants_service());
-    return BP_OK;
-}
-
 }  // namespace backplane::intc

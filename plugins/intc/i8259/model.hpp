@@ -18,7 +18,6 @@ class I8259Pair : public Device<I8259Pair> {
 
     void reset(Reset kind);
     void state(StateVisitor& v);
-    bp_status restored();
 
   private:
     void ir(u32 pin, bool level);

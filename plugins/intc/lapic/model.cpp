@@ -233,7 +233,6 @@ bp_status LocalApic::restored() {
     // A damaged snapshot must not lead the timer's arithmetic out of range.
     timer_shift_ &= 7;
     timer_start_ = std::clamp(timer_start_, now() - (i64{1} << 40), now());
-    intr_.adopt(deliverable() >= 0 || lint0_is_extint() || extint_message_);
     return BP_OK;
 }
 

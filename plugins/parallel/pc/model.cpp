@@ -109,11 +109,6 @@ void PcParallel::state(StateVisitor& v) {
     v("control", control_);
     v("phase", phase_);
     v("printing", printing_);
-    bool irq = irq_.level();
-    v("irq", irq);
-    irq_.adopt(irq);
 }
-
-bp_status PcParallel::restored() { return BP_OK; }
 
 }  // namespace backplane::parallel

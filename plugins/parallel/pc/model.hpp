@@ -15,7 +15,6 @@ class PcParallel : public Device<PcParallel> {
 
     void reset(Reset kind);
     void state(StateVisitor& v);
-    bp_status restored();
 
   private:
     enum class Phase : u8 { kReady, kPrinting, kAcknowledge };

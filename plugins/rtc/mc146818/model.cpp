@@ -257,7 +257,6 @@ bp_status Mc146818::restored() {
     index_ &= 0x7f;
     origin_ = std::clamp(origin_, -static_cast<i64>(kNanoseconds), now());
     last_cycle_ = std::min(last_cycle_, cycle_at(now()));
-    irq_.adopt((flags() & kIrqFlag) && !held_);
     return BP_OK;
 }
 

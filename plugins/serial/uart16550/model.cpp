@@ -32,9 +32,8 @@ void Uart16550::describe(Schema<Uart16550>& s) {
     s.timer<&Uart16550::room_again>("room", &Uart16550::room_timer_);
 }
 
-bp_status Uart16550::start() {
+void Uart16550::connect() {
     if (backend_) backend_.call(&bp_chardev::connect, &kReceiver, static_cast<void*>(this));
-    return BP_OK;
 }
 
 i64 Uart16550::character_ns() const {
@@ -264,7 +263,6 @@ void Uart16550::state(StateVisitor& v) {
 bp_status Uart16550::restored() {
     receiver_.validate(), transmitter_.validate();
     shift_until_ = std::min(shift_until_, now() + character_ns() + kRetryNs);  // whatever a damaged snapshot says
-    irq_.adopt(pending() != kIirNone && (!out2_gates_ || ((mcr_ & kMcrOut2) && !looped())));
     return BP_OK;
 }
 

@@ -15,7 +15,7 @@ class Uart16550 : public Device<Uart16550> {
     using Device::Device;
     static void describe(Schema<Uart16550>& s);
 
-    bp_status start();
+    void connect();
     void reset(Reset kind);
     void state(StateVisitor& v);
     bp_status restored();

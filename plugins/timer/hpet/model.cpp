@@ -276,9 +276,6 @@ void Hpet::state(StateVisitor& v) {
 
 bp_status Hpet::restored() {
     started_ = std::clamp(started_, i64{0}, now());  // whatever a damaged snapshot says
-    legacy_.adopt(legacy());
-    for (u32 i = 0; i < kTimers; ++i)
-        if ((status_ & 1u << i) && (timers_[i].config & kTimerInterrupt)) output(i).adopt(true);
     return BP_OK;
 }
 

@@ -150,8 +150,6 @@ void I8254::state(StateVisitor& v) {
 
 bp_status I8254::restored() {
     for (Counter& c : counters_) c.validate();
-    for (unsigned channel = 0; channel < 3; ++channel)
-        outs_[channel].adopt(driven(channel) && counters_[channel].out() && !(channel == 0 && inhibited_));
     return BP_OK;
 }
 

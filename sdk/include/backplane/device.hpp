@@ -4,8 +4,8 @@
 //       static constexpr std::string_view kType = "demo.blinker";
 //       using Device::Device;
 //       static void describe(Schema<Blinker>& s);      // required
-//       bp_status start();                             // optional, as are stop, publish, consume, reset, state,
-//       restored
+//       bp_status start();      // optional, as are stop, publish, consume, reset, state, restored, connect, drain,
+//                               // input
 //   };
 //   BACKPLANE_PLUGIN("demo.blinker", "0.1.0", "Apache-2.0", kDevice, Blinker)     (plugin.hpp)
 #pragma once
@@ -199,10 +199,26 @@ struct DeviceType {
     }
     static bp_status restored(void* i) noexcept {
         T* self = static_cast<T*>(i);
-        if constexpr (requires { self->restored(); })
-            return guard(self, [self] { return self->restored(); });
-        else
-            return BP_OK;
+        return guard(self, [self] {
+            Schema<T> schema(self);
+            T::describe(schema);
+            if constexpr (requires { self->restored(); })
+                return self->restored();
+            else
+                return bp_status{BP_OK};
+        });
+    }
+    static void connect(void* i) noexcept {
+        [[maybe_unused]] T* self = static_cast<T*>(i);
+        if constexpr (requires { self->connect(); }) self->connect();
+    }
+    static void drain(void* i) noexcept {
+        [[maybe_unused]] T* self = static_cast<T*>(i);
+        if constexpr (requires { self->drain(); }) self->drain();
+    }
+    static void input(void* i, const uint8_t* data, size_t size) noexcept {
+        [[maybe_unused]] T* self = static_cast<T*>(i);
+        if constexpr (requires { self->input(data, size); }) self->input(data, size);
     }
     static bp_interface offer(void* i, bp_str id, bp_str name) noexcept {
         Schema<T> schema(static_cast<T*>(i), to_view(id), to_view(name));
@@ -249,6 +265,9 @@ struct DeviceType {
                                           reset,
                                           visit_state,
                                           restored,
+                                          connect,
+                                          drain,
+                                          input,
                                           offer,
                                           plugged};
 };

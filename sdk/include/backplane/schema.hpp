@@ -31,6 +31,8 @@ class Schema {
     Schema(T* instance, const Slot* slot) : instance_(instance), slot_(slot) {}
     Schema(T* instance, std::string_view offer_id, std::string_view offer_name)
         : instance_(instance), wanted_id_(offer_id), wanted_name_(offer_name) {}
+    // After a restore: output handles take over the levels of their wires.
+    explicit Schema(T* instance) : instance_(instance), adopting_(true) {}
 
     void doc(std::string_view text) {
         if (describer_) describer_->doc(describer_->self, to_bp(text));
@@ -61,6 +63,7 @@ class Schema {
     void line_out(std::string_view name, Member member, std::string_view doc) {
         lines(BP_LINE_OUT, name, doc, 1, nullptr);
         if (slot_) std::invoke(member, *instance_).bind(slot_, outs_);
+        if (adopting_) std::invoke(member, *instance_).adopt();
         ++outs_;
     }
     // member: std::array<LineOut, N>; on the board the lines are name0 ... nameN-1.
@@ -71,6 +74,8 @@ class Schema {
         lines(BP_LINE_OUT, name, doc, n, nullptr);
         if (slot_)
             for (u32 i = 0; i < n; ++i) std::invoke(member, *instance_)[i].bind(slot_, outs_ + i);
+        if (adopting_)
+            for (LineOut& line : std::invoke(member, *instance_)) line.adopt();
         outs_ += n;
     }
     // Handler: void (bool level) for one line, void (u32 line, bool level) for a bundle of `count`.
@@ -274,7 +279,7 @@ class Schema {
     const Slot* slot_ = nullptr;
     std::string_view wanted_id_, wanted_name_;
     bp_interface found_{nullptr, nullptr};
-    bool plugging_ = false;
+    bool plugging_ = false, adopting_ = false;
     bp_interface host_{nullptr, nullptr};
     u32 properties_ = 0, outs_ = 0, regions_ = 0, timers_ = 0, links_ = 0, traces_ = 0;
 };

@@ -27,7 +27,9 @@ class Slot {
           ram_(find<bp_ram_api>(slot, BP_RAM_API)),
           publish_(find<bp_publish_api>(slot, BP_PUBLISH_API)),
           machine_(find<bp_machine_api>(slot, BP_MACHINE_API)),
-          files_(find<bp_files_api>(slot, BP_FILES_API)) {}
+          input_(find<bp_input_api>(slot, BP_INPUT_API)),
+          files_(find<bp_files_api>(slot, BP_FILES_API)),
+          control_(find<bp_control_api>(slot, BP_CONTROL_API)) {}
 
     void* self() const { return self_; }
     const bp_slot_api& core() const { return *core_; }
@@ -40,7 +42,9 @@ class Slot {
     const bp_ram_api& ram() const { return *ram_; }
     const bp_publish_api& publish() const { return *publish_; }
     const bp_machine_api& machine() const { return *machine_; }
-    const bp_files_api* files() const { return files_; }  // nullptr unless the plugin declared the need
+    const bp_input_api& input() const { return *input_; }
+    const bp_files_api* files() const { return files_; }        // nullptr unless the plugin declared the need
+    const bp_control_api* control() const { return control_; }  // nullptr unless the plugin is a front end
 
   private:
     template <class Table>
@@ -58,7 +62,9 @@ class Slot {
     const bp_ram_api* ram_ = nullptr;
     const bp_publish_api* publish_ = nullptr;
     const bp_machine_api* machine_ = nullptr;
+    const bp_input_api* input_ = nullptr;
     const bp_files_api* files_ = nullptr;
+    const bp_control_api* control_ = nullptr;
 };
 
 // An output line. Remembers its level: setting the same level twice costs a compare.
@@ -74,8 +80,8 @@ class LineOut {
     void lower() { set(false); }
     void pulse() { lower(), raise(), lower(); }
     bool level() const { return level_; }
-    // After a restore: the kernel sets the wires, the handle takes the level over without driving it again.
-    void adopt(bool level) { level_ = level; }
+    // After a restore: the kernel has set the wires; the handle takes the level over without driving it again.
+    void adopt() { level_ = slot_->line().driven(slot_->self(), index_) != 0; }
 
   private:
     const Slot* slot_ = nullptr;

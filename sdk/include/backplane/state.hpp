@@ -12,23 +12,40 @@
 
 namespace backplane {
 
+// More about a field than its name: v("index", index_, {.max = 127}).
+struct StateField {
+    u32 since = 1;  // state version that brought the field; older snapshots leave it at its reset value
+    // What an element may be; for signed fields min and max are cast from i64. A bool is 0 or 1 without saying so.
+    u64 min = 0;
+    u64 max = ~u64{0};
+    bool writable = false;  // front ends may set it on a machine that stands still
+};
+
 // What state(StateVisitor& v) gets: v("name", field) for every field that a guest could observe. Integers, bools,
-// enums, floats and (nested) arrays of them. v.each("channel", array, fn) visits structs. `since` is the state version
-// that introduced the field.
+// enums, floats and (nested) arrays of them. v.each("channel", array, fn) visits structs. An enum or an index that a
+// snapshot must not set to anything else says so: {.max = ...}.
 class StateVisitor {
   public:
     explicit StateVisitor(const bp_state_visitor* visitor) : visitor_(visitor) {}
 
     template <class V>
-    void operator()(std::string_view name, V& value, u32 since = 1) {
+    void operator()(std::string_view name, V& value, const StateField& about = {}) {
         using E = Element<V>;
         static_assert(std::is_arithmetic_v<E> || std::is_enum_v<E>, "state fields are numbers or arrays of numbers");
-        emit(name, kind<E>(), sizeof(E), sizeof(V) / sizeof(E), &value, since);
+        emit(name, kind<E>(), sizeof(E), sizeof(V) / sizeof(E), &value, about, flags(about));
     }
     // Raw bytes, such as a buffer of which only a part is in use.
-    void bytes(std::string_view name, void* data, u64 size, u32 since = 1) {
-        emit(name, BP_STATE_BYTES, 1, size, data, since);
+    void bytes(std::string_view name, void* data, u64 size, const StateField& about = {}) {
+        emit(name, BP_STATE_BYTES, 1, size, data, about, flags(about));
     }
+    // Of a back end: what must be the same when a snapshot is restored; never written.
+    template <class V>
+    void identity(std::string_view name, V& value) {
+        emit(name, kind<Element<V>>(), sizeof(Element<V>), sizeof(V) / sizeof(Element<V>), &value, {},
+             BP_STATE_IDENTITY);
+    }
+    // Older versions had a field of this name, which means nothing any more.
+    void dropped(std::string_view name) { emit(name, BP_STATE_BYTES, 1, 0, nullptr, {}, BP_STATE_DROPPED); }
 
     template <class Array, class Function>
     void each(std::string_view name, Array& array, Function function) {
@@ -63,6 +80,7 @@ class StateVisitor {
     template <class V>
     using Element = typename ElementOf<V>::type;
 
+    static u32 flags(const StateField& about) { return about.writable ? u32{BP_STATE_WRITABLE} : u32{0}; }
     template <class E>
     static constexpr u32 kind() {
         if constexpr (std::is_same_v<E, bool>)
@@ -74,7 +92,8 @@ class StateVisitor {
         else
             return std::is_signed_v<E> ? BP_STATE_SIGNED : BP_STATE_UNSIGNED;
     }
-    void emit(std::string_view name, u32 kind, u32 element_size, u64 count, void* data, u32 since) {
+    void emit(std::string_view name, u32 kind, u32 element_size, u64 count, void* data, const StateField& about,
+              u32 flags) {
         const std::size_t length = prefix_.size();
         prefix_.append(name);
         bp_state_field field{};
@@ -82,9 +101,15 @@ class StateVisitor {
         field.kind = kind;
         field.name = to_bp(prefix_);
         field.element_size = element_size;
-        field.since = since;
+        field.since = about.since;
+        field.flags = flags;
         field.count = count;
         field.data = data;
+        // Unless the device says otherwise, every value of the element's type.
+        field.minimum = about.min, field.maximum = about.max;
+        if (kind == BP_STATE_BOOL) field.maximum = 1;
+        if (kind == BP_STATE_SIGNED && about.min == 0 && about.max == ~u64{0})
+            field.minimum = u64{1} << 63, field.maximum = ~u64{0} >> 1;
         visitor_->field(visitor_->self, &field);
         prefix_.resize(length);
     }

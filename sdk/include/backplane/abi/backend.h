@@ -52,7 +52,7 @@ typedef struct bp_chardev {
     uint32_t size;
     /* Takes bytes from the device; never blocks the guest for long; returns how many were taken. */
     uint32_t (*write)(void* instance, const uint8_t* data, uint32_t count);
-    /* The device that reads from this stream. Call in start(). */
+    /* The device that reads from this stream; takes the place of an earlier one. Call in connect(). */
     void (*connect)(void* instance, const bp_char_receiver* receiver, void* receiver_instance);
     /* The device has room again. */
     void (*room_changed)(void* instance);

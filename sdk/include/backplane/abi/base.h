@@ -15,7 +15,7 @@ extern "C" {
 
 /* A plugin built for another major.minor is refused while the major is 0. */
 #define BP_ABI_MAJOR 0u
-#define BP_ABI_MINOR 1u
+#define BP_ABI_MINOR 2u
 
 typedef struct bp_str {
     const char* data;

@@ -131,14 +131,26 @@ enum {
     BP_STATE_BYTES = 4, /* raw, for buffers */
     BP_STATE_FLOAT = 5
 };
+enum {
+    BP_STATE_WRITABLE = 1, /* front ends may set it on a machine that stands still; restored() is called afterwards */
+    /* Of a back end: what must be the same when a snapshot is restored (size of an image, its last change). Compared,
+     * never written. */
+    BP_STATE_IDENTITY = 2,
+    /* Older versions of the type had this field: it is taken from an old snapshot and ignored. count is 0. */
+    BP_STATE_DROPPED = 4
+};
 typedef struct bp_state_field {
     uint32_t size;
     uint32_t kind;
     bp_str name;           /* "index", or with a path: "channel[1].count" */
     uint32_t element_size; /* bytes: 1, 2, 4, 8 */
     uint32_t since;        /* state version that brought the field; older snapshots leave it at its reset value */
+    uint32_t flags;        /* BP_STATE_WRITABLE ... */
     uint64_t count;        /* elements */
     void* data;            /* the live field: the visitor reads it (save) or writes it (restore) */
+    /* What each element may be, both inclusive, in the field's own signedness; a snapshot with another value is
+     * refused before anything is changed. Not for BP_STATE_BYTES and BP_STATE_FLOAT. */
+    uint64_t minimum, maximum;
 } bp_state_field;
 typedef struct bp_state_visitor {
     uint32_t size;
@@ -152,8 +164,9 @@ enum {
 };
 
 /* One device type. All functions get the instance that create() made. Calls come in this order:
- * create, bus attach calls, start, publish, consume..., reset(POWER_ON), then whatever the guest does, stop, destroy.
- */
+ * create, bus attach calls, start, publish, consume..., reset(POWER_ON), connect, then whatever the guest does, stop,
+ * destroy. An instance that takes over from another one (a restored snapshot, a reloaded plugin) gets its state between
+ * reset and connect: visit_state, restored. If that fails it is destroyed without connect, and the old one goes on. */
 typedef struct bp_device_type {
     uint32_t size;
     bp_str type; /* "rtc.mc146818" */
@@ -167,7 +180,17 @@ typedef struct bp_device_type {
     bp_status (*consume)(void* instance, const bp_fact*);
     void (*reset)(void* instance, uint32_t kind);
     void (*visit_state)(void* instance, const bp_state_visitor*);
-    bp_status (*restored)(void* instance); /* fields were replaced: recompute what derives from them */
+    /* Fields were replaced: check them against each other, and recompute what derives from them. Drives no lines and
+     * arms no timers: the kernel restores both. A failure refuses the snapshot. */
+    bp_status (*restored)(void* instance);
+    /* The instance becomes part of the running machine: register here with links that call back (the receiver of a
+     * character stream). */
+    void (*connect)(void* instance);
+    /* Waits until every request that was handed to the host is complete there; completions may still be queued. Under
+     * the lock. */
+    void (*drain)(void* instance);
+    /* What was given to bp.input/1 arrives, under the lock, at its point of the machine's time. */
+    void (*input)(void* instance, const uint8_t* data, size_t size);
     /* An offered interface; `name` as declared. table NULL if there is none. */
     bp_interface (*offer)(void* instance, bp_str interface_id, bp_str name);
     /* The interface from the bus this device was plugged into. */

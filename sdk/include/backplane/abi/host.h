@@ -84,6 +84,7 @@ typedef struct bp_line_api {
     uint32_t size;
     void (*set)(void* self, uint32_t out_index, int level);
     int (*level)(void* self, uint32_t in_index);
+    int (*driven)(void* self, uint32_t out_index); /* the level that an output was last set to, or restored with */
 } bp_line_api;
 
 /* Priorities of claims in an address space; the higher one wins where ranges overlap (architecture, "Memory view"). */
@@ -184,6 +185,30 @@ typedef struct bp_machine_api {
     /* Fills with random bytes: from the host, or from the machine's seed in deterministic mode. */
     void (*random)(void* self, void* data, size_t size);
 } bp_machine_api;
+
+/* "bp.input/1": the one door for what comes from outside the machine (typed characters, bytes of a socket). A back end
+ * hands its bytes in; they come back to the same instance through bp_device_type.input. So they can be recorded with
+ * their point of time, and on replay the recorded bytes come instead. */
+#define BP_INPUT_API "bp.input/1"
+typedef struct bp_input_api {
+    uint32_t size;
+    void (*submit)(void* self, const uint8_t* data, size_t size); /* any thread; copies */
+} bp_input_api;
+
+/* "bp.control/1": for plugins of kind frontend: commands on the whole machine, as JSON texts. The names and arguments
+ * are those of the control socket (docs/control.md). */
+#define BP_CONTROL_API "bp.control/1"
+typedef struct bp_control_api {
+    uint32_t size;
+    /* Runs a command soon, in the machine's thread. `arguments` is a JSON object or empty. done() is called exactly
+     * once, in the machine's thread or from within execute(): status BP_OK and the value that the command returns, or a
+     * failure and {"class": ..., "desc": ...}. Any thread. */
+    void (*execute)(void* self, bp_str command, bp_str arguments,
+                    void (*done)(void* context, bp_status status, bp_str json), void* context);
+    /* Calls back for every event, {"event": ..., "data": {...}, "timestamp": ...}, in the machine's thread, under the
+     * lock. One listener an instance; NULL ends it, after which no call comes. */
+    void (*listen)(void* self, void (*event)(void* context, bp_str json), void* context);
+} bp_control_api;
 
 /* "bp.files/1": for plugins that declare `needs: [files]`. */
 #define BP_FILES_API "bp.files/1"

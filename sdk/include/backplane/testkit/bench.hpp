@@ -11,8 +11,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -52,6 +55,7 @@ class Board {
         const bp_status s = type_->start(instance_);
         started_ = s == BP_OK;
         if (!started_) return s;
+        type_->connect(instance_);
         return type_->publish(instance_);
     }
     void reset(Reset kind = Reset::kSystem) { type_->reset(instance_, static_cast<u32>(kind)); }
@@ -96,12 +100,21 @@ class Board {
         }
         time = end;
     }
+    // Outside input that reaches the device: what a back end hands to bp.input/1 comes back in run_posted().
+    void input(std::string_view bytes) {
+        type_->input(instance_, reinterpret_cast<const u8*>(bytes.data()), bytes.size());
+    }
     // Runs what was posted to the machine's queue (completions of back ends).
     void run_posted() {
-        while (!posted_.empty()) {
-            auto [fn, argument] = posted_.front();
-            posted_.erase(posted_.begin());
-            fn(argument);
+        for (;;) {
+            std::function<void()> work;
+            {
+                std::lock_guard g(posted_mutex_);
+                if (posted_.empty()) return;
+                work = std::move(posted_.front());
+                posted_.pop_front();
+            }
+            work();
         }
     }
     bp_interface offer(std::string_view id, std::string_view name = "") {
@@ -147,6 +160,7 @@ class Board {
             }};
         type_->visit_state(instance_, &v);
         for (const Timer& t : timers_) fields["timer." + t.name] = std::to_string(t.due);
+        for (const Out& l : outs_) fields["line." + l.name] = l.level ? "1" : "0";
         return fields;
     }
     bp_status load(const std::map<std::string, std::string>& fields) {
@@ -159,6 +173,7 @@ class Board {
                            }};
         type_->visit_state(instance_, &v);
         for (Timer& t : timers_) t.due = std::stoll(fields.at("timer." + t.name));
+        for (Out& l : outs_) l.level = fields.at("line." + l.name) == "1";
         return type_->restored(instance_);
     }
 
@@ -276,6 +291,10 @@ class Board {
     }
 
     static const void* service(void* self, bp_str id);
+    void post(std::function<void()> work) {
+        std::lock_guard g(posted_mutex_);
+        posted_.push_back(std::move(work));
+    }
 
     const bp_device_type* type_;
     Links links_;
@@ -290,7 +309,8 @@ class Board {
     std::vector<Timer> timers_;
     std::vector<std::string> link_names_;
     std::vector<bp_bus> buses_;
-    std::vector<std::pair<void (*)(void*), void*>> posted_;
+    std::mutex posted_mutex_;
+    std::deque<std::function<void()>> posted_;
     std::vector<std::unique_ptr<std::vector<u8>>> blocks_;
     std::map<u32, Mapping> mappings_;
     u32 next_mapping_ = 1;
@@ -338,7 +358,8 @@ struct Services {
                                           if (level && !out.level) ++out.rises;
                                           out.level = level != 0;
                                       },
-                                      [](void* s, u32 i) { return at(s).ins_.at(i).level ? 1 : 0; }};
+                                      [](void* s, u32 i) { return at(s).ins_.at(i).level ? 1 : 0; },
+                                      [](void* s, u32 i) { return at(s).outs_.at(i).level ? 1 : 0; }};
     static constexpr bp_space_api space{sizeof(bp_space_api),
                                         [](void* s, u32 i, u64 base, i32) {
                                             at(s).bases_.at(i) = base;
@@ -401,8 +422,12 @@ struct Services {
         [](void* s, u32 what, u32 argument, bp_str reason) {
             at(s).requests.push_back({what, argument, std::string(to_view(reason))});
         },
-        [](void* s, void (*fn)(void*), void* argument) { at(s).posted_.emplace_back(fn, argument); },
+        [](void* s, void (*fn)(void*), void* argument) { at(s).post([fn, argument] { fn(argument); }); },
         [](void*) { return 1; }, [](void*, void* data, std::size_t size) { std::memset(data, 0x5a, size); }};
+    static constexpr bp_input_api input{
+        sizeof(bp_input_api), [](void* s, const u8* data, std::size_t size) {
+            at(s).post([s, bytes = std::string(reinterpret_cast<const char*>(data), size)] { at(s).input(bytes); });
+        }};
     static constexpr bp_files_api files{
         sizeof(bp_files_api), [](void* s, bp_str name, char* path, std::size_t capacity, std::size_t* length) {
             const std::string text = at(s).firmware_folder.empty()
@@ -427,6 +452,7 @@ inline const void* Board::service(void*, bp_str id) {
     if (v == BP_RAM_API) return &Services::ram;
     if (v == BP_PUBLISH_API) return &Services::publish;
     if (v == BP_MACHINE_API) return &Services::machine;
+    if (v == BP_INPUT_API) return &Services::input;
     if (v == BP_FILES_API) return &Services::files;
     return nullptr;
 }
