@@ -24,6 +24,9 @@ constexpr const char* kHelp =
     "devices                  the devices on the board\n"
     "state [DEVICE]           declared state of all devices or one\n"
     "report                   where each CPU is and what each device waits for\n"
+    "save FILE                write a snapshot\n"
+    "load FILE [force]        go back to a snapshot; force: also if a disk was changed meanwhile\n"
+    "reload NAME              load a device's plugin (or the file of a new build) anew, under the running guest\n"
     "system_reset             reset the machine\n"
     "system_powerdown         press the power button\n"
     "quit                     end the emulator\n";
@@ -137,6 +140,7 @@ std::string Monitor::run(const std::string& line) {
     if (command == "screendump") return screendump(rest);
     if (command == "key" || command == "sendkey") return key(rest);
     if (command == "type") return type(unescape(rest));
+    if (command == "save" || command == "load" || command == "reload") return state_command(command, rest);
     if (command == "state") {
         if (!rest.empty() && !machine_.device(rest)) return "no device " + rest + "\n";
         return machine_.state_text(rest);
@@ -152,6 +156,27 @@ std::string Monitor::run(const std::string& line) {
         return text;
     }
     return "unknown command " + command + "; help lists what there is\n";
+}
+
+std::string Monitor::state_command(const std::string& command, std::string rest) {
+    if (rest.empty()) return command + " needs a name\n";
+    std::string text;
+    try {
+        machine_.standstill([&] {
+            if (command == "reload") {
+                text = machine_.reload(rest) + "\n";
+            } else if (command == "save") {
+                machine_.save(rest);
+            } else {
+                const bool force = rest.ends_with(" force");
+                if (force) rest.resize(rest.find_last_not_of(' ', rest.size() - 7) + 1);
+                machine_.load(rest, force);
+            }
+        });
+    } catch (const kernel::Error& e) {
+        return std::string(e.what()) + "\n";
+    }
+    return text;
 }
 
 namespace {

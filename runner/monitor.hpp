@@ -24,6 +24,7 @@ class Monitor {
     std::string power_button();
 
   private:
+    std::string state_command(const std::string& command, std::string rest);
     std::string press(const std::vector<std::uint32_t>& codes);
     kernel::Machine& machine_;
 };

@@ -11,7 +11,7 @@ Context::Context() : search(kernel::SearchPaths::standard()), registry(std::make
     registry->scan(search.plugins);
 }
 
-void Context::use_terminal() { registry->add(terminal_type()); }
+void Context::use_terminal() { registry->add(terminal_type(), true); }
 
 kernel::BoardRequest BoardOptions::request() const {
     kernel::BoardRequest r;

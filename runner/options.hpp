@@ -34,6 +34,7 @@ struct BoardOptions {
     std::string machine;
     std::vector<std::string> sets;
     std::vector<std::pair<std::string, std::string>> shortcuts;  // option name without dashes -> value
+    bool empty() const { return vm.empty() && machine.empty() && sets.empty() && shortcuts.empty(); }
     kernel::BoardRequest request() const;
 };
 void add_board_options(CLI::App& app, BoardOptions& options);

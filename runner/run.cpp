@@ -12,7 +12,9 @@
 #include "kernel/machine/machine.hpp"
 #include "runner/monitor.hpp"
 #include "runner/options.hpp"
+#include "runner/request.hpp"
 #include "runner/terminal.hpp"
+#include "runner/version.hpp"
 
 namespace backplane::runner {
 
@@ -20,8 +22,8 @@ namespace {
 
 struct RunOptions {
     BoardOptions board;
-    std::string log, trace, trace_file, trace_instructions, script, display = "none";
-    bool no_reboot = false, print_stats = false;
+    std::string log, trace, trace_file, trace_instructions, script, display = "none", restore;
+    bool no_reboot = false, force = false, print_stats = false;
 };
 
 sigset_t handled_signals() {
@@ -81,13 +83,17 @@ int run(const RunOptions& o) {
     kernel::Logger logger;
     if (!o.log.empty()) logger.configure(o.log);
     Context context;
-    const kernel::BoardSpec board = kernel::load_board(o.board.request(), context.search);
+    const kernel::BoardRequest request =
+        o.restore.empty() || !o.board.empty() ? o.board.request() : saved_request(o.restore);
+    const kernel::BoardSpec board = kernel::load_board(request, context.search);
     kernel::Tracer tracer;
     if (!o.trace_file.empty()) tracer.open(o.trace_file);
     if (!o.trace.empty()) tracer.configure(o.trace);
     kernel::MachineOptions options;
     options.search = context.search;
     options.reboot = !o.no_reboot;
+    options.program_version = version_number();
+    options.request_json = request_json(request, board);
 
     struct Restore {
         ~Restore() {
@@ -96,6 +102,7 @@ int run(const RunOptions& o) {
         }
     } restore;
     kernel::Machine machine(board, *context.registry, logger, tracer, std::move(options));
+    if (!o.restore.empty()) machine.load(o.restore, o.force);
     Monitor monitor(machine);
     set_terminal_handlers(
         {[&] { machine.quit("Ctrl-A x"); }, [&](const std::string& line) { return monitor.run(line); }});
@@ -161,6 +168,11 @@ void add_run(CLI::App& app, int& code) {
         ->type_name("FILE");
     sub->add_option("--script", o->script, "keys and checks of the text screen from a file (see the man page)")
         ->type_name("FILE");
+    sub->add_option("--restore", o->restore,
+                    "go on from a snapshot; without a VM file or other options: on the machine that it was taken of")
+        ->type_name("FILE");
+    sub->add_flag("--force", o->force,
+                  "with --restore: also if a disk image is not as it was when the snapshot was taken");
     sub->add_flag("--no-reboot", o->no_reboot, "end with exit code 4 when the guest resets the machine");
     sub->add_flag("--stats", o->print_stats, "print instruction count and machine time at the end");
     sub->callback([o, &code] { code = run(*o); });

@@ -9,4 +9,6 @@ std::string version_text() {
            std::to_string(BP_ABI_MINOR) + ")";
 }
 
+std::string version_number() { return BACKPLANE_VERSION; }
+
 }  // namespace backplane::runner

@@ -4,5 +4,6 @@
 #include <string>
 
 namespace backplane::runner {
-std::string version_text();
-}
+std::string version_text();    // with the ABI's
+std::string version_number();  // "0.1.0"
+}  // namespace backplane::runner

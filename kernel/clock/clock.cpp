@@ -32,6 +32,13 @@ void Clock::pause() {
 
 void Clock::follow(const std::uint64_t* instructions) { instructions_ = instructions; }
 
+void Clock::set(std::int64_t when) {
+    if (mode_ == Mode::kDeterministic)
+        base_ += when - now();
+    else
+        stopped_ = when;
+}
+
 void Clock::skip_to(std::int64_t when) {
     const std::int64_t t = now();
     if (mode_ == Mode::kDeterministic && when > t) base_ += when - t;
@@ -51,6 +58,13 @@ void TimerQueue::arm(std::uint32_t owner, std::uint32_t index, Timer& timer, std
     queue_.emplace(timer.due, owner, timer.sequence, index);
 }
 
+void TimerQueue::restore(std::uint32_t owner, std::uint32_t index, Timer& timer, const Timer& saved) {
+    cancel(owner, index, timer);
+    if (saved.due < 0) return;
+    timer = saved;
+    queue_.emplace(timer.due, owner, timer.sequence, index);
+}
+
 void TimerQueue::cancel(std::uint32_t owner, std::uint32_t index, Timer& timer) {
     if (timer.due < 0) return;
     queue_.erase({timer.due, owner, timer.sequence, index});
@@ -62,6 +76,7 @@ bool TimerQueue::pop(std::int64_t now, std::uint32_t& owner, std::uint32_t& inde
     std::uint64_t sequence = 0;
     std::tie(due, owner, sequence, index) = *queue_.begin();
     queue_.erase(queue_.begin());
+    ++fired_;
     return true;
 }
 

@@ -25,6 +25,8 @@ class Clock {
 
     // Deterministic: where the executing vCPU keeps its count.
     void follow(const std::uint64_t* instructions);
+    // A restored machine: it is `when` now. Realtime: only while paused.
+    void set(std::int64_t when);
     // Idle: jumps to `when`.
     void skip_to(std::int64_t when);
     // The instruction count at which `when` is reached.
@@ -55,9 +57,17 @@ class TimerQueue {
     bool pop(std::int64_t now, std::uint32_t& owner, std::uint32_t& index, std::int64_t& due);
     std::size_t size() const { return queue_.size(); }
 
+    // How many timers have expired, and the number that was last given to an armed one: both are saved.
+    std::uint64_t fired() const { return fired_; }
+    std::uint64_t sequence() const { return sequence_; }
+    void restore_counters(std::uint64_t fired, std::uint64_t sequence) { fired_ = fired, sequence_ = sequence; }
+    // Arms a timer as it was saved, in its old place among those of the same time.
+    void restore(std::uint32_t owner, std::uint32_t index, Timer& timer, const Timer& saved);
+
   private:
     std::set<std::tuple<std::int64_t, std::uint32_t, std::uint64_t, std::uint32_t>> queue_;
     std::uint64_t sequence_ = 0;
+    std::uint64_t fired_ = 0;
 };
 
 }  // namespace backplane::kernel

@@ -1,5 +1,7 @@
 #include "kernel/line/wires.hpp"
 
+#include <algorithm>
+
 namespace backplane::kernel {
 
 std::uint32_t Wires::add(std::string name) {
@@ -32,6 +34,20 @@ void Wires::drive(std::uint32_t wire, std::uint32_t driver, bool level) {
             if (s.changed) s.changed(s.instance, s.line, level ? 1 : 0);
     }
     --depth_;
+}
+
+void Wires::settle() {
+    for (auto& of_device : inputs_) std::fill(of_device.begin(), of_device.end(), 0u);
+    for (Wire& w : wires_) {
+        w.high = static_cast<std::uint32_t>(std::count(w.drivers.begin(), w.drivers.end(), true));
+        if (w.high == 0) continue;
+        for (const Sink& s : w.sinks) {
+            if (s.device >= inputs_.size()) inputs_.resize(s.device + 1);
+            auto& of_device = inputs_[s.device];
+            if (s.input >= of_device.size()) of_device.resize(s.input + 1, 0);
+            ++of_device[s.input];
+        }
+    }
 }
 
 bool Wires::input(std::uint32_t device, std::uint32_t input) const {

@@ -29,6 +29,10 @@ class Wires {
     // Delivered at once, in the caller's thread; a change within a change is delivered depth first, cut off at
     // kMaxDepth.
     void drive(std::uint32_t wire, std::uint32_t driver, bool level);
+    // Sets a driver without telling anybody, for a restored machine whose devices know the level already; settle()
+    // follows when all are set.
+    void restore(std::uint32_t wire, std::uint32_t driver, bool level) { wires_[wire].drivers[driver] = level; }
+    void settle();
     // Level of an input: the OR of all wires that lead to it.
     bool input(std::uint32_t device, std::uint32_t input) const;
     bool level(std::uint32_t wire) const { return wires_[wire].high > 0; }

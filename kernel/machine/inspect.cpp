@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "kernel/machine/assembly.hpp"
 #include "kernel/machine/machine.hpp"
 
 namespace backplane::kernel {
@@ -28,7 +29,7 @@ void append_value(std::string& out, const bp_state_field& f, u64 element) {
 std::string Machine::state_text(std::string_view only) {
     std::string text;
     lock_.lock();
-    for (Instance& d : devices_) {
+    for (Instance& d : live_->all()) {
         if (!only.empty() && d.name() != only) continue;
         struct Context {
             std::string& out;
@@ -49,6 +50,15 @@ std::string Machine::state_text(std::string_view only) {
     }
     lock_.unlock();
     return text;
+}
+
+bp_interface Machine::find_interface(std::string_view id, std::string_view name) {
+    for (Instance& d : live_->all()) {
+        if ((!name.empty() && d.name() != name) || !d.type->offers_interface(id)) continue;
+        const bp_interface found = d.type->abi->offer(d.object, {id.data(), id.size()}, {"", 0});
+        if (found.table) return found;
+    }
+    return {nullptr, nullptr};
 }
 
 }  // namespace backplane::kernel

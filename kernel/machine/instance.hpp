@@ -16,9 +16,11 @@
 namespace backplane::kernel {
 
 class Machine;
+struct Assembly;
 
 struct Instance {
     Machine* machine = nullptr;
+    Assembly* assembly = nullptr;
     u32 index = 0;
     const DeviceSpec* spec = nullptr;
     const TypeInfo* type = nullptr;

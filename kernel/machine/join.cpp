@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "kernel/config/convert.hpp"
-#include "kernel/machine/machine.hpp"
+#include "kernel/machine/builder.hpp"
 
 namespace backplane::kernel {
 
@@ -10,9 +10,9 @@ namespace {
 
 bp_str str(const std::string& s) { return {s.data(), s.size()}; }
 
-std::vector<std::string> device_names(const std::deque<Instance>& devices) {
+std::vector<std::string> device_names(const Assembly& assembly) {
     std::vector<std::string> names;
-    for (const Instance& d : devices) names.push_back(d.name());
+    for (const Instance& d : assembly.all()) names.push_back(d.name());
     return names;
 }
 
@@ -25,15 +25,9 @@ std::pair<std::string, std::string> split(const std::string& text) {
 
 }  // namespace
 
-Instance* Machine::device(std::string_view name) {
-    for (Instance& d : devices_)
-        if (d.name() == name) return &d;
-    return nullptr;
-}
-
 // `on: DEVICE/ADDRESS`, `on: DEVICE.BUS/ADDRESS`, `on: DEVICE` (the bus chooses the address).
-void Machine::join_buses() {
-    for (Instance& d : devices_) {
+void Builder::join_buses() {
+    for (Instance& d : a_.all()) {
         const Value* on = d.spec->find("on");
         if (!on || on->is_null()) {
             if (!d.type->plugs.empty() && d.type->offers.empty())
@@ -45,10 +39,10 @@ void Machine::join_buses() {
         const auto slash = text.find('/');
         const auto [host_name, bus_name] = split(text.substr(0, slash));
         const std::string address = slash == std::string::npos ? "" : text.substr(slash + 1);
-        Instance* host = device(host_name);
+        Instance* host = a_.device(host_name);
         if (!host)
             throw Error(on->position(), d.name() + ": no device `" + host_name + "` to sit on" +
-                                            did_you_mean(host_name, device_names(devices_)));
+                                            did_you_mean(host_name, device_names(a_)));
         if (host == &d) throw Error(on->position(), d.name() + ": a device cannot sit on itself");
         if (d.type->plugs.empty())
             throw Error(on->position(), d.name() + ": " + d.type->name + " does not plug into any bus");
@@ -90,8 +84,8 @@ void Machine::join_buses() {
 }
 
 // `image: disk0`, or `backend: mux.port1` for the interface that mux offers under the name port1.
-void Machine::join_links() {
-    for (Instance& d : devices_) {
+void Builder::join_links() {
+    for (Instance& d : a_.all()) {
         for (std::size_t i = 0; i < d.type->links.size(); ++i) {
             const LinkInfo& link = d.type->links[i];
             const Value* to = d.spec->find(link.name);
@@ -102,12 +96,12 @@ void Machine::join_links() {
                 continue;
             }
             const std::string& text = to_text(*to, d.name() + ": `" + link.name + "`");
-            if (text == "none" && link.optional && !device("none")) continue;
+            if (text == "none" && link.optional && !a_.device("none")) continue;
             const auto [name, offer] = split(text);
-            Instance* other = device(name);
+            Instance* other = a_.device(name);
             if (!other)
                 throw Error(to->position(), d.name() + ": `" + link.name + "`: no device `" + name + "`" +
-                                                did_you_mean(name, device_names(devices_)));
+                                                did_you_mean(name, device_names(a_)));
             d.links[i] = other->type->abi->offer(other->object, str(link.interface_id), str(offer));
             if (!d.links[i].table)
                 throw Error(to->position(), d.name() + ": `" + link.name + "`: " + name + " (" + other->type->name +
@@ -117,13 +111,13 @@ void Machine::join_links() {
     }
 }
 
-void Machine::connect_sink(u32 wire, const Value& sink) {
+void Builder::connect_sink(u32 wire, const Value& sink) {
     const std::string& text = to_text(sink, "line");
     const auto [name, input] = split(text);
-    Instance* d = device(name);
+    Instance* d = a_.device(name);
     if (!d || input.empty())
         throw Error(sink.position(), "`" + text + "` is neither a wire of `lines` nor an input line DEVICE.LINE" +
-                                         did_you_mean(name, device_names(devices_)));
+                                         did_you_mean(name, device_names(a_)));
     const auto ref = d->type->input(input);
     if (!ref) {
         std::vector<std::string> names;
@@ -132,40 +126,40 @@ void Machine::connect_sink(u32 wire, const Value& sink) {
         throw Error(sink.position(), "`" + text + "`: " + d->type->name + " has no input line `" + input + "`" +
                                          (names.empty() ? " (it has none)" : did_you_mean(input, names)));
     }
-    wires_.connect(wire, {d->object, d->index, ref->index, ref->line, ref->info->changed});
+    a_.wires.connect(wire, {d->object, d->index, ref->index, ref->line, ref->info->changed});
 }
 
 // A wire of its own for an output that names an input directly.
-u32 Machine::wire_for_output(Instance& from, u32 output) {
-    return wires_.add(from.name() + ".out" + std::to_string(output));
+u32 Builder::wire_for_output(Instance& from, u32 output) {
+    return a_.wires.add(from.name() + ".out" + std::to_string(output));
 }
 
-void Machine::connect_output(Instance& from, u32 output, const Value& to, u32 named_wires) {
+void Builder::connect_output(Instance& from, u32 output, const Value& to, u32 named_wires) {
     for (const Value* one : to.as_list()) {
         const std::string& text = to_text(*one, from.name() + ": line");
         u32 wire = ~0u;
         for (u32 w = 0; w < named_wires; ++w)
-            if (wires_.name(w) == text) wire = w;
+            if (a_.wires.name(w) == text) wire = w;
         if (wire == ~0u) {
             if (text.find('.') == std::string::npos) {
                 std::vector<std::string> names;
-                for (u32 w = 0; w < named_wires; ++w) names.push_back(wires_.name(w));
+                for (u32 w = 0; w < named_wires; ++w) names.push_back(a_.wires.name(w));
                 throw Error(one->position(),
                             from.name() + ": no wire `" + text + "` in `lines`" + did_you_mean(text, names));
             }
             wire = wire_for_output(from, output);
             connect_sink(wire, *one);
         }
-        from.outputs[output].emplace_back(wire, wires_.add_driver(wire));
+        from.outputs[output].emplace_back(wire, a_.wires.add_driver(wire));
     }
 }
 
-void Machine::join_lines() {
-    for (const WireSpec& spec : board_.lines) wires_.add(spec.name);
-    const u32 named = static_cast<u32>(board_.lines.size());
+void Builder::join_lines() {
+    for (const WireSpec& spec : m_.board_.lines) a_.wires.add(spec.name);
+    const u32 named = static_cast<u32>(m_.board_.lines.size());
     for (u32 w = 0; w < named; ++w)
-        for (const Value& sink : board_.lines[w].sinks) connect_sink(w, sink);
-    for (Instance& d : devices_) {
+        for (const Value& sink : m_.board_.lines[w].sinks) connect_sink(w, sink);
+    for (Instance& d : a_.all()) {
         for (const LineInfo& line : d.type->outputs) {
             for (u32 n = 0; n < line.count; ++n)
                 if (const Value* to = d.spec->find(line.line_name(n)); to && !to->is_null())
@@ -182,15 +176,6 @@ void Machine::join_lines() {
                 if (!all->items()[n].is_null()) connect_output(d, line.first + n, all->items()[n], named);
         }
     }
-}
-
-bp_interface Machine::find_interface(std::string_view id, std::string_view name) {
-    for (Instance& d : devices_) {
-        if ((!name.empty() && d.name() != name) || !d.type->offers_interface(id)) continue;
-        const bp_interface found = d.type->abi->offer(d.object, {id.data(), id.size()}, {"", 0});
-        if (found.table) return found;
-    }
-    return {nullptr, nullptr};
 }
 
 }  // namespace backplane::kernel

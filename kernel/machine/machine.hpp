@@ -13,25 +13,23 @@
 #include <utility>
 #include <vector>
 
-#include "backplane/abi/cpu.h"
 #include "kernel/clock/clock.hpp"
 #include "kernel/config/board_spec.hpp"
-#include "kernel/line/wires.hpp"
 #include "kernel/log/logger.hpp"
-#include "kernel/machine/instance.hpp"
+#include "kernel/machine/assembly.hpp"
 #include "kernel/machine/lock.hpp"
 #include "kernel/plugin/registry.hpp"
-#include "kernel/space/memory_space.hpp"
-#include "kernel/space/port_space.hpp"
 #include "kernel/space/ram.hpp"
 #include "kernel/trace/tracer.hpp"
 
 namespace backplane::kernel {
 
 struct MachineOptions {
-    SearchPaths search;        // for firmware
-    bool reboot = true;        // false: a reset ends the machine
-    bool verify_only = false;  // build and check, but open no images and start nothing
+    SearchPaths search;           // for firmware
+    bool reboot = true;           // false: a reset ends the machine
+    bool verify_only = false;     // build and check, but open no images and start nothing
+    std::string program_version;  // for the headers of snapshots
+    std::string request_json;     // how the machine was started, kept in snapshots
 };
 
 // Why run() ended.
@@ -64,6 +62,9 @@ class Machine {
     // Runs `work` soon, in the machine's thread, under the lock, while every vCPU stands outside its engine and no
     // request is under way on the host; also while paused. Any thread. It is run even if the machine ends meanwhile.
     void at_standstill(std::function<void()> work);
+    // The same, and returns when it is done; what `work` throws comes out here. Not from within an engine's run() or
+    // other work that holds the lock, but for work at a standstill.
+    void standstill(const std::function<void()>& work);
     // Runs `work` under the lock in the caller's thread.
     void locked(const std::function<void()>& work);
 
@@ -76,9 +77,20 @@ class Machine {
     void memory_write(u64 address, u32 bytes, u64 value);
     void advance(std::int64_t ns);
 
+    // The state of the whole machine. Only at a standstill, or before run(). All throw Error, and then nothing has
+    // changed: the file of that name is as it was, the machine goes on.
+    void save(const std::string& path);
+    // `force`: also if an image is not as it was.
+    void load(const std::string& path, bool force);
+    // Loads a plugin's file anew and gives its devices the state they had. `what`: a device's name, a plugin's id, or
+    // the path of a file with a new build. Returns what was done, in words.
+    std::string reload(const std::string& what);
+
     const BoardSpec& board() const { return board_; }
-    Instance* device(std::string_view name);
-    const std::deque<Instance>& devices() const { return devices_; }
+    // What these return is valid under the lock, or until a snapshot is restored or a plugin reloaded.
+    Instance* device(std::string_view name) { return live_->device(name); }
+    auto devices() const { return live_->all(); }
+    const std::vector<FactState>& facts() const { return live_->facts; }
     // The first device that offers `id` (to links or on a bus), or the named one. Table is nullptr if there is none.
     bp_interface find_interface(std::string_view id, std::string_view device = {});
     // Where each vCPU is and what each device waits for, as text.
@@ -94,50 +106,26 @@ class Machine {
   private:
     friend struct SlotServices;
     friend struct CpuServices;
-    struct Vcpu {
-        Machine* machine = nullptr;
-        Instance* device = nullptr;
-        const bp_cpu* table = nullptr;
-        void* engine = nullptr;
-        bp_vcpu shared{};
-        bp_cpu_bus bus{};
-        std::thread thread;
-        bool running = false;  // inside the engine's run()
-        bool halted = false;
-    };
-    struct Route {
-        std::string what;
-        Instance* from;
-        Instance* into;
-    };
+    friend class Builder;
 
-    // build.cpp, join.cpp
-    void build();
-    void create_devices();
-    void place_regions();
-    void join_buses();
-    void join_links();
-    void join_lines();
-    void start_devices();
-    void publish_facts();
-    void attach_engines();
-    void connect_output(Instance& from, u32 output, const Value& to, u32 wire_of_output);
-    u32 wire_for_output(Instance& from, u32 output);
-    void connect_sink(u32 wire, const Value& sink);
-    void check_failure(Instance& device, bp_status status, const Position& position, const char* doing);
-    bool publish(Instance& device, const bp_fact& fact);
-    void tear_down();
+    // machine.cpp
+    void make_clock();
+    std::unique_ptr<Assembly> new_assembly();
+
+    // snapshot.cpp
+    Snapshot collect();
+    void take_over(const Snapshot& saved, bool force, const std::function<void(const Assembly&)>& check);
 
     // run.cpp
     Outcome run_realtime();
     Outcome run_deterministic();
-    void vcpu_thread(Vcpu& cpu);
+    void vcpu_thread(std::size_t index);
     void handle_exit(Vcpu& cpu, u32 exit);
     void request(Instance* device, u32 what, u32 argument, std::string reason);
     void run_posted();
     void run_timers();
     void run_late_timers();
-    void timer_moved(std::int64_t due);
+    void timer_moved(const Assembly& assembly, std::int64_t due);
     void stop_vcpus();
     void drain();
     void run_standstill();
@@ -146,7 +134,6 @@ class Machine {
     void sleep(std::unique_lock<MachineLock>& lock, std::int64_t ns);
     void wake_halted();
     void system_reset();
-    void set_attention(u32 bits);
     bool serve_requests(std::unique_lock<MachineLock>& lock);
 
     BoardSpec board_;
@@ -157,18 +144,12 @@ class Machine {
     u32 log_ = 0;
 
     Ram ram_;
-    std::unique_ptr<MemorySpace> memory_;
-    std::unique_ptr<PortSpace> ports_;
     std::unique_ptr<Clock> clock_;
     std::int64_t start_time_ = 0;
     u64 random_state_ = 0;
-    TimerQueue timers_;
-    Wires wires_;
-    std::deque<Instance> devices_;
-    std::vector<Instance*> order_;  // in which they start: a bus before what sits on it
-    std::vector<Route> routes_;
+    std::unique_ptr<Assembly> live_;
+    u64 swaps_ = 0;  // how often another assembly took over
     Instance* publishing_ = nullptr;
-    std::deque<Vcpu> vcpus_;
     std::string publish_failure_;
 
     MachineLock lock_;
@@ -182,6 +163,8 @@ class Machine {
     std::atomic<bool> has_posted_{false};
     std::deque<std::function<void()>> standstill_;  // guarded by posted_mutex_
     std::atomic<bool> has_standstill_{false};
+    bool ended_ = false;                       // run() is over; guarded by posted_mutex_
+    std::atomic<std::thread::id> standing_{};  // who runs work at a standstill
 
     bool reset_requested_ = false;
     std::optional<Outcome> outcome_;
@@ -189,6 +172,7 @@ class Machine {
     std::atomic<bool> pause_requested_{false};
     bool hold_vcpus_ = false;  // vCPUs wait outside run()
     bool end_vcpus_ = false;
+    std::vector<std::thread> vcpu_threads_;
 };
 
 }  // namespace backplane::kernel

@@ -6,28 +6,28 @@ namespace backplane::kernel {
 u64 Machine::port_read(u32 port, u32 bytes) {
     u64 value = all_ones(bytes);
     locked([&] {
-        if (ports_) value = ports_->read(port, bytes);
+        if (live_->ports) value = live_->ports->read(port, bytes);
     });
     return value;
 }
 
 void Machine::port_write(u32 port, u32 bytes, u64 value) {
     locked([&] {
-        if (ports_) ports_->write(port, bytes, value);
+        if (live_->ports) live_->ports->write(port, bytes, value);
     });
 }
 
 u64 Machine::memory_read(u64 address, u32 bytes) {
     u64 value = all_ones(bytes);
     locked([&] {
-        if (memory_) value = memory_->read(address, bytes);
+        if (live_->memory) value = live_->memory->read(address, bytes);
     });
     return value;
 }
 
 void Machine::memory_write(u64 address, u32 bytes, u64 value) {
     locked([&] {
-        if (memory_) memory_->write(address, bytes, value);
+        if (live_->memory) live_->memory->write(address, bytes, value);
     });
 }
 
@@ -42,7 +42,7 @@ void Machine::advance(std::int64_t ns) {
             }
             outcome_.reset();
             pause_requested_ = false;
-            const std::int64_t next = timers_.next();
+            const std::int64_t next = live_->timers.next();
             if (next < 0 || next > end) break;
             clock_->skip_to(next);
             run_timers();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <future>
 
 #include "kernel/machine/machine.hpp"
 
@@ -16,79 +17,10 @@ void clear_bits(u32& word, u32 bits) { __atomic_fetch_and(&word, ~bits, __ATOMIC
 u32 load_bits(const u32& word) { return __atomic_load_n(&word, __ATOMIC_ACQUIRE); }
 }  // namespace
 
-// What an engine calls. Devices are reached under the machine's lock, which these take themselves.
-struct CpuServices {
-    static Machine& of(void* self) { return *static_cast<Machine::Vcpu*>(self)->machine; }
-    struct Guard {
-        MachineLock& lock;
-        explicit Guard(void* self) : lock(of(self).lock_) { lock.lock(); }
-        ~Guard() { lock.unlock(); }
-    };
-    // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a
-    // host's time slice, and a guest that polls one device for what another one's timer does (port 61h for the interval
-    // timer) would measure the host's scheduler.
-    struct Access : Guard {
-        explicit Access(void* self) : Guard(self) { of(self).run_late_timers(); }
-    };
-    static void page(void* self, u64 address, int, bp_page* page) {
-        Guard g(self);
-        of(self).memory_->page(address, page);
-    }
-    static u64 read(void* self, u64 address, u32 bytes, int) {
-        Access g(self);
-        return of(self).memory_->read(address, bytes);
-    }
-    static void write(void* self, u64 address, u32 bytes, u64 value, int) {
-        Access g(self);
-        of(self).memory_->write(address, bytes, value);
-    }
-    static u64 port_read(void* self, u32 port, u32 bytes) {
-        Access g(self);
-        return of(self).ports_->read(port, bytes);
-    }
-    static void port_write(void* self, u32 port, u32 bytes, u64 value) {
-        Access g(self);
-        of(self).ports_->write(port, bytes, value);
-    }
-    static void lock(void* self) { of(self).lock_.lock(); }
-    static void unlock(void* self) { of(self).lock_.unlock(); }
-    static std::int64_t now(void* self) { return of(self).now(); }
-};
-
-void Machine::attach_engines() {
-    for (Instance& d : devices_) {
-        if (!d.type->offers_interface(BP_CPU_ID)) continue;
-        const bp_interface cpu = d.type->abi->offer(d.object, {BP_CPU_ID, sizeof(BP_CPU_ID) - 1}, {"", 0});
-        if (!cpu.table) continue;
-        if (!memory_ || !ports_)
-            throw Error(d.spec->position, d.name() + ": a CPU needs a memory space and a port space on the board");
-        Vcpu& v = vcpus_.emplace_back();
-        v.machine = this, v.device = &d;
-        v.table = static_cast<const bp_cpu*>(cpu.table), v.engine = cpu.instance;
-        v.shared.index = static_cast<u32>(vcpus_.size() - 1);
-        v.shared.deadline = ~u64{0};
-        v.bus = {sizeof(bp_cpu_bus),      &v,
-                 CpuServices::page,       CpuServices::read,
-                 CpuServices::write,      CpuServices::port_read,
-                 CpuServices::port_write, CpuServices::lock,
-                 CpuServices::unlock,     CpuServices::now};
-        check_failure(d, v.table->attach(v.engine, &v.shared, &v.bus), d.spec->position,
-                      "the engine cannot be attached");
-    }
-    if (clock_->deterministic() && vcpus_.size() == 1) clock_->follow(&vcpus_.front().shared.instructions);
-    if (clock_->deterministic() && vcpus_.size() > 1)
-        throw Error(board_.clock.position(),
-                    "clock: deterministic mode runs one CPU; this board has " + std::to_string(vcpus_.size()));
-}
-
 u64 Machine::instructions() const {
     u64 sum = 0;
-    for (const Vcpu& v : vcpus_) sum += __atomic_load_n(&v.shared.instructions, __ATOMIC_RELAXED);
+    for (const Vcpu& v : live_->vcpus) sum += __atomic_load_n(&v.shared.instructions, __ATOMIC_RELAXED);
     return sum;
-}
-
-void Machine::set_attention(u32 bits) {
-    for (Vcpu& v : vcpus_) set_bits(v.shared.attention, bits);
 }
 
 void Machine::wake() {
@@ -113,7 +45,7 @@ void Machine::sleep(std::unique_lock<MachineLock>& lock, std::int64_t ns) {
 
 // Lines may have set an attention bit of a CPU that sleeps in HLT.
 void Machine::wake_halted() {
-    for (Vcpu& v : vcpus_)
+    for (Vcpu& v : live_->vcpus)
         if (v.halted && load_bits(v.shared.attention)) {
             vcpu_wake_.notify_all();
             return;
@@ -130,19 +62,38 @@ void Machine::post(std::function<void()> work) {
 }
 
 void Machine::at_standstill(std::function<void()> work) {
+    bool ended = false;
     {
         std::lock_guard g(posted_mutex_);
         standstill_.push_back(std::move(work));
         has_standstill_.store(true, std::memory_order_release);
+        ended = ended_;
     }
-    wake();
+    if (ended)
+        locked([this] { run_standstill(); });
+    else
+        wake();
+}
+
+void Machine::standstill(const std::function<void()>& work) {
+    if (standing_.load() == std::this_thread::get_id()) return work();
+    std::promise<void> done;
+    at_standstill([&] {
+        try {
+            work();
+            done.set_value();
+        } catch (...) {
+            done.set_exception(std::current_exception());
+        }
+    });
+    done.get_future().get();
 }
 
 // Until back ends have nothing under way and no completion is left to deliver: a completion may begin the next request.
 void Machine::drain() {
     do {
         run_posted();
-        for (Instance* d : order_) d->type->abi->drain(d->object);
+        for (Instance* d : live_->order) d->type->abi->drain(d->object);
     } while (has_posted_.load(std::memory_order_acquire));
 }
 
@@ -154,9 +105,18 @@ void Machine::run_standstill() {
             batch.swap(standstill_);
             has_standstill_.store(false, std::memory_order_release);
         }
+        struct Standing {
+            std::atomic<std::thread::id>& who;
+            std::thread::id before;
+            ~Standing() { who.store(before); }
+        } standing{standing_, standing_.exchange(std::this_thread::get_id())};
         for (auto& work : batch) {
             drain();
-            work();
+            try {
+                work();
+            } catch (const std::exception& e) {
+                logger_.log(log_, BP_LOG_ERROR, e.what());
+            }
         }
     }
 }
@@ -184,8 +144,8 @@ void Machine::run_timers() {
     u32 owner = 0, index = 0;
     std::int64_t due = 0;
     // A timer that keeps re-arming in the past must not starve the rest of the machine.
-    for (int n = 0; n < 1000 && timers_.pop(clock_->now(), owner, index, due); ++n) {
-        Instance& d = devices_[owner];
+    for (int n = 0; n < 1000 && live_->timers.pop(clock_->now(), owner, index, due); ++n) {
+        Instance& d = *live_->devices[owner];
         d.timers[index].due = -1;
         d.type->timers[index].expired(d.object, due);
     }
@@ -193,16 +153,17 @@ void Machine::run_timers() {
 
 void Machine::run_late_timers() {
     if (clock_->deterministic()) return;  // there a timer ends the CPU's run in time
-    const std::int64_t next = timers_.next();
+    const std::int64_t next = live_->timers.next();
     if (next >= 0 && next <= clock_->now()) run_timers();
 }
 
 // A timer became the earliest one.
-void Machine::timer_moved(std::int64_t due) {
+void Machine::timer_moved(const Assembly& assembly, std::int64_t due) {
+    if (&assembly != live_.get()) return;
     wake();
     // The deadline of the current run was computed without it.
-    if (!clock_->deterministic() || vcpus_.empty()) return;
-    Vcpu& cpu = vcpus_.front();
+    if (!clock_->deterministic() || live_->vcpus.empty()) return;
+    Vcpu& cpu = live_->vcpus.front();
     if (cpu.running && clock_->instructions_at(due) < cpu.shared.deadline)
         set_bits(cpu.shared.attention, BP_ATTENTION_STOP);
 }
@@ -263,7 +224,7 @@ void Machine::resume() {
 
 void Machine::stop_vcpus() {
     hold_vcpus_ = true;
-    set_attention(BP_ATTENTION_STOP);
+    live_->set_attention(BP_ATTENTION_STOP);
     vcpu_wake_.notify_all();
 }
 
@@ -271,7 +232,7 @@ void Machine::stop_vcpus() {
 void Machine::park_vcpus(std::unique_lock<MachineLock>& lock) {
     stop_vcpus();
     parked_.wait(lock, [this] {
-        for (const Vcpu& v : vcpus_)
+        for (const Vcpu& v : live_->vcpus)
             if (v.running) return false;
         return true;
     });
@@ -279,7 +240,7 @@ void Machine::park_vcpus(std::unique_lock<MachineLock>& lock) {
 
 void Machine::system_reset() {
     logger_.log(log_, BP_LOG_DEBUG, "system reset");
-    for (Instance* d : order_) d->type->abi->reset(d->object, BP_RESET_SYSTEM);
+    for (Instance* d : live_->order) d->type->abi->reset(d->object, BP_RESET_SYSTEM);
 }
 
 void Machine::handle_exit(Vcpu& cpu, u32 exit) {
@@ -302,7 +263,7 @@ void Machine::handle_exit(Vcpu& cpu, u32 exit) {
     }
 }
 
-void Machine::vcpu_thread(Vcpu& cpu) {
+void Machine::vcpu_thread(std::size_t index) {
     ::pthread_setname_np(::pthread_self(), "vcpu");
     std::unique_lock lock(lock_);
     while (!end_vcpus_) {
@@ -311,6 +272,7 @@ void Machine::vcpu_thread(Vcpu& cpu) {
             vcpu_wake_.wait(lock, [this] { return !hold_vcpus_ || end_vcpus_; });
             continue;
         }
+        Vcpu& cpu = live_->vcpus[index];
         cpu.running = true;
         lock.unlock();
         const u32 exit = cpu.table->run(cpu.engine);
@@ -319,8 +281,11 @@ void Machine::vcpu_thread(Vcpu& cpu) {
         handle_exit(cpu, exit);
         if (exit == BP_EXIT_HALT && !hold_vcpus_) {
             cpu.halted = true;
-            vcpu_wake_.wait(lock, [&] { return hold_vcpus_ || end_vcpus_ || load_bits(cpu.shared.attention); });
-            cpu.halted = false;
+            // Another assembly may take over meanwhile; this one's vCPU is gone then.
+            const u64 swaps = swaps_;
+            vcpu_wake_.wait(
+                lock, [&] { return hold_vcpus_ || end_vcpus_ || swaps != swaps_ || load_bits(cpu.shared.attention); });
+            if (swaps == swaps_) cpu.halted = false;
         }
     }
     parked_.notify_all();
@@ -332,7 +297,7 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
     if (!outcome_ && !reset_requested_ && !standstill && !(pause_requested_ && !paused_)) {
         if (hold_vcpus_ && !paused_) {
             hold_vcpus_ = false;
-            for (Vcpu& v : vcpus_) clear_bits(v.shared.attention, BP_ATTENTION_STOP);
+            for (Vcpu& v : live_->vcpus) clear_bits(v.shared.attention, BP_ATTENTION_STOP);
             vcpu_wake_.notify_all();
         }
         return true;
@@ -358,31 +323,33 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
 
 Outcome Machine::run() {
     Outcome outcome = clock_->deterministic() ? run_deterministic() : run_realtime();
-    lock_.lock();
-    run_standstill();
-    lock_.unlock();
+    {
+        std::lock_guard g(posted_mutex_);
+        ended_ = true;
+    }
+    locked([this] { run_standstill(); });
     return outcome;
 }
 
 Outcome Machine::run_realtime() {
     std::unique_lock lock(lock_);
     clock_->resume();
-    for (Vcpu& v : vcpus_) v.thread = std::thread([this, &v] { vcpu_thread(v); });
+    for (std::size_t i = 0; i < live_->vcpus.size(); ++i) vcpu_threads_.emplace_back([this, i] { vcpu_thread(i); });
     for (;;) {
         run_posted();
         if (!paused_) run_timers();
         if (!serve_requests(lock)) break;
         wake_halted();
         if (has_posted_.load(std::memory_order_acquire)) continue;
-        const std::int64_t next = paused_ ? -1 : timers_.next();
+        const std::int64_t next = paused_ ? -1 : live_->timers.next();
         const std::int64_t left = next < 0 ? -1 : std::max<std::int64_t>(0, next - clock_->now());
         if (left != 0) sleep(lock, left);
     }
     end_vcpus_ = true;
     vcpu_wake_.notify_all();
     lock.unlock();
-    for (Vcpu& v : vcpus_)
-        if (v.thread.joinable()) v.thread.join();
+    for (std::thread& thread : vcpu_threads_) thread.join();
+    vcpu_threads_.clear();
     lock.lock();
     clock_->pause();
     return *outcome_;
@@ -391,11 +358,10 @@ Outcome Machine::run_realtime() {
 Outcome Machine::run_deterministic() {
     std::unique_lock lock(lock_);
     constexpr u64 kQuantum = 1'000'000;  // how long a completion or a front end waits at most, in instructions
-    if (vcpus_.empty()) {
+    if (live_->vcpus.empty()) {
         outcome_ = Outcome{Outcome::Reason::kError, kExitConfig, "deterministic mode needs a CPU on the board"};
         return *outcome_;
     }
-    Vcpu& cpu = vcpus_.front();
     for (;;) {
         run_posted();
         if (!paused_) run_timers();
@@ -406,7 +372,8 @@ Outcome Machine::run_deterministic() {
         }
         // A device that waited for the host at this point of time gets its answer before the CPU's next instruction.
         if (has_posted_.load(std::memory_order_acquire)) continue;
-        const std::int64_t next = timers_.next();
+        Vcpu& cpu = live_->vcpus.front();
+        const std::int64_t next = live_->timers.next();
         const u64 limit = cpu.shared.instructions + kQuantum;
         cpu.shared.deadline = next < 0 ? limit : std::min(limit, clock_->instructions_at(next));
         if (cpu.shared.deadline <= cpu.shared.instructions) cpu.shared.deadline = cpu.shared.instructions + 1;
@@ -418,7 +385,7 @@ Outcome Machine::run_deterministic() {
         cpu.running = false;
         handle_exit(cpu, exit);
         if (exit != BP_EXIT_HALT || outcome_ || load_bits(cpu.shared.attention)) continue;
-        if (const std::int64_t due = timers_.next(); due >= 0) {
+        if (const std::int64_t due = live_->timers.next(); due >= 0) {
             clock_->skip_to(due);
         } else {
             sleep(lock, -1);
@@ -435,7 +402,7 @@ std::string Machine::report() {
                   pause_requested_ ? "paused" : "running", static_cast<long long>(now() / 1'000'000'000),
                   static_cast<long long>(now() % 1'000'000'000), static_cast<unsigned long long>(instructions()));
     text += line;
-    for (Vcpu& v : vcpus_) {
+    for (Vcpu& v : live_->vcpus) {
         char where[4096];
         const std::size_t n = v.table->where(v.engine, where, sizeof where);
         text += v.device->name() +
@@ -445,7 +412,7 @@ std::string Machine::report() {
                 ": " + std::string(where, n);
         if (text.back() != '\n') text += '\n';
     }
-    for (Instance& d : devices_) {
+    for (Instance& d : live_->all()) {
         std::string waits;
         for (std::size_t i = 0; i < d.timers.size(); ++i) {
             if (d.timers[i].due < 0) continue;
@@ -458,7 +425,7 @@ std::string Machine::report() {
                 if (d.levels[l.first + n]) waits += " drives " + l.line_name(n);
         for (const LineInfo& l : d.type->inputs)
             for (u32 n = 0; n < l.count; ++n)
-                if (wires_.input(d.index, l.first + n)) waits += " hears " + l.line_name(n);
+                if (live_->wires.input(d.index, l.first + n)) waits += " hears " + l.line_name(n);
         if (!waits.empty()) text += d.name() + ":" + waits + "\n";
     }
     lock_.unlock();
@@ -466,8 +433,8 @@ std::string Machine::report() {
 }
 
 void Machine::trace_instructions(const std::string& path) {
-    if (vcpus_.empty()) throw Error("there is no CPU to trace");
-    Vcpu& v = vcpus_.front();
+    if (live_->vcpus.empty()) throw Error("there is no CPU to trace");
+    Vcpu& v = live_->vcpus.front();
     v.device->failure.clear();
     if (v.table->trace_instructions(v.engine, {path.data(), path.size()}) != BP_OK)
         throw Error("cannot trace instructions to " + path +

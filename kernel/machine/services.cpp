@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "kernel/config/convert.hpp"
-#include "kernel/machine/machine.hpp"
+#include "kernel/machine/builder.hpp"
 #include "kernel/machine/services.hpp"
 
 namespace backplane::kernel {
@@ -44,11 +44,11 @@ struct SlotServices {
         // below 1.
         claim.priority = priority * 1024 - static_cast<i32>(d.index & 1023);
         if (r.kind == BP_REGION_PORTS) {
-            if (base + r.length > kPorts || !d.machine->ports_) return BP_ERR_INVALID;
-            d.claims[region] = d.machine->ports_->add(std::move(claim));
+            if (base + r.length > kPorts || !d.assembly->ports) return BP_ERR_INVALID;
+            d.claims[region] = d.assembly->ports->add(std::move(claim));
         } else {
-            if (!d.machine->memory_ || base + (r.length - 1) > d.machine->memory_->limit()) return BP_ERR_INVALID;
-            d.claims[region] = d.machine->memory_->add(std::move(claim));
+            if (!d.assembly->memory || base + (r.length - 1) > d.assembly->memory->limit()) return BP_ERR_INVALID;
+            d.claims[region] = d.assembly->memory->add(std::move(claim));
         }
         return BP_OK;
     }
@@ -56,17 +56,18 @@ struct SlotServices {
         Instance& d = at(self);
         if (region >= d.regions.size() || !d.claims[region]) return;
         if (d.regions[region].kind == BP_REGION_PORTS)
-            d.machine->ports_->remove(d.claims[region]);
+            d.assembly->ports->remove(d.claims[region]);
         else
-            d.machine->memory_->remove(d.claims[region]);
+            d.assembly->memory->remove(d.claims[region]);
         d.claims[region] = 0;
     }
     static bp_status create_ram(void* self, bp_str name, u64 size, u32* block) {
         Instance& d = at(self);
         const int index = d.machine->ram_.create(d.name(), std::string(view(name)), size);
         if (index < 0) {
-            d.failure = std::string("cannot get ") + std::to_string(size >> 20) +
-                        " MiB of guest memory: " + std::strerror(errno);
+            d.failure = errno == EEXIST ? "its memory `" + std::string(view(name)) + "` has another size than before"
+                                        : std::string("cannot get ") + std::to_string(size >> 20) +
+                                              " MiB of guest memory: " + std::strerror(errno);
             return BP_ERR_NO_MEMORY;
         }
         d.blocks.push_back(static_cast<u32>(index));
@@ -76,14 +77,14 @@ struct SlotServices {
     static bp_status map_ram(void* self, u32 block, u64 offset, u64 base, u64 size, u32 flags, i32 priority,
                              u32* mapping) {
         Instance& d = at(self);
-        if (block >= d.blocks.size() || !d.machine->memory_) return BP_ERR_INVALID;
+        if (block >= d.blocks.size() || !d.assembly->memory) return BP_ERR_INVALID;
         const Ram::Block& b = d.machine->ram_.block(d.blocks[block]);
         if (size == 0 || offset > b.size || size > b.size - offset || base + (size - 1) < base) return BP_ERR_INVALID;
         Claim claim;
         claim.base = base, claim.size = size, claim.ram = b.offset + offset, claim.flags = flags;
         claim.priority = priority * 1024 - static_cast<i32>(d.index & 1023);
         const u32 handle = d.next_mapping++;
-        d.mappings[handle] = d.machine->memory_->add(std::move(claim));
+        d.mappings[handle] = d.assembly->memory->add(std::move(claim));
         *mapping = handle;
         return BP_OK;
     }
@@ -127,12 +128,12 @@ const bp_clock_api SlotServices::clock{
     [](void* s, u32 i, i64 when) {
         Instance& d = at(s);
         if (i >= d.timers.size()) return;
-        d.machine->timers_.arm(d.index, i, d.timers[i], when);
-        if (d.machine->timers_.next() == d.timers[i].due) d.machine->timer_moved(d.timers[i].due);
+        d.assembly->timers.arm(d.index, i, d.timers[i], when);
+        if (d.assembly->timers.next() == d.timers[i].due) d.machine->timer_moved(*d.assembly, d.timers[i].due);
     },
     [](void* s, u32 i) {
         Instance& d = at(s);
-        if (i < d.timers.size()) d.machine->timers_.cancel(d.index, i, d.timers[i]);
+        if (i < d.timers.size()) d.assembly->timers.cancel(d.index, i, d.timers[i]);
     },
     [](void* s, u32 i) { return i < at(s).timers.size() ? at(s).timers[i].due : i64{-1}; },
     [](void* s) { return at(s).machine->start_time_; }};
@@ -143,9 +144,9 @@ const bp_line_api SlotServices::line{sizeof(bp_line_api),
                                          if (i >= d.outputs.size()) return;
                                          d.levels[i] = level != 0;
                                          for (const auto& [wire, driver] : d.outputs[i])
-                                             d.machine->wires_.drive(wire, driver, level != 0);
+                                             d.assembly->wires.drive(wire, driver, level != 0);
                                      },
-                                     [](void* s, u32 i) { return at(s).machine->wires_.input(at(s).index, i) ? 1 : 0; },
+                                     [](void* s, u32 i) { return at(s).assembly->wires.input(at(s).index, i) ? 1 : 0; },
                                      [](void* s, u32 i) { return i < at(s).levels.size() && at(s).levels[i] ? 1 : 0; }};
 
 const bp_space_api SlotServices::space{sizeof(bp_space_api), map_region, unmap_region,
@@ -159,11 +160,11 @@ const bp_space_api SlotServices::space{sizeof(bp_space_api), map_region, unmap_r
 
 const bp_dma_api SlotServices::dma{sizeof(bp_dma_api),
                                    [](void* s, u64 address, void* data, u64 size) -> bp_status {
-                                       MemorySpace* m = at(s).machine->memory_.get();
+                                       MemorySpace* m = at(s).assembly->memory.get();
                                        return m && m->dma_read(address, data, size) ? BP_OK : BP_ERR_INVALID;
                                    },
                                    [](void* s, u64 address, const void* data, u64 size) -> bp_status {
-                                       MemorySpace* m = at(s).machine->memory_.get();
+                                       MemorySpace* m = at(s).assembly->memory.get();
                                        return m && m->dma_write(address, data, size) ? BP_OK : BP_ERR_INVALID;
                                    }};
 
@@ -176,28 +177,28 @@ const bp_ram_api SlotServices::ram{
     },
     [](void* s, u32 block, u64 offset, u64 size) {
         Instance& d = at(s);
-        if (block >= d.blocks.size() || !d.machine->memory_) return;
+        if (block >= d.blocks.size() || !d.assembly->memory) return;
         const Ram::Block& b = d.machine->ram_.block(d.blocks[block]);
-        if (offset <= b.size && size <= b.size - offset) d.machine->memory_->touched(b.offset + offset, size);
+        if (offset <= b.size && size <= b.size - offset) d.assembly->memory->touched(b.offset + offset, size);
     },
     map_ram,
     [](void* s, u32 mapping, u32 flags) -> bp_status {
         const auto found = at(s).mappings.find(mapping);
         if (found == at(s).mappings.end()) return BP_ERR_INVALID;
-        at(s).machine->memory_->set_flags(found->second, flags);
+        at(s).assembly->memory->set_flags(found->second, flags);
         return BP_OK;
     },
     [](void* s, u32 mapping) {
         const auto found = at(s).mappings.find(mapping);
         if (found == at(s).mappings.end()) return;
-        at(s).machine->memory_->remove(found->second);
+        at(s).assembly->memory->remove(found->second);
         at(s).mappings.erase(found);
     },
     [](void* s) {
-        if (at(s).machine->memory_) at(s).machine->memory_->begin();
+        if (at(s).assembly->memory) at(s).assembly->memory->begin();
     },
     [](void* s) {
-        if (at(s).machine->memory_) at(s).machine->memory_->end();
+        if (at(s).assembly->memory) at(s).assembly->memory->end();
     },
     [](void* s, u32 block, u64 offset) -> int {
         Instance& d = at(s);
@@ -207,7 +208,7 @@ const bp_ram_api SlotServices::ram{
         if (offset >= b.size) return 0;
         if (!b.watched) {
             ram.watch(d.blocks[block]);
-            d.machine->set_attention(BP_ATTENTION_VIEW);  // engines have to learn that the pages are watched
+            d.assembly->set_attention(BP_ATTENTION_VIEW);  // engines have to learn that the pages are watched
             return 1;
         }
         u8* flag = ram.dirty_flag(b.offset + offset);
@@ -217,7 +218,8 @@ const bp_ram_api SlotServices::ram{
     }};
 
 const bp_publish_api SlotServices::publish{sizeof(bp_publish_api), [](void* s, const bp_fact* fact) -> bp_status {
-                                               return at(s).machine->publish(at(s), *fact) ? BP_OK : BP_ERR_STATE;
+                                               return Builder::publish(*at(s).machine, at(s), *fact) ? BP_OK
+                                                                                                     : BP_ERR_STATE;
                                            }};
 
 const bp_machine_api SlotServices::machine{

@@ -1,6 +1,8 @@
 #include "kernel/plugin/registry.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,7 +44,12 @@ class Descriptor {
         : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
         if (fd_ < 0) throw Error(path + ": cannot open: " + std::strerror(errno), kExitPlugin);
     }
+    explicit Descriptor(int fd) : fd_(fd) {}
     Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
     Descriptor(const Descriptor&) = delete;
     Descriptor& operator=(const Descriptor&) = delete;
     ~Descriptor() {
@@ -101,23 +108,33 @@ const bp_device_types* types_of(const bp_plugin* plugin, const Manifest& manifes
     return types;
 }
 
+// A private copy of the file in memory: what a compiler writes over the file later does not reach the running program,
+// and the same file can be loaded once more beside it.
+Descriptor private_copy(const Descriptor& file, const std::string& path) {
+    // Memory maps, debuggers and profilers show the name; the host allows 249 bytes.
+    constexpr std::size_t kMost = 240;
+    const std::string name = path.size() > kMost ? path.substr(path.size() - kMost) : path;
+    Descriptor copy(::memfd_create(name.c_str(), MFD_CLOEXEC));
+    if (copy.get() < 0) return copy;
+    off_t at = 0;
+    for (;;) {
+        const ssize_t n = ::sendfile(copy.get(), file.get(), &at, kMaxPluginBytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw Error(path + ": cannot read: " + std::strerror(errno), kExitPlugin);
+        if (n == 0) return copy;
+        if (static_cast<u64>(at) > kMaxPluginBytes) throw Error(path + ": too large for a plugin", kExitPlugin);
+    }
+}
+
 Loaded load(const PluginFile& scanned) {
     const std::string& path = scanned.path;
     Loaded loaded{Descriptor(path), {}};
+    read_manifest(loaded.file.get(), path);  // it is a file of bearable size
+    if (Descriptor copy = private_copy(loaded.file, path); copy.get() >= 0) loaded.file = std::move(copy);
     // The file that is checked here is the one that the loader opens, whatever its name stands for by then.
     const Manifest manifest = read_manifest(loaded.file.get(), path);
     if (manifest.text != scanned.manifest.text) throw Error(path + ": changed while it was in use", kExitPlugin);
-    const std::string alias = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(loaded.file.get());
-    struct stat st {};
-    const bool have_proc = ::stat(alias.c_str(), &st) == 0;
-    std::string name = have_proc ? alias : fs::absolute(path).string();
-    if (!have_proc) {
-        // Without /proc the name must do; it must still mean the same file.
-        struct stat now {};
-        if (::stat(name.c_str(), &now) != 0 || FileId{now.st_dev, now.st_ino} != identity(loaded.file.get()))
-            throw Error(path + ": changed while it was in use", kExitPlugin);
-    }
-    boost::system::error_code error;
+    const std::string name = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(loaded.file.get());
     try {
         loaded.library.load(name, dll::load_mode::rtld_now | dll::load_mode::rtld_local);
     } catch (const std::exception& e) {
@@ -139,8 +156,31 @@ struct PluginRegistry::Impl {
     std::vector<bool> on_demand;  // beside files: known because a device names it, and for nobody else
     // Declared before the descriptions, which point into the libraries.
     std::map<std::size_t, Loaded> loaded;
-    std::vector<const bp_device_type*> in_process;
-    std::map<std::string, std::unique_ptr<TypeInfo>, std::less<>> types;
+    std::vector<std::pair<const bp_device_type*, bool>> in_process;  // and whether it is a back end
+    using Types = std::map<std::string, std::unique_ptr<TypeInfo>, std::less<>>;
+    Types types;
+
+    // Two builds of a plugin while one takes over from the other: here is the one that is not in force.
+    struct Other {
+        std::size_t index = 0;
+        PluginFile file;
+        FileId id;
+        std::optional<Loaded> library;  // before what points into it
+        Types types;
+    };
+    std::optional<Other> other;
+
+    void swap_builds() {
+        Other& o = *other;
+        std::swap(files[o.index], o.file);
+        std::swap(ids[o.index], o.id);
+        auto it = loaded.find(o.index);
+        Loaded present = std::move(it->second);
+        loaded.erase(it);
+        loaded.emplace(o.index, std::move(*o.library));
+        o.library.emplace(std::move(present));
+        for (auto& [key, info] : o.types) std::swap(types.at(key), info);
+    }
 
     // The file's index, also if it is known already.
     std::size_t add_file(const std::string& path) {
@@ -163,7 +203,7 @@ struct PluginRegistry::Impl {
     // All places that define the type; SIZE_MAX stands for this process.
     std::vector<std::size_t> definers(std::string_view name, bool with_on_demand) const {
         std::vector<std::size_t> out;
-        for (const bp_device_type* t : in_process)
+        for (const auto& [t, backend] : in_process)
             if (to_view(t->type) == name) out.push_back(SIZE_MAX);
         for (std::size_t i = 0; i < files.size(); ++i)
             if (files[i].error.empty() && (with_on_demand || !on_demand[i]) &&
@@ -182,6 +222,28 @@ struct PluginRegistry::Impl {
         if (files[index].manifest.id == plugin || files[index].path == plugin) return true;
         struct stat st {};
         return ::stat(plugin.c_str(), &st) == 0 && FileId{st.st_dev, st.st_ino} == ids[index];
+    }
+
+    std::unique_ptr<TypeInfo> describe(std::size_t definer, std::string_view name) {
+        if (definer == SIZE_MAX) {
+            for (const auto& [type, backend] : in_process)
+                if (to_view(type->type) == name) {
+                    auto info = std::make_unique<TypeInfo>(describe_type(type, ""));
+                    info->backend = backend;
+                    return info;
+                }
+        }
+        const PluginFile& file = files[definer];
+        const Loaded& library = load_file(definer);
+        for (u32 i = 0; i < library.types->count; ++i) {
+            if (to_view(library.types->types[i]->type) != name) continue;
+            auto info = std::make_unique<TypeInfo>(describe_type(library.types->types[i], file.path));
+            info->plugin_id = file.manifest.id, info->plugin_version = file.manifest.version;
+            info->needs = file.manifest.needs;
+            info->backend = file.manifest.kind == "backend" || file.manifest.kind == "frontend";
+            return info;
+        }
+        throw Error(file.path + ": it does not define the type " + in_ticks(std::string(name)), kExitPlugin);
     }
 
     const Loaded& load_file(std::size_t index) {
@@ -214,7 +276,7 @@ void PluginRegistry::add_file(const std::string& path) {
     if (!impl_->files[index].error.empty()) throw Error(impl_->files[index].error, kExitPlugin);
 }
 
-void PluginRegistry::add(const bp_device_type* type) { impl_->in_process.push_back(type); }
+void PluginRegistry::add(const bp_device_type* type, bool backend) { impl_->in_process.emplace_back(type, backend); }
 
 const TypeInfo& PluginRegistry::type(std::string_view name, const Position& position, const std::string& plugin) {
     const std::string key = plugin.empty() ? std::string(name) : std::string(name) + '\n' + plugin;
@@ -254,30 +316,68 @@ const TypeInfo& PluginRegistry::type(std::string_view name, const Position& posi
         throw Error(position, text, kExitPlugin);
     }
     try {
-        const bp_device_type* abi = nullptr;
-        std::string path, id;
-        if (definers[0] == SIZE_MAX) {
-            for (const bp_device_type* t : impl_->in_process)
-                if (to_view(t->type) == name) abi = t;
-        } else {
-            const Loaded& loaded = impl_->load_file(definers[0]);
-            path = impl_->files[definers[0]].path, id = impl_->files[definers[0]].manifest.id;
-            for (u32 i = 0; i < loaded.types->count; ++i)
-                if (to_view(loaded.types->types[i]->type) == name) abi = loaded.types->types[i];
-        }
-        auto info = std::make_unique<TypeInfo>(describe_type(abi, path));
-        info->plugin_id = id;
-        return *impl_->types.emplace(key, std::move(info)).first->second;
+        return *impl_->types.emplace(key, impl_->describe(definers[0], name)).first->second;
     } catch (const Error& e) {
         throw Error(position, e.what(), e.exit_code);
     }
+}
+
+std::string PluginRegistry::loaded_plugin(const std::string& what) const {
+    for (const auto& [index, library] : impl_->loaded)
+        if (impl_->is(index, what)) return impl_->files[index].manifest.id;
+    if (what.find('/') == std::string::npos && !what.ends_with(".so")) return "";
+    const std::string id = read_manifest(what).id;
+    for (const auto& [index, library] : impl_->loaded)
+        if (impl_->files[index].manifest.id == id) return id;
+    return "";
+}
+
+void PluginRegistry::begin_reload(const std::string& id, const std::string& path) {
+    const auto it = std::find_if(impl_->loaded.begin(), impl_->loaded.end(),
+                                 [&](const auto& l) { return impl_->files[l.first].manifest.id == id; });
+    if (it == impl_->loaded.end()) throw Error("no plugin " + in_ticks(id) + " is loaded", kExitPlugin);
+    Impl::Other fresh;
+    fresh.index = it->first;
+    fresh.file.path = path.empty() ? impl_->files[it->first].path : path;
+    fresh.file.manifest = read_manifest(fresh.file.path);
+    if (fresh.file.manifest.id != id)
+        throw Error(
+            fresh.file.path + ": this is the plugin " + in_ticks(fresh.file.manifest.id) + ", not " + in_ticks(id),
+            kExitPlugin);
+    fresh.file.loaded = true;
+    struct stat st {};
+    if (::stat(fresh.file.path.c_str(), &st) == 0) fresh.id = {st.st_dev, st.st_ino};
+    fresh.library.emplace(load(fresh.file));
+    // The types that are in use, by the names under which they were asked for.
+    for (const auto& [key, info] : impl_->types)
+        if (info->plugin_id == id) fresh.types.emplace(key, nullptr);
+    impl_->other.emplace(std::move(fresh));
+    Impl::Types described;
+    try {
+        // describe() looks at the build in force.
+        impl_->swap_builds();
+        for (const auto& [key, info] : impl_->other->types)
+            described.emplace(key,
+                              impl_->describe(impl_->other->index, std::string_view(key).substr(0, key.find('\n'))));
+    } catch (...) {
+        impl_->swap_builds();
+        impl_->other.reset();
+        throw;
+    }
+    for (auto& [key, info] : described) impl_->types.at(key) = std::move(info);
+}
+
+void PluginRegistry::end_reload(bool keep) {
+    if (!impl_->other) return;
+    if (!keep) impl_->swap_builds();
+    impl_->other.reset();
 }
 
 bool PluginRegistry::has_type(std::string_view name) const { return !impl_->definers(name, true).empty(); }
 
 std::vector<std::string> PluginRegistry::type_names() const {
     std::vector<std::string> names;
-    for (const bp_device_type* t : impl_->in_process) names.emplace_back(to_view(t->type));
+    for (const auto& [t, backend] : impl_->in_process) names.emplace_back(to_view(t->type));
     for (const PluginFile& file : impl_->files)
         if (file.error.empty()) names.insert(names.end(), file.manifest.types.begin(), file.manifest.types.end());
     std::sort(names.begin(), names.end());

@@ -33,14 +33,23 @@ class PluginRegistry {
     void scan(const std::vector<std::string>& folders);
     // One more plugin file by path; unlike scan() throws if it is broken.
     void add_file(const std::string& path);
-    // A type of this process, for tests.
-    void add(const bp_device_type* type);
+    // A type of this process, which must outlive the registry. `backend`: it is on the host's side.
+    void add(const bp_device_type* type, bool backend = false);
 
     // The type's description; loads its plugin on first use. Throws Error (kExitPlugin) placed at `position`: unknown
     // type (with the nearest name and the broken files that may hold it), defined by two plugins, plugin broken.
     // `plugin` chooses among several implementations: a plugin's id, or the path of its file.
     const TypeInfo& type(std::string_view name, const Position& position = {}, const std::string& plugin = {});
     bool has_type(std::string_view name) const;
+
+    // Reloading. begin_reload() loads the file of a plugin once more: from now on type() describes what the new build
+    // brings. `file` is another build of the plugin `id`, or "" for the one it was loaded from. Throws Error, and then
+    // nothing has changed. end_reload() keeps the new build and unloads the old one, or the other way round; nothing of
+    // the side that goes may be in use any more.
+    void begin_reload(const std::string& id, const std::string& file);
+    void end_reload(bool keep);
+    // Id of the loaded plugin that `what` names: its id, its file's path, or the path of another build. "" if none is.
+    std::string loaded_plugin(const std::string& what) const;
     std::vector<std::string> type_names() const;  // sorted; nothing is loaded for it
 
     const std::vector<PluginFile>& files() const;

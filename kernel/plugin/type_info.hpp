@@ -86,6 +86,9 @@ struct TypeInfo {
     std::string doc;
     std::string plugin_id;    // "timer/example"; "" for a type registered in process
     std::string plugin_file;  // path of the .so, or ""
+    std::string plugin_version;
+    std::vector<std::string> needs;  // of the plugin's manifest
+    bool backend = false;            // of a back end or front end: on the host's side
     const bp_device_type* abi = nullptr;
 
     std::vector<PropertyInfo> properties;

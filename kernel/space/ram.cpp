@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 
 namespace backplane::kernel {
@@ -43,10 +44,56 @@ int Ram::create(std::string owner, std::string name, std::uint64_t size) {
         errno = ENOMEM;
         return -1;
     }
+    if (staging_)
+        for (std::size_t i = 0; i < taken_.size(); ++i) {
+            if (taken_[i] || blocks_[i].owner != owner || blocks_[i].name != name) continue;
+            if (blocks_[i].size != rounded) {
+                errno = EEXIST;
+                return -1;
+            }
+            taken_[i] = true;
+            return static_cast<int>(i);
+        }
     if (::ftruncate(fd_, static_cast<off_t>(used_ + rounded)) != 0) return -1;
     blocks_.push_back({std::move(owner), std::move(name), used_, rounded, false});
     used_ += rounded;
     return static_cast<int>(blocks_.size() - 1);
+}
+
+namespace {
+void remap(std::uint8_t* base, std::uint64_t bytes, int kind, int fd) {
+    if (bytes == 0) return;
+    if (::mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE | kind, fd, 0) == MAP_FAILED)
+        throw std::system_error(errno, std::generic_category(), "cannot map guest memory anew");
+}
+}  // namespace
+
+void Ram::begin_staging() {
+    remap(base_, used_, MAP_PRIVATE, fd_);
+    staging_ = true;
+    staged_ = used_;
+    taken_.assign(blocks_.size(), false);
+}
+
+void Ram::end_staging(bool keep) {
+    remap(base_, staged_, MAP_SHARED, fd_);
+    if (!keep) {
+        blocks_.resize(taken_.size());
+        used_ = staged_;
+        if (::ftruncate(fd_, static_cast<off_t>(used_)) != 0)
+            throw std::system_error(errno, std::generic_category(), "cannot shrink guest memory");
+    }
+    staging_ = false;
+    taken_.clear();
+}
+
+bool Ram::clear(std::size_t index) {
+    return ::madvise(base_ + blocks_[index].offset, blocks_[index].size, MADV_REMOVE) == 0;
+}
+
+void Ram::replaced() {
+    std::memset(code_flags_, 0, used_ / kPageSize);
+    std::memset(dirty_flags_, 1, used_ / kPageSize);
 }
 
 }  // namespace backplane::kernel

@@ -24,12 +24,24 @@ class Ram {
     Ram(const Ram&) = delete;
     Ram& operator=(const Ram&) = delete;
 
-    // Returns the block's index, or -1 if the host refuses (the reason is in errno).
+    // Returns the block's index, or -1 if the host refuses (the reason is in errno; EEXIST: while staging, the block
+    // exists in another size).
     int create(std::string owner, std::string name, std::uint64_t size);
+
+    // A second set of devices is made: create() finds the blocks that exist, and whatever is written to them, through
+    // at() as well, is private until end_staging() and then forgotten. `keep`: blocks that were made meanwhile stay.
+    void begin_staging();
+    void end_staging(bool keep);
+
+    // Gives a block's memory back to the host, after which it is all zero. False if the host cannot.
+    bool clear(std::size_t index);
+    // Contents were replaced: no page holds cached code, all count as written.
+    void replaced();
     const Block& block(std::size_t index) const { return blocks_[index]; }
     std::size_t count() const { return blocks_.size(); }
     void watch(std::size_t index) { blocks_[index].watched = true; }
 
+    std::uint64_t used() const { return used_; }
     std::uint8_t* at(std::uint64_t offset) const { return base_ + offset; }
     std::uint8_t* code_flag(std::uint64_t offset) const { return code_flags_ + offset / kPageSize; }
     std::uint8_t* dirty_flag(std::uint64_t offset) const { return dirty_flags_ + offset / kPageSize; }
@@ -42,6 +54,10 @@ class Ram {
     std::uint8_t* code_flags_ = nullptr;
     std::uint8_t* dirty_flags_ = nullptr;
     std::vector<Block> blocks_;
+
+    bool staging_ = false;
+    std::uint64_t staged_ = 0;  // bytes that existed before
+    std::vector<bool> taken_;   // of the blocks that existed before: found by create()
 };
 
 }  // namespace backplane::kernel

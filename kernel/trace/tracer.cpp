@@ -50,6 +50,10 @@ void Tracer::add(std::string name, std::uint32_t* flag) {
     points_.push_back({std::move(name), flag});
 }
 
+void Tracer::remove(const std::uint32_t* flag) {
+    std::erase_if(points_, [flag](const Point& p) { return p.flag == flag; });
+}
+
 bool Tracer::wanted(std::string_view name) const {
     bool on = false;
     for (const std::string& p : patterns_) {

@@ -26,6 +26,7 @@ class Tracer {
 
     // A point's flag word, owned by the caller and stable; it is set and cleared as the patterns change.
     void add(std::string name, std::uint32_t* flag);
+    void remove(const std::uint32_t* flag);
     void emit(std::int64_t now, std::string_view name, std::string_view text);
     const auto& points() const { return points_; }
 

@@ -167,6 +167,36 @@ void Raw::drain() {
     idle_.wait(guard, [this] { return queue_.empty() && !busy_; });
 }
 
+// Only while no request is under way.
+void Raw::state(StateVisitor& v) {
+    if (!file_) return;
+    if (slot().machine().deterministic(slot().self())) {
+        if (digest_stale_) digest_ = digest();
+        digest_stale_ = false;
+    } else {
+        const timespec t = last_change();
+        changed_ns_ = static_cast<u64>(t.tv_sec) * 1'000'000'000 + static_cast<u64>(t.tv_nsec);
+    }
+    v.identity("bytes", bytes_);
+    v.identity("changed", changed_ns_);
+    v.identity("digest", digest_);
+}
+
+timespec Raw::last_change() const {
+    struct stat s {};
+    fstat(file_.get(), &s);
+    // The host's file times move in steps of some milliseconds: a later write must show.
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    constexpr i64 kStep = 20'000'000;
+    const i64 age = (now.tv_sec - s.st_mtim.tv_sec) * i64{1'000'000'000} + now.tv_nsec - s.st_mtim.tv_nsec;
+    if (age >= 0 && age < kStep) {
+        const timespec rest{0, static_cast<long>(kStep - age)};
+        nanosleep(&rest, nullptr);
+    }
+    return s.st_mtim;
+}
+
 void Raw::stop() {
     if (worker_.joinable()) {
         {
@@ -231,7 +261,7 @@ i32 Raw::read(u64 offset, u8* data, u64 length) const {
 }
 
 i32 Raw::write(u64 offset, const u8* data, u64 length) {
-    dirty_ = true;
+    dirty_ = digest_stale_ = true;
     while (length > 0) {
         const ssize_t n = pwrite(file_.get(), data, length, static_cast<off_t>(offset));
         if (n < 0) {
@@ -254,7 +284,7 @@ i32 Raw::flush() {
 }
 
 i32 Raw::discard(u64 offset, u64 length) {
-    dirty_ = true;
+    dirty_ = digest_stale_ = true;
     if (length == 0) return 0;
     if (fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                   static_cast<off_t>(length)) == 0)

@@ -4,6 +4,8 @@
 // write before it; completions go back to the machine's thread through its queue.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -48,6 +50,7 @@ class Raw final : public Device<Raw> {
     bp_status start();
     void stop();
     void drain();
+    void state(StateVisitor& v);
 
   private:
     static constexpr u64 kSectorBytes = 512;
@@ -76,6 +79,8 @@ class Raw final : public Device<Raw> {
     i32 write(u64 offset, const u8* data, u64 length);
     i32 flush();
     i32 discard(u64 offset, u64 length);
+    u64 digest() const;
+    timespec last_change() const;
 
     Path path_;
     bool read_only_ = false;
@@ -91,6 +96,11 @@ class Raw final : public Device<Raw> {
     bool ending_ = false;
 
     bool dirty_ = false;  // written since the last flush; the worker's own
+
+    // What a snapshot remembers of the image: its size and when it was last written to, or, where nothing of the host
+    // may enter (deterministic clock), a digest of its contents.
+    u64 changed_ns_ = 0, digest_ = 0;
+    bool digest_stale_ = true;
 };
 
 }  // namespace backplane::raw

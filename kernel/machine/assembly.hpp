@@ -1,0 +1,71 @@
+// What a set of devices shares: the spaces, wires and timers that join them. A machine runs one assembly; a second one
+// is built beside it when a snapshot is restored or a plugin reloaded, and takes its place once it is complete.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <ranges>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "backplane/abi/cpu.h"
+#include "kernel/clock/clock.hpp"
+#include "kernel/line/wires.hpp"
+#include "kernel/machine/instance.hpp"
+#include "kernel/space/memory_space.hpp"
+#include "kernel/space/port_space.hpp"
+#include "kernel/state/snapshot.hpp"
+
+namespace backplane::kernel {
+
+class Machine;
+
+struct Vcpu {
+    Machine* machine = nullptr;
+    Assembly* assembly = nullptr;
+    Instance* device = nullptr;
+    const bp_cpu* table = nullptr;
+    void* engine = nullptr;
+    bp_vcpu shared{};
+    bp_cpu_bus bus{};
+    bool running = false;  // inside the engine's run()
+    bool halted = false;
+};
+
+struct Assembly {
+    struct Route {
+        std::string what;
+        Instance* from;
+        Instance* into;
+    };
+
+    explicit Assembly(Wires::Report report) : wires(std::move(report)) {}
+
+    std::unique_ptr<MemorySpace> memory;
+    std::unique_ptr<PortSpace> ports;
+    TimerQueue timers;
+    Wires wires;
+    // Shared with the assembly that takes over, for back ends that stay.
+    std::vector<std::shared_ptr<Instance>> devices;
+    std::vector<Instance*> order;  // in which they start: a bus before what sits on it
+    std::vector<Route> routes;
+    std::vector<FactState> facts;  // as published
+    std::deque<Vcpu> vcpus;
+
+    auto all() const {
+        return devices | std::views::transform([](const std::shared_ptr<Instance>& d) -> Instance& { return *d; });
+    }
+    Instance* device(std::string_view name) const {
+        for (Instance& d : all())
+            if (d.name() == name) return &d;
+        return nullptr;
+    }
+    void set_attention(u32 bits) {
+        for (Vcpu& v : vcpus) __atomic_fetch_or(&v.shared.attention, bits, __ATOMIC_RELEASE);
+    }
+};
+
+}  // namespace backplane::kernel

@@ -1,0 +1,71 @@
+// Engines: what they call, and how they are attached.
+#include "kernel/machine/builder.hpp"
+
+namespace backplane::kernel {
+
+// What an engine calls. Devices are reached under the machine's lock, which these take themselves.
+struct CpuServices {
+    static Machine& of(void* self) { return *static_cast<Vcpu*>(self)->machine; }
+    static Assembly& board(void* self) { return *static_cast<Vcpu*>(self)->assembly; }
+    struct Guard {
+        MachineLock& lock;
+        explicit Guard(void* self) : lock(of(self).lock_) { lock.lock(); }
+        ~Guard() { lock.unlock(); }
+    };
+    // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a
+    // host's time slice, and a guest that polls one device for what another one's timer does (port 61h for the interval
+    // timer) would measure the host's scheduler.
+    struct Access : Guard {
+        explicit Access(void* self) : Guard(self) { of(self).run_late_timers(); }
+    };
+    static void page(void* self, u64 address, int, bp_page* page) {
+        Guard g(self);
+        board(self).memory->page(address, page);
+    }
+    static u64 read(void* self, u64 address, u32 bytes, int) {
+        Access g(self);
+        return board(self).memory->read(address, bytes);
+    }
+    static void write(void* self, u64 address, u32 bytes, u64 value, int) {
+        Access g(self);
+        board(self).memory->write(address, bytes, value);
+    }
+    static u64 port_read(void* self, u32 port, u32 bytes) {
+        Access g(self);
+        return board(self).ports->read(port, bytes);
+    }
+    static void port_write(void* self, u32 port, u32 bytes, u64 value) {
+        Access g(self);
+        board(self).ports->write(port, bytes, value);
+    }
+    static void lock(void* self) { of(self).lock_.lock(); }
+    static void unlock(void* self) { of(self).lock_.unlock(); }
+    static std::int64_t now(void* self) { return of(self).now(); }
+};
+
+void Builder::attach_engines() {
+    for (Instance& d : a_.all()) {
+        if (!d.type->offers_interface(BP_CPU_ID)) continue;
+        const bp_interface cpu = d.type->abi->offer(d.object, {BP_CPU_ID, sizeof(BP_CPU_ID) - 1}, {"", 0});
+        if (!cpu.table) continue;
+        if (!a_.memory || !a_.ports)
+            throw Error(d.spec->position, d.name() + ": a CPU needs a memory space and a port space on the board");
+        Vcpu& v = a_.vcpus.emplace_back();
+        v.machine = &m_, v.assembly = &a_, v.device = &d;
+        v.table = static_cast<const bp_cpu*>(cpu.table), v.engine = cpu.instance;
+        v.shared.index = static_cast<u32>(a_.vcpus.size() - 1);
+        v.shared.deadline = ~u64{0};
+        v.bus = {sizeof(bp_cpu_bus),      &v,
+                 CpuServices::page,       CpuServices::read,
+                 CpuServices::write,      CpuServices::port_read,
+                 CpuServices::port_write, CpuServices::lock,
+                 CpuServices::unlock,     CpuServices::now};
+        check_failure(d, v.table->attach(v.engine, &v.shared, &v.bus), d.spec->position,
+                      "the engine cannot be attached");
+    }
+    if (m_.clock_->deterministic() && a_.vcpus.size() > 1)
+        throw Error(m_.board_.clock.position(),
+                    "clock: deterministic mode runs one CPU; this board has " + std::to_string(a_.vcpus.size()));
+}
+
+}  // namespace backplane::kernel
