@@ -81,9 +81,9 @@ class Decoder {
     class Names {
       public:
         Names(const Decoder& decoder, const char* what) : decoder_(decoder), what_(what) {}
-        void add(std::string key) {
-            if (const auto [known, added] = keys_.insert(std::move(key)); !added)
-                decoder_.fail(fmt::format("{} {} appears twice", what_, in_ticks(*known)));
+        void add(const std::string& name) { add(name, name); }
+        void add(const std::string& key, const std::string& name) {
+            if (!keys_.insert(key).second) decoder_.fail(fmt::format("{} {} appears twice", what_, in_ticks(name)));
         }
 
       private:
@@ -205,7 +205,7 @@ void decode_facts(const Content& content, Snapshot& s) {
         f.what = in.name("name of a fact");
         f.key = in.label("key of a fact");
         // No name holds a line end.
-        names.add(f.what + "\n" + f.key + "\n" + f.from);
+        names.add(f.what + "\n" + f.key + "\n" + f.from, f.what);
         in.enter("fact " + in_ticks(f.what));
         f.fields = in.pairs("field");
     }
@@ -221,7 +221,7 @@ void decode_memory(const Content& content, Snapshot& s) {
         in.enter("");
         m.owner = in.name("owner of a block");
         m.name = in.name("name of a block");
-        names.add(m.name + "\n" + m.owner);
+        names.add(m.name + "\n" + m.owner, m.name);
         in.enter("block " + in_ticks(m.name) + " of " + in_ticks(m.owner));
         m.size = in.number64("size");
         if (m.size > kMaxMemory - total)

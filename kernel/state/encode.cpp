@@ -34,6 +34,10 @@ std::string file_header() {
     return out;
 }
 
+u32 checksum_of_header(std::string_view header, u32 before) {
+    return checksum(header.substr(0, header.size() - 4), before);
+}
+
 std::string Section::header() const {
     std::string out(kSectionMagic);
     put_u32(out, flags);

@@ -49,6 +49,9 @@ struct Section {
     std::string header() const;
 };
 std::string file_header();
+// The running checksum over all headers that the end section holds. A header's own checksum, its last 4 bytes, is left
+// out: a CRC over bytes and their CRC is always the same.
+u32 checksum_of_header(std::string_view header, u32 before = 0);
 
 // The content of the sections that hold the model.
 std::string encode_machine(const Snapshot& s);

@@ -209,7 +209,7 @@ void SnapshotFile::Data::read() {
         fail_at(input.name(), 0, "the file header does not match its checksum");
     if (const u32 version = get_u32(&header[8]); version != kVersion)
         fail_at(input.name(), 8, fmt::format("format version {}, but this program reads {}", version, kVersion));
-    headers = checksum(header);
+    headers = checksum_of_header(header);
     at = kFileHeader;
 
     using Decode = void (*)(const Content&, Snapshot&);
@@ -254,7 +254,7 @@ void SnapshotFile::Data::read() {
         } else if (checksum(input.view(at, s.stored_size)) != s.content_checksum) {
             fail_at(input.name(), at, fmt::format("section `{}` does not match its checksum", s.name));
         }
-        headers = checksum(s.header(), headers);
+        headers = checksum_of_header(s.header(), headers);
         at += s.stored_size;
     }
     buffer = {};

@@ -59,7 +59,8 @@ struct Sample {
     Snapshot snapshot;
     std::vector<std::string> contents;
 
-    Sample() {
+    // `small`: a file of a few KiB.
+    explicit Sample(bool small = false) {
         Snapshot& s = snapshot;
         s.program_version = "0.1.0";
         s.abi_major = 0, s.abi_minor = 2;
@@ -80,7 +81,7 @@ struct Sample {
                         value("channel[1].count", BP_STATE_UNSIGNED, 2, std::string("\x34\x12\x78\x56", 4)),
                         value("offset", BP_STATE_SIGNED, 8, std::string(8, '\xff')),
                         value("rate", BP_STATE_FLOAT, 8, std::string("\0\0\0\0\0\0\xf8\x3f", 8)),
-                        value("buffer", BP_STATE_BYTES, 1, std::string(1000, 'b')),
+                        value("buffer", BP_STATE_BYTES, 1, std::string(small ? 9 : 1000, 'b')),
                         value("none", BP_STATE_BYTES, 1, "")};
         clock.lines = {{"irq", true}, {"lamp", false}};
         clock.timers = {{"tick", 1'300'000'000, 5}, {"alarm", 2'000'000'000, 76}};
@@ -88,15 +89,18 @@ struct Sample {
         bridge.name = "bridge", bridge.type = "test.bridge";
         s.devices = {clock, bridge};
         s.facts = {{"clock0", "test.rate", "0", {{"hertz", "4"}, {"text", "four"}}}, {"clock0", "test.rate", "1", {}}};
-        s.memory = {{"bridge", "ram", 5 * kSnapshotChunk + 4096}, {"clock0", "empty", 8192}, {"clock0", "rom", 4096}};
+        s.memory = {{"bridge", "ram", (small ? 1 : 5) * kSnapshotChunk + 4096},
+                    {"clock0", "empty", 8192},
+                    {"clock0", "rom", 4096}};
         contents = {std::string(s.memory[0].size, '\0'), std::string(8192, '\0'), std::string(4096, 'r')};
         contents[0][0x7c00] = '\x55';
-        for (u64 i = 0; i < kSnapshotChunk; ++i)  // hard to compress
+        for (u64 i = 0; !small && i < kSnapshotChunk; ++i)  // hard to compress
             contents[0][2 * kSnapshotChunk + i] = static_cast<char>(i * i * 2654435761u >> 13);
         contents[0].back() = 'e';
     }
+    const u8* block(std::size_t i) const { return reinterpret_cast<const u8*>(contents[i].data()); }
     void write(const std::string& path) const {
-        write_snapshot(path, snapshot, [&](std::size_t i) { return reinterpret_cast<const u8*>(contents[i].data()); });
+        write_snapshot(path, snapshot, [this](std::size_t i) { return block(i); });
     }
 };
 

@@ -112,7 +112,7 @@ class Writer {
         s.stored_size = out_.position() - header_at - kSectionHeader;
         const std::string header = s.header();
         out_.write_at(header_at, header);
-        headers_ = checksum(header, headers_);
+        headers_ = checksum_of_header(header, headers_);
         ++sections_;
     }
     void end() {
@@ -128,7 +128,7 @@ class Writer {
     };
 
     void put_header(const std::string& header) {
-        headers_ = checksum(header, headers_);
+        headers_ = checksum_of_header(header, headers_);
         out_.write(header);
     }
     static bool is_zero(const u8* at, u64 size) { return at[0] == 0 && std::memcmp(at, at + 1, size - 1) == 0; }
