@@ -20,7 +20,7 @@ _backplane() {
     case $sub in
         run)
             if [[ $cur == -* ]]; then
-                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --no-reboot --stats" -- "$cur"))
+                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --restore --force --no-reboot --stats" -- "$cur"))
             else compopt -o default; fi ;;
         machine)
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list show check graph schema" -- "$cur"))
