@@ -107,6 +107,19 @@ TEST_CASE("sections must be there once and in their order") {
     }
     SECTION("memory is missing") {
         parts.list.erase(parts.list.end() - 2);
+        CHECK(refusal(parts.bytes()).ends_with("section `end` where `ram` is expected"));
+    }
+    SECTION("there is more memory") {
+        parts.list.insert(parts.list.end() - 1, parts.list[4]);
+        CHECK(refusal(parts.bytes()).ends_with("section `ram` where `end` is expected"));
+    }
+    SECTION("the end is missing") {
+        parts.list.pop_back();
+        CHECK(refusal(parts.bytes()).ends_with("a section is expected, but 0 bytes are left"));
+    }
+    SECTION("the end counts wrongly") {
+        parts.repair_end = false;
+        parts.list.back().content[0] = 9;
         CHECK_THAT(refusal(parts.bytes()), Catch::EndsWith("9 sections, but there are 7"));
     }
     SECTION("a section of another snapshot") {
