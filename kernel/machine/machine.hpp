@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -59,6 +60,12 @@ class Machine {
     // Also between the call of pause() and the moment when all CPUs have stopped.
     bool paused() const { return pause_requested_; }
     void post(std::function<void()> work);  // under the lock, in the machine's thread, soon
+    // The one door for what comes from outside: bytes go in at any time, in any thread, and are handed to the channel's
+    // owner in the machine's thread, under the lock, at a point of the machine's time. Back ends have a channel by
+    // their name.
+    using Input = std::function<void(const u8* data, std::size_t size)>;
+    void add_input(std::string channel, Input deliver);  // before run()
+    void input(const std::string& channel, std::string bytes);
     // Runs `work` soon, in the machine's thread, under the lock, while every vCPU stands outside its engine and no
     // request is under way on the host; also while paused. Any thread. It is run even if the machine ends meanwhile.
     void at_standstill(std::function<void()> work);
@@ -123,6 +130,7 @@ class Machine {
     void handle_exit(Vcpu& cpu, u32 exit);
     void request(Instance* device, u32 what, u32 argument, std::string reason);
     void run_posted();
+    void deliver_input(const std::string& channel, const std::string& bytes);
     void run_timers();
     void run_late_timers();
     void timer_moved(const Assembly& assembly, std::int64_t due);
@@ -163,6 +171,7 @@ class Machine {
     std::atomic<bool> has_posted_{false};
     std::deque<std::function<void()>> standstill_;  // guarded by posted_mutex_
     std::atomic<bool> has_standstill_{false};
+    std::map<std::string, Input> inputs_;
     bool ended_ = false;                       // run() is over; guarded by posted_mutex_
     std::atomic<std::thread::id> standing_{};  // who runs work at a standstill
 

@@ -61,6 +61,18 @@ void Machine::post(std::function<void()> work) {
     wake();
 }
 
+void Machine::add_input(std::string channel, Input deliver) { inputs_[std::move(channel)] = std::move(deliver); }
+
+void Machine::input(const std::string& channel, std::string bytes) {
+    post([this, channel, bytes = std::move(bytes)] { deliver_input(channel, bytes); });
+}
+
+void Machine::deliver_input(const std::string& channel, const std::string& bytes) {
+    const auto* data = reinterpret_cast<const u8*>(bytes.data());
+    if (const auto own = inputs_.find(channel); own != inputs_.end()) return own->second(data, bytes.size());
+    if (const Instance* d = device(channel)) d->type->abi->input(d->object, data, bytes.size());
+}
+
 void Machine::at_standstill(std::function<void()> work) {
     bool ended = false;
     {

@@ -246,12 +246,10 @@ const bp_machine_api SlotServices::machine{
         }
     }};
 
-const bp_input_api SlotServices::input{
-    sizeof(bp_input_api), [](void* s, const uint8_t* data, std::size_t size) {
-        at(s).machine->post([s, bytes = std::string(reinterpret_cast<const char*>(data), size)] {
-            at(s).type->abi->input(at(s).object, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-        });
-    }};
+const bp_input_api SlotServices::input{sizeof(bp_input_api), [](void* s, const uint8_t* data, std::size_t size) {
+                                           at(s).machine->input(at(s).name(),
+                                                                std::string(reinterpret_cast<const char*>(data), size));
+                                       }};
 
 const bp_files_api SlotServices::files{
     sizeof(bp_files_api), [](void* s, bp_str name, char* path, std::size_t capacity, std::size_t* length) -> bp_status {
