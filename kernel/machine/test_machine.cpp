@@ -4,6 +4,7 @@
 #include "backplane/abi/backend.h"
 #include "backplane/device.hpp"
 #include "kernel/machine/machine.hpp"
+#include "kernel/machine/test_board.hpp"
 
 using namespace backplane;
 using namespace backplane::kernel;
@@ -63,40 +64,6 @@ struct Sink final : Device<Sink> {
         s.link("memory", &Sink::nvram_, BP_NVRAM_ID, "optional memory", true);
     }
 };
-
-BoardSpec board(const std::string& yaml) {
-    const Value v = parse_yaml(yaml, "board.yaml");
-    BoardSpec b;
-    b.name = "test";
-    SpaceSpec io;
-    io.name = "io", io.kind = SpaceSpec::Kind::kPorts;
-    SpaceSpec mem;
-    mem.name = "mem", mem.kind = SpaceSpec::Kind::kMemory, mem.bits = 32;
-    b.spaces = {io, mem};
-    if (const Value* c = v.find("clock")) b.clock = *c;
-    if (const Value* lines = v.find("lines"))
-        for (const auto& e : lines->entries()) {
-            WireSpec w;
-            w.name = e.key, w.position = e.position;
-            for (const Value* s : e.value.as_list()) w.sinks.push_back(*s);
-            b.lines.push_back(w);
-        }
-    for (const auto& e : v.find("devices")->entries()) {
-        DeviceSpec d;
-        d.name = e.key, d.position = e.position;
-        for (const auto& x : e.value.entries()) {
-            if (x.key == "type")
-                d.type = x.value.text(), d.type_position = x.value.position();
-            else
-                d.entries.push_back(x);
-        }
-        b.devices.push_back(d);
-    }
-    if (const Value* publish = v.find("publish"))
-        for (const auto& p : publish->items())
-            b.publish.push_back({p.position(), *p.find("what"), *p.find("from"), *p.find("into")});
-    return b;
-}
 
 struct Bench {
     PluginRegistry registry;
