@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
     backplane::runner::add_machine(app, code);
     backplane::runner::add_plugin(app, code);
     backplane::runner::add_disk(app, code);
+    backplane::runner::add_snapshot(app, code);
     // CLI11 would only say that a command is missing.
     if (argc > 1 && argv[1][0] != '-') {
         std::vector<std::string> known;

@@ -44,5 +44,6 @@ void add_run(CLI::App& app, int& code);
 void add_machine(CLI::App& app, int& code);
 void add_plugin(CLI::App& app, int& code);
 void add_disk(CLI::App& app, int& code);
+void add_snapshot(CLI::App& app, int& code);
 
 }  // namespace backplane::runner

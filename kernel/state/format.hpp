@@ -22,7 +22,7 @@ inline constexpr std::string_view kMachine = "machine", kDevices = "devices", kF
 
 // More than any machine needs; what is larger is refused before anything is allocated.
 inline constexpr u64 kMaxMemory = u64{64} << 30;        // all blocks together
-inline constexpr u64 kMaxModelSection = u64{64} << 20;  // machine, devices, facts, memory
+inline constexpr u64 kMaxModelSection = u64{16} << 20;  // machine, devices, facts, memory
 inline constexpr u32 kMaxName = 256;
 inline constexpr u32 kMaxText = u32{1} << 20;
 inline constexpr u32 kMaxVcpus = 1024;
