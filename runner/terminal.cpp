@@ -90,9 +90,9 @@ struct Terminal final : Device<Terminal> {
     std::thread reader_;
     int stop_fd_ = -1;
     std::atomic<bool> ended_{false};
-    std::atomic<bool> waiting_{false};  // the guest has no room: input is left in the terminal's own buffer
-    std::mutex pending_mutex_;
-    std::deque<u8> pending_;  // typed, not yet taken by the device
+    std::atomic<std::size_t> under_way_{0};  // bytes typed, not yet taken by the device
+    std::vector<u8> typed_;                  // thread only: of this read
+    std::deque<u8> undelivered_;             // under the machine's lock; lost when a snapshot is restored
 
     bool escape_ = false, in_monitor_ = false;
     std::string line_;
@@ -139,30 +139,43 @@ struct Terminal final : Device<Terminal> {
         receiver_ = receiver, receiver_instance_ = instance;
     }
 
+    // What was typed, now or in a recorded session, arrives: one byte that says what it is, and the typed bytes.
+    void input(const u8* data, std::size_t size) {
+        if (size == 0) return;
+        if (data[0] == kBreak) {
+            if (receiver_ && receiver_->line_break) receiver_->line_break(receiver_instance_);
+            return;
+        }
+        undelivered_.insert(undelivered_.end(), data + 1, data + size);
+        deliver();
+    }
     // Under the machine's lock: hands the device as much as it has room for.
     void deliver() {
-        std::lock_guard g(pending_mutex_);
-        while (receiver_ && !pending_.empty()) {
+        while (receiver_ && !undelivered_.empty()) {
             const u32 room = receiver_->room(receiver_instance_);
             if (room == 0) break;
             u8 chunk[64];
             u32 n = 0;
-            while (n < room && n < sizeof chunk && !pending_.empty())
-                chunk[n++] = pending_.front(), pending_.pop_front();
+            while (n < room && n < sizeof chunk && !undelivered_.empty())
+                chunk[n++] = undelivered_.front(), undelivered_.pop_front();
             receiver_->receive(receiver_instance_, chunk, n);
+            // A recorded byte was never typed here.
+            std::size_t before = under_way_;
+            while (!under_way_.compare_exchange_weak(before, before - std::min<std::size_t>(before, n))) {}
         }
-        waiting_ = pending_.size() >= kMostPending;
     }
-    static void deliver_posted(void* self) { static_cast<Terminal*>(self)->deliver(); }
 
   private:
-    static constexpr std::size_t kMostPending = 4096;
+    static constexpr std::size_t kMostUnderWay = 4096;  // more is left in the terminal's own buffer
+    enum : u8 { kTyped = 0, kBreak = 1 };
+    static constexpr u8 kBreakInput = kBreak;
     static const bp_chardev kChardev;
 
     void read_loop() {
         while (!ended_) {
-            pollfd p[2] = {{stop_fd_, POLLIN, 0}, {STDIN_FILENO, static_cast<short>(waiting_ ? 0 : POLLIN), 0}};
-            if (::poll(p, 2, waiting_ ? 20 : -1) < 0 && errno != EINTR) return;
+            const bool full = under_way_ >= kMostUnderWay;
+            pollfd p[2] = {{stop_fd_, POLLIN, 0}, {STDIN_FILENO, static_cast<short>(full ? 0 : POLLIN), 0}};
+            if (::poll(p, 2, full ? 20 : -1) < 0 && errno != EINTR) return;
             if (ended_) return;
             if (p[1].revents == 0) continue;
             u8 buffer[256];
@@ -170,8 +183,15 @@ struct Terminal final : Device<Terminal> {
             if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
             if (n <= 0) return;  // end of input: the guest goes on without
             for (ssize_t i = 0; i < n; ++i) take(buffer[i]);
-            slot().machine().post(slot().self(), deliver_posted, this);
+            submit_typed();
         }
+    }
+    void submit_typed() {
+        if (typed_.empty()) return;
+        under_way_ += typed_.size();
+        typed_.insert(typed_.begin(), kTyped);
+        slot().input().submit(slot().self(), typed_.data(), typed_.size());
+        typed_.clear();
     }
     void take(u8 byte) {
         if (escape_) {
@@ -182,12 +202,11 @@ struct Terminal final : Device<Terminal> {
         } else if (in_monitor_) {
             monitor(byte);
         } else {
-            std::lock_guard g(pending_mutex_);
-            pending_.push_back(byte);
-            waiting_ = pending_.size() >= kMostPending;
+            typed_.push_back(byte);
         }
     }
     void command(u8 byte) {
+        if (byte != kEscape) submit_typed();  // what was typed before comes before
         TerminalHandlers handlers;
         {
             std::lock_guard g(g_mutex);
@@ -212,20 +231,8 @@ struct Terminal final : Device<Terminal> {
                 if (handlers.monitor) say("\r\n" + crlf(handlers.monitor("toggle")));
                 break;
             case 'b':
-            case 'B':
-                slot().machine().post(
-                    slot().self(),
-                    [](void* self) {
-                        auto& t = *static_cast<Terminal*>(self);
-                        if (t.receiver_ && t.receiver_->line_break) t.receiver_->line_break(t.receiver_instance_);
-                    },
-                    this);
-                break;
-            case kEscape: {
-                std::lock_guard g(pending_mutex_);
-                pending_.push_back(kEscape);
-                break;
-            }
+            case 'B': slot().input().submit(slot().self(), &kBreakInput, 1); break;
+            case kEscape: typed_.push_back(kEscape); break;
             default: break;
         }
     }

@@ -12,20 +12,17 @@ struct StreamDevice : Device<Self> {
 
     static void offer(Schema<Self>& s) { s.offer(BP_CHARDEV_ID, &kTable); }
     void stop() { stream_.stop(); }
+    void input(const u8* data, std::size_t count) { stream_.input(data, count); }
 
   protected:
     bp_status begin(Opened end, bool wait = false) {
         const std::string slave = end.slave;
         const Slot& slot = this->slot();
-        const std::string error =
-            stream_.start(std::move(end),
-                          {[this, &slot] {
-                               slot.machine().post(
-                                   slot.self(), [](void* self) { static_cast<StreamDevice*>(self)->stream_.deliver(); },
-                                   static_cast<StreamDevice*>(this));
-                           },
-                           [this](const std::string& text) { this->log_warn("%s", text.c_str()); }},
-                          wait);
+        const std::string error = stream_.start(
+            std::move(end),
+            {[&slot](const u8* data, std::size_t count) { slot.input().submit(slot.self(), data, count); },
+             [this](const std::string& text) { this->log_warn("%s", text.c_str()); }},
+            {.wait = wait, .takes_all = slot.machine().deterministic(slot.self()) != 0});
         if (!error.empty()) return this->fail(BP_ERR_IO, "%s", error.c_str());
         if (!slave.empty()) this->log_warn("pseudo-terminal %s", slave.c_str());
         return BP_OK;

@@ -18,14 +18,16 @@ namespace {
 constexpr int kGlance = 50;  // ms between looks at what cannot be waited for
 }
 
-std::string Stream::start(Opened end, Callbacks callbacks, bool wait) {
+std::string Stream::start(Opened end, Callbacks callbacks, Options options) {
     end_ = std::move(end);
     callbacks_ = std::move(callbacks);
+    // A file gets everything in any case: the guest waits for the disk.
+    takes_all_ = options.takes_all || end_.kind == Opened::Kind::kFile;
     if (!end_.error.empty()) return end_.error;
     if (end_.kind == Opened::Kind::kNone) return "";
     wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_) return std::string("no event descriptor is to be had: ") + std::strerror(errno);
-    if (wait)
+    if (options.wait)
         if (const std::string error = wait_for_client(); !error.empty()) return error;
     hung_up_ = end_.kind == Opened::Kind::kPty;
     connected_ = connected();
@@ -84,50 +86,68 @@ void Stream::connect(const bp_char_receiver* receiver, void* instance) {
 u32 Stream::write(const u8* data, u32 count) {
     if (!running_) return count;
     std::unique_lock lock(mutex_);
-    if (!connected_ || stuck_ || broken_) return count;  // nobody is there
-    u32 room = static_cast<u32>(kMostOutput - std::min(output_.size(), kMostOutput));
-    if (room < count) {
-        if (end_.kind == Opened::Kind::kFile) {
-            // A file gets everything: the guest waits for the disk.
-            drained_.wait(lock, [&] { return output_.empty() || broken_ || ended_; });
-            room = broken_ || ended_ ? 0 : kMostOutput;
-            if (broken_) return count;
-        } else if (room == 0 && Clock::now() - progress_ > kPatience) {
-            stuck_ = true;
-            output_.clear();
-            lock.unlock();
-            callbacks_.warn("the other end does not read: output is dropped until it does");
+    u32 taken = 0;
+    while (taken < count) {
+        if (output_.size() >= kMostOutput && takes_all_) wait_for_room(lock);
+        if (!takes_output()) return count;  // nobody is there
+        const u32 room = static_cast<u32>(kMostOutput - std::min(output_.size(), kMostOutput));
+        if (room == 0) {
+            if (Clock::now() - progress_ <= kPatience) break;
+            give_up(lock);
             return count;
         }
+        const u32 part = std::min(room, count - taken);
+        const bool idle = output_.empty();
+        if (idle) progress_ = Clock::now();
+        output_.insert(output_.end(), data + taken, data + taken + part);
+        taken += part;
+        if (idle) wake();
     }
-    const u32 taken = std::min(room, count);
-    const bool idle = output_.empty();
-    if (idle) progress_ = Clock::now();
-    output_.insert(output_.end(), data, data + taken);
-    lock.unlock();
-    if (idle && taken) wake();
     return taken;
 }
 
+void Stream::wait_for_room(std::unique_lock<std::mutex>& lock) {
+    const auto room = [&] { return output_.size() < kMostOutput || !takes_output(); };
+    while (!room()) {
+        if (end_.kind == Opened::Kind::kFile)
+            drained_.wait(lock, room);
+        else if (!drained_.wait_until(lock, progress_ + kPatience, room) && Clock::now() - progress_ > kPatience)
+            return give_up(lock);
+    }
+}
+
+void Stream::give_up(std::unique_lock<std::mutex>& lock) {
+    stuck_ = true;
+    output_.clear();
+    lock.unlock();
+    callbacks_.warn("the other end does not read: output is dropped until it does");
+    lock.lock();
+}
+
+void Stream::input(const u8* data, std::size_t count) {
+    undelivered_.insert(undelivered_.end(), data, data + count);
+    deliver();
+}
+
 void Stream::deliver() {
+    std::size_t delivered = 0;
+    while (receiver_ && !undelivered_.empty()) {
+        const std::size_t n = std::min<std::size_t>(receiver_->room(instance_), undelivered_.size());
+        if (n == 0) break;
+        const auto end = undelivered_.begin() + static_cast<std::ptrdiff_t>(n);
+        // The device may ask for more while it takes this.
+        const std::vector<u8> chunk(undelivered_.begin(), end);
+        undelivered_.erase(undelivered_.begin(), end);
+        receiver_->receive(instance_, chunk.data(), static_cast<u32>(n));
+        delivered += n;
+    }
+    if (delivered == 0) return;
     bool freed = false;
     {
         std::lock_guard g(mutex_);
-        requested_ = false;
-    }
-    while (receiver_) {
-        const u32 room = receiver_->room(instance_);
-        std::vector<u8> chunk;
-        {
-            std::lock_guard g(mutex_);
-            const std::size_t n = std::min<std::size_t>(room, input_.size());
-            if (n == 0) break;
-            freed = freed || input_.size() >= kMostInput;
-            const auto end = input_.begin() + static_cast<std::ptrdiff_t>(n);
-            chunk.assign(input_.begin(), end);
-            input_.erase(input_.begin(), end);
-        }
-        receiver_->receive(instance_, chunk.data(), static_cast<u32>(chunk.size()));
+        freed = under_way_ >= kMostInput;
+        // A recorded byte was never submitted.
+        under_way_ -= std::min(under_way_, delivered);
     }
     if (freed && running_) wake();
 }
@@ -149,7 +169,7 @@ bool Stream::step() {
             return false;
         }
         wants_output = (!output_.empty() || stuck_) && connected_;
-        wants_input = receiver_ && input_.size() < kMostInput;
+        wants_input = receiver_ && under_way_ < kMostInput;
         full = receiver_ && !wants_input;
     }
     // A pseudo-terminal without anybody on it is always "ready": it is looked at now and then instead.
@@ -206,13 +226,11 @@ void Stream::read() {
     const ssize_t n = ::read(end_.fd.get(), buffer, sizeof buffer);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) return disconnect();
-    bool request = false;
     {
         std::lock_guard g(mutex_);
-        input_.insert(input_.end(), buffer, buffer + n);
-        request = !std::exchange(requested_, true);
+        under_way_ += static_cast<std::size_t>(n);
     }
-    if (request) callbacks_.request_delivery();
+    callbacks_.submit(buffer, static_cast<std::size_t>(n));
 }
 
 void Stream::write_out() {
@@ -245,7 +263,7 @@ void Stream::write_out() {
             output_.erase(output_.begin(),
                           output_.begin() + std::min<std::ptrdiff_t>(n, static_cast<std::ptrdiff_t>(output_.size())));
         }
-        if (output_.empty()) drained_.notify_all();
+        drained_.notify_all();
     }
     if (!trouble.empty()) callbacks_.warn(trouble);
 }
@@ -260,6 +278,7 @@ void Stream::disconnect() {
     output_.clear();
     stuck_ = false;
     connected_ = false;
+    drained_.notify_all();
 }
 
 }  // namespace backplane::chardev

@@ -2,7 +2,6 @@
 #include <sys/stat.h>
 #include <catch2/catch.hpp>
 
-#include <atomic>
 #include <thread>
 
 #include "chardev/stream.hpp"
@@ -15,21 +14,37 @@ namespace {
 
 // A stream with what a machine does around it.
 struct Host {
-    std::atomic<int> requests{0};
-    std::mutex warnings_mutex;
+    std::mutex mutex;
     std::string warnings;
+    std::string submitted;  // on its way through the kernel
     Receiver receiver;
     Stream stream;
 
-    std::string start(Opened end, bool wait = false) {
+    std::string start(Opened end, Stream::Options options = {}) {
         stream.connect(&Receiver::kTable, &receiver);
         return stream.start(std::move(end),
-                            {[this] { ++requests; },
+                            {[this](const u8* data, std::size_t count) {
+                                 std::lock_guard g(mutex);
+                                 submitted.append(reinterpret_cast<const char*>(data), count);
+                             },
                              [this](const std::string& text) {
-                                 std::lock_guard g(warnings_mutex);
+                                 std::lock_guard g(mutex);
                                  warnings += text + "\n";
                              }},
-                            wait);
+                            options);
+    }
+    // What the machine's thread does from time to time.
+    void hand_back() {
+        std::string bytes;
+        {
+            std::lock_guard g(mutex);
+            bytes.swap(submitted);
+        }
+        stream.input(reinterpret_cast<const u8*>(bytes.data()), bytes.size());
+    }
+    std::size_t under_way() {
+        std::lock_guard g(mutex);
+        return submitted.size();
     }
     u32 write(const std::string& text) {
         return stream.write(reinterpret_cast<const u8*>(text.data()), static_cast<u32>(text.size()));
@@ -44,12 +59,12 @@ struct Host {
     }
     bool gets(const std::string& text) {
         return within_seconds(5, [&] {
-            if (requests.exchange(0) > 0) stream.deliver();
+            hand_back();
             return receiver.got == text;
         });
     }
     std::string all_warnings() {
-        std::lock_guard g(warnings_mutex);
+        std::lock_guard g(mutex);
         return warnings;
     }
 };
@@ -202,11 +217,16 @@ TEST_CASE("input waits for room in the device, and none of it is lost") {
             at += static_cast<std::size_t>(n);
         }
     });
+    // A few KiB are taken from the host, and no more as long as the device takes nothing.
+    CHECK(within_seconds(5, [&] { return h.under_way() >= 4096; }));
     ::usleep(50'000);
+    CHECK(h.under_way() < 6000);
+    h.hand_back();
     h.stream.deliver();
     CHECK(h.receiver.got.empty());
     CHECK(within_seconds(20, [&] {
-        h.receiver.room = 16;
+        h.hand_back();
+        h.receiver.room = 100;
         h.stream.deliver();  // as room_changed() does
         return h.receiver.got.size() == sent.size();
     }));
@@ -229,11 +249,62 @@ TEST_CASE("a client that does not read stops the device for a while only") {
     CHECK(refused);
     CHECK(h.write(block) == block.size());
     // When it reads again, it gets output again.
+    std::string got;
     CHECK(within_seconds(10, [&] {
         h.write("fresh");
-        const std::string got = read_some(client.get(), 4096);
+        got += read_some(client.get(), 1);
+        char buffer[4096];
+        const ssize_t n = ::recv(client.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+        if (n > 0) got.append(buffer, static_cast<std::size_t>(n));
         return got.find("fresh") != std::string::npos;
     }));
+}
+
+TEST_CASE("a stream that takes everything lets no slow client through to the device") {
+    Folder folder;
+    Host h;
+    REQUIRE(h.start(open_unix(folder / "socket"), {.takes_all = true}).empty());
+    Fd client = connect_to(folder / "socket");
+    REQUIRE(h.reaches(client.get(), "."));
+    std::string sent, got;
+    for (int i = 0; i < 3'000'000; ++i) sent += static_cast<char>('a' + i % 26);
+    std::thread reader([&] {
+        while (got.find('!') == std::string::npos) {
+            char buffer[100'000];
+            const ssize_t n = ::read(client.get(), buffer, sizeof buffer);
+            if (n <= 0) return;
+            got.append(buffer, static_cast<std::size_t>(n));
+            ::usleep(1'000);
+        }
+    });
+    bool all = true;
+    for (std::size_t at = 0; at < sent.size(); at += 30'000) all = h.write(sent.substr(at, 30'000)) == 30'000 && all;
+    h.write("!");
+    reader.join();
+    CHECK(all);
+    CHECK(h.all_warnings().empty());
+    CHECK(got.substr(got.find('a')) == sent + "!");
+    // A client that has stopped reading costs the guest a moment, and then the client its output.
+    const std::string block(1 << 14, 'x');
+    CHECK(within_seconds(10, [&] {
+        CHECK(h.write(block) == block.size());
+        return h.all_warnings().find("does not read") != std::string::npos;
+    }));
+    // One that leaves costs nothing.
+    client.reset();
+    for (int i = 0; i < 100; ++i) CHECK(h.write(block) == block.size());
+}
+
+TEST_CASE("recorded input reaches the device without anybody at the other end") {
+    Folder folder;
+    Host h;
+    REQUIRE(h.start(open_file(folder / "log", false)).empty());
+    h.receiver.room = 3;
+    h.stream.input(reinterpret_cast<const u8*>("recorded"), 8);
+    CHECK(h.receiver.got == "rec");
+    h.receiver.room = 100;
+    h.stream.deliver();
+    CHECK(h.receiver.got == "recorded");
 }
 
 TEST_CASE("waiting for a client holds the start up until it is there") {
@@ -245,7 +316,7 @@ TEST_CASE("waiting for a client holds the start up until it is there") {
         const Fd fd = connect_to(folder / "socket");
         got = read_some(fd.get(), 5);
     });
-    const std::string error = h.start(open_unix(folder / "socket"), true);
+    const std::string error = h.start(open_unix(folder / "socket"), {.wait = true});
     h.write("first");
     client.join();
     CHECK(error.empty());

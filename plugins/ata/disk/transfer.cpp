@@ -225,7 +225,11 @@ void Disk::done(void* argument, i32 error) {
     }
     request->in_flight = false;
     if (!std::exchange(request->stale, false)) return self->answered(error);
-    if (self->deferred_) self->submit();
+    if (!self->deferred_) return;
+    self->submit();
+    // Deterministic clock: if its time has come already, the CPU waits for this access as well.
+    if (self->io_waiting_ && !self->completion_.armed() && self->slot().machine().deterministic(self->slot().self()))
+        self->image_->drain(self->image_.instance());
 }
 
 void Disk::answered(i32 error) {
@@ -284,6 +288,8 @@ void Disk::cancel() {
     lba_ = chunk_lba_ = 0;
     left_ = position_ = end_ = filled_ = chunk_sectors_ = good_ = 0;
     probing_ = bad_ = extended_ = false;
+    // Which buffer it is, and what of the old access has arrived there, was a matter of the host's speed.
+    std::fill_n(buffer(), kBufferBytes, u8{0});
 }
 
 }  // namespace backplane::ata

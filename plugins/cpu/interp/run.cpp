@@ -136,7 +136,10 @@ u32 loop(Cpu* c) {
         const bool taken = looking && take_events(c, shadow_intr, shadow_all);
         c->delivering_event = false;
         if (taken) continue;
-        if (c->halted || c->wait_for_sipi) return BP_EXIT_HALT;
+        if (c->halted || c->wait_for_sipi) {
+            c->events_in_a_row = 0;  // there was none
+            return BP_EXIT_HALT;
+        }
         c->inhibit_interrupts = c->inhibit_all = false;
         const bool stepping = (c->eflags_rest & kTf) != 0;
         const bool watching = (c->dr7 & 0xffu) != 0;

@@ -358,3 +358,20 @@ TEST_CASE("an interrupt line that stays up cannot stop the count of instructions
     REQUIRE(b.cpu.run() == BP_EXIT_DEADLINE);
     REQUIRE(b.cpu.seg[kCs].selector == Bench::kCode0);
 }
+
+TEST_CASE("a halted CPU hears an interrupt however often it was looked at before") {
+    for (const unsigned looks : {1u, 511u, 512u, 513u, 1024u}) {
+        Bench b;
+        b.protect();
+        b.cpu.host.acknowledge = [](void*) { return 0x30; };
+        b.idt(0x30, Bench::gate(Bench::kCode0, 0x7100, kIntGate));
+        b.poke<u8>(0x7000, 0xf4);     // hlt
+        b.poke<u16>(0x7100, 0xfeeb);  // jmp to itself
+        b.cpu.set_flags(kFixed1 | kIf);
+        b.vcpu.deadline = b.cpu.count + 10;
+        for (unsigned i = 0; i < looks; ++i) REQUIRE(b.cpu.run() == BP_EXIT_HALT);
+        b.cpu.set_line(kLineIntr, true);
+        REQUIRE(b.cpu.run() == BP_EXIT_DEADLINE);
+        REQUIRE(b.cpu.eip == 0x7100);
+    }
+}

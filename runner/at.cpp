@@ -1,0 +1,39 @@
+#include "runner/at.hpp"
+
+#include "kernel/config/convert.hpp"
+#include "kernel/config/error.hpp"
+
+namespace backplane::runner {
+
+AtAction parse_at(std::string_view text) {
+    const auto fail = [&](const std::string& why) { throw kernel::Error("--at " + std::string(text) + ": " + why); };
+    AtAction action;
+    const auto colon = text.find(':');
+    const std::string_view point = text.substr(0, colon);
+    if (const auto equals = point.find('='); point.substr(0, equals) == "icount") {
+        const auto count =
+            equals == std::string_view::npos ? std::nullopt : kernel::parse_number(point.substr(equals + 1));
+        if (!count) fail("expected icount=N, a number of instructions such as icount=25_000_000 or icount=0x1000");
+        action.point = AtAction::Point::kCount;
+        action.count = *count;
+    } else if (point != "end") {
+        fail("expected a point, icount=N or end, found " + kernel::in_ticks(point));
+    }
+    if (colon == std::string_view::npos) fail("expected what to do there: icount=N:save=FILE, icount=N:stop ...");
+    const std::string_view what = text.substr(colon + 1);
+    if (what.substr(0, 5) == "save=" && what.size() > 5) {
+        action.what = AtAction::What::kSave;
+        action.file = what.substr(5);
+    } else if (action.point == AtAction::Point::kEnd) {
+        fail("expected end:save=FILE; nothing else can be done at the end");
+    } else if (what == "stop") {
+        action.what = AtAction::What::kStop;
+    } else if (what == "quit") {
+        action.what = AtAction::What::kQuit;
+    } else {
+        fail("expected save=FILE, stop or quit, found " + kernel::in_ticks(what));
+    }
+    return action;
+}
+
+}  // namespace backplane::runner
