@@ -9,6 +9,7 @@
 #include <cstring>
 #include <thread>
 
+#include "kernel/control/machine_events.hpp"
 #include "kernel/machine/machine.hpp"
 #include "runner/monitor.hpp"
 #include "runner/options.hpp"
@@ -60,7 +61,7 @@ class SignalThread {
                 const std::string text = machine_.report() + Monitor(machine_).screen();
                 std::fputs(text.c_str(), stderr);
             } else if (signal != SIGUSR2) {
-                machine_.quit(std::string("signal ") + ::strsignal(signal));
+                machine_.quit(std::string(kernel::kQuitSignal) + ::strsignal(signal));
             }
         }
     }

@@ -174,7 +174,11 @@ void Logger::configure(std::string_view spec, const std::string& option) {
         rules.push_back({std::string(pattern), static_cast<LogLevel>(known - level_names().begin())});
     }
     const std::lock_guard lock(impl_->mutex);
-    impl_->rules.insert(impl_->rules.end(), rules.begin(), rules.end());
+    for (Impl::Rule& rule : rules) {
+        // The last match counts: an earlier rule for the same pattern has no effect any more.
+        std::erase_if(impl_->rules, [&](const Impl::Rule& r) { return r.pattern == rule.pattern; });
+        impl_->rules.push_back(std::move(rule));
+    }
     for (auto& slot : impl_->devices)
         if (Impl::Device* d = slot.load()) d->level = static_cast<int>(impl_->level_of(d->name));
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "kernel/config/convert.hpp"
+#include "kernel/control/control.hpp"
 #include "kernel/machine/builder.hpp"
 
 namespace backplane::kernel {
@@ -42,7 +43,9 @@ std::int64_t start_time(const Value& value) {
 
 Machine::Machine(const BoardSpec& board, PluginRegistry& registry, Logger& logger, Tracer& tracer,
                  MachineOptions options)
-    : board_(board),
+    : control_(std::make_unique<Control>([this](Control::Work work) { post(std::move(work)); },
+                                         [this](Control::Work work) { at_standstill(std::move(work)); })),
+      board_(board),
       registry_(registry),
       logger_(logger),
       tracer_(tracer),
@@ -57,6 +60,7 @@ Machine::Machine(const BoardSpec& board, PluginRegistry& registry, Logger& logge
         if (!options_.verify_only) builder.connect();
     } catch (...) {
         lock_.unlock();
+        control_->end();
         Builder::tear_down(*this, *live_);
         throw;
     }
@@ -64,7 +68,10 @@ Machine::Machine(const BoardSpec& board, PluginRegistry& registry, Logger& logge
     lock_.unlock();
 }
 
-Machine::~Machine() { Builder::tear_down(*this, *live_); }
+Machine::~Machine() {
+    control_->end();
+    Builder::tear_down(*this, *live_);
+}
 
 std::unique_ptr<Assembly> Machine::new_assembly() {
     return std::make_unique<Assembly>([this](const std::string& wire, const std::string& text) {

@@ -25,6 +25,8 @@
 
 namespace backplane::kernel {
 
+class Control;
+
 struct MachineOptions {
     SearchPaths search;           // for firmware
     bool reboot = true;           // false: a reset ends the machine
@@ -93,10 +95,14 @@ class Machine {
     // the path of a file with a new build. Returns what was done, in words.
     std::string reload(const std::string& what);
 
+    // Commands and events for front ends.
+    Control& control() { return *control_; }
+
     const BoardSpec& board() const { return board_; }
     // What these return is valid under the lock, or until a snapshot is restored or a plugin reloaded.
     Instance* device(std::string_view name) { return live_->device(name); }
     auto devices() const { return live_->all(); }
+    const Assembly& assembly() const { return *live_; }
     const std::vector<FactState>& facts() const { return live_->facts; }
     // The first device that offers `id` (to links or on a bus), or the named one. Table is nullptr if there is none.
     bp_interface find_interface(std::string_view id, std::string_view device = {});
@@ -109,6 +115,7 @@ class Machine {
     std::int64_t now() const { return clock_->now(); }
     std::uint64_t instructions() const;
     std::uint64_t guest_memory() const;
+    bool deterministic() const { return clock_->deterministic(); }
 
   private:
     friend struct SlotServices;
@@ -144,6 +151,7 @@ class Machine {
     void system_reset();
     bool serve_requests(std::unique_lock<MachineLock>& lock);
 
+    std::unique_ptr<Control> control_;
     BoardSpec board_;
     PluginRegistry& registry_;
     Logger& logger_;
@@ -176,6 +184,7 @@ class Machine {
     std::atomic<std::thread::id> standing_{};  // who runs work at a standstill
 
     bool reset_requested_ = false;
+    bool reset_by_guest_ = false;
     std::optional<Outcome> outcome_;
     std::atomic<bool> paused_{false};
     std::atomic<bool> pause_requested_{false};

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <future>
 
+#include "kernel/control/machine_events.hpp"
 #include "kernel/machine/machine.hpp"
 
 namespace backplane::kernel {
@@ -184,7 +185,7 @@ void Machine::request(Instance* d, u32 what, u32 argument, std::string reason) {
     switch (what) {
         case BP_REQUEST_RESET:
             if (!options_.reboot && !outcome_) outcome_ = Outcome{Outcome::Reason::kReset, 0, std::move(reason)};
-            reset_requested_ = true;
+            reset_requested_ = true, reset_by_guest_ = d != nullptr;
             break;
         case BP_REQUEST_POWEROFF:
             if (!outcome_)
@@ -227,6 +228,7 @@ void Machine::pause() {
 
 void Machine::resume() {
     lock_.lock();
+    if (paused_) tell_resumed(*control_);
     pause_requested_ = false;
     paused_ = false;
     clock_->resume();
@@ -253,6 +255,7 @@ void Machine::park_vcpus(std::unique_lock<MachineLock>& lock) {
 void Machine::system_reset() {
     logger_.log(log_, BP_LOG_DEBUG, "system reset");
     for (Instance* d : live_->order) d->type->abi->reset(d->object, BP_RESET_SYSTEM);
+    tell_reset(*control_, reset_by_guest_);
 }
 
 void Machine::handle_exit(Vcpu& cpu, u32 exit) {
@@ -329,6 +332,7 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
     if (pause_requested_ && !paused_) {
         paused_ = true;
         clock_->pause();
+        tell_stopped(*control_);
     }
     return serve_requests(lock);
 }
@@ -339,7 +343,10 @@ Outcome Machine::run() {
         std::lock_guard g(posted_mutex_);
         ended_ = true;
     }
-    locked([this] { run_standstill(); });
+    locked([&] {
+        run_standstill();
+        tell_ended(*control_, outcome, reset_by_guest_);
+    });
     return outcome;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernel/config/convert.hpp"
+#include "kernel/control/control.hpp"
 #include "kernel/machine/builder.hpp"
 #include "kernel/machine/services.hpp"
 
@@ -30,6 +31,7 @@ struct SlotServices {
     static const bp_publish_api publish;
     static const bp_machine_api machine;
     static const bp_input_api input;
+    static const bp_control_api control;
     static const bp_files_api files;
 
     static bp_status map_region(void* self, u32 region, u64 base, i32 priority) {
@@ -251,6 +253,20 @@ const bp_input_api SlotServices::input{sizeof(bp_input_api), [](void* s, const u
                                                                 std::string(reinterpret_cast<const char*>(data), size));
                                        }};
 
+const bp_control_api SlotServices::control{
+    sizeof(bp_control_api),
+    [](void* s, bp_str command, bp_str arguments, void (*done)(void*, bp_status, bp_str), void* context) {
+        at(s).machine->control().execute(std::string(view(command)), std::string(view(arguments)),
+                                         [done, context](bool good, const std::string& json) {
+                                             done(context, good ? BP_OK : BP_ERR_INVALID, str(json));
+                                         });
+    },
+    [](void* s, void (*event)(void*, bp_str), void* context) {
+        Control::Listener listener;
+        if (event) listener = [event, context](const std::string& json) { event(context, str(json)); };
+        at(s).machine->control().listen(s, std::move(listener));
+    }};
+
 const bp_files_api SlotServices::files{
     sizeof(bp_files_api), [](void* s, bp_str name, char* path, std::size_t capacity, std::size_t* length) -> bp_status {
         Instance& d = at(s);
@@ -282,6 +298,7 @@ const void* slot_service(void* self, bp_str id) {
     if (v == BP_PUBLISH_API) return &SlotServices::publish;
     if (v == BP_MACHINE_API) return &SlotServices::machine;
     if (v == BP_INPUT_API) return &SlotServices::input;
+    if (v == BP_CONTROL_API) return at(self).type->frontend ? &SlotServices::control : nullptr;
     if (v == BP_FILES_API) return at(self).files ? &SlotServices::files : nullptr;
     return nullptr;
 }

@@ -240,7 +240,8 @@ struct PluginRegistry::Impl {
             auto info = std::make_unique<TypeInfo>(describe_type(library.types->types[i], file.path));
             info->plugin_id = file.manifest.id, info->plugin_version = file.manifest.version;
             info->needs = file.manifest.needs;
-            info->backend = file.manifest.kind == "backend" || file.manifest.kind == "frontend";
+            info->frontend = file.manifest.kind == "frontend";
+            info->backend = file.manifest.kind == "backend" || info->frontend;
             return info;
         }
         throw Error(file.path + ": it does not define the type " + in_ticks(std::string(name)), kExitPlugin);

@@ -89,6 +89,7 @@ struct TypeInfo {
     std::string plugin_version;
     std::vector<std::string> needs;  // of the plugin's manifest
     bool backend = false;            // of a back end or front end: on the host's side
+    bool frontend = false;           // of a front end: may command the machine
     const bp_device_type* abi = nullptr;
 
     std::vector<PropertyInfo> properties;

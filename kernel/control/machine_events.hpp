@@ -1,0 +1,25 @@
+// What a machine tells its front ends by itself.
+#pragma once
+
+#include "kernel/control/control.hpp"
+
+namespace backplane::kernel {
+
+struct Outcome;
+
+// In the machine's thread, under its lock.
+void tell_stopped(Control& control);
+void tell_reset(Control& control, bool by_guest);
+// The last event; commands that wait are answered.
+void tell_ended(Control& control, const Outcome& outcome, bool reset_by_guest);
+// Any thread.
+void tell_resumed(Control& control);
+
+// Reasons for Machine::quit() that have a name of their own in the event.
+inline constexpr const char* kQuitCommand = "the command quit";
+inline constexpr const char* kQuitSignal = "signal ";  // begins with
+
+// The names and meanings of these events and of those that the commands bring.
+void add_machine_events(Control& control);
+
+}  // namespace backplane::kernel

@@ -1,0 +1,241 @@
+#include "server.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+namespace backplane {
+
+namespace {
+constexpr std::size_t kMostEvents = 10'000;  // in the mailbox
+constexpr auto kPatience = std::chrono::seconds(1);
+constexpr int kGlance = 50;                      // ms
+constexpr std::size_t kPauseReading = 64 << 10;  // unsent bytes
+}  // namespace
+
+// --- Other threads ---------------------------------------------------------------------------------------------------
+
+void Server::Mailbox::put(Message message) {
+    {
+        const std::lock_guard g(mutex);
+        if (ended || (message.client == 0 && messages.size() >= kMostEvents)) return;
+        messages.push_back(std::move(message));
+    }
+    ring();
+}
+
+void Server::Mailbox::ring() {
+    const u64 one = 1;
+    [[maybe_unused]] const ssize_t n = ::write(wake.get(), &one, sizeof one);
+}
+
+std::string Server::start(const control::Address& address, Hooks hooks) {
+    hooks_ = std::move(hooks);
+    if (std::string error = listener_.open(address); !error.empty()) return error;
+    mail_ = std::make_shared<Mailbox>();
+    mail_->wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!mail_->wake) return std::string("no event descriptor is to be had: ") + std::strerror(errno);
+    // Signals are the program's own business.
+    sigset_t all, before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { run(); });
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return "";
+}
+
+void Server::event(std::string json) {
+    if (mail_) mail_->put({0, true, std::move(json)});
+}
+
+void Server::stop() {
+    if (thread_.joinable()) {
+        {
+            const std::lock_guard g(mail_->mutex);
+            mail_->ended = true;
+        }
+        mail_->ring();
+        thread_.join();
+    }
+    listener_.close();
+}
+
+// --- The server's thread ---------------------------------------------------------------------------------------------
+
+bool Server::Client::wants_input() const {
+    if (end_of_input) return false;
+    if (closing)
+        return true;  // to be thrown away, so that the other end gets our last words before it hears of the end
+    return !session.busy() && input.empty() && unsent() < kPauseReading;
+}
+
+bool Server::Client::can_work() const {
+    return !closing && !session.busy() && !input.empty() && unsent() < kPauseReading;
+}
+
+void Server::run() {
+    ::pthread_setname_np(::pthread_self(), "control");
+    while (!stopping_ || !clients_.empty()) step();
+}
+
+void Server::step() {
+    std::vector<pollfd> fds;
+    fds.push_back({mail_->wake.get(), POLLIN, 0});
+    fds.push_back({stopping_ || accept_later_ ? -1 : listener_.fd(), POLLIN, 0});
+    int limit = accept_later_ ? kGlance : -1;
+    const auto now = Clock::now();
+    for (const auto& c : clients_) {
+        const int events = (c->wants_input() ? POLLIN : 0) | (c->unsent() > 0 ? POLLOUT : 0);
+        // A connection that is closed both ways is ready for ever.
+        fds.push_back({c->hung_up && events == 0 ? -1 : c->fd.get(), static_cast<short>(events), 0});
+        if (c->closing) {
+            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(c->deadline - now).count() + 1;
+            const int ms = static_cast<int>(std::clamp<long long>(left, 0, 10'000));
+            limit = limit < 0 ? ms : std::min(limit, ms);
+        }
+    }
+    if (::poll(fds.data(), fds.size(), limit) < 0 && errno != EINTR) {
+        ::poll(nullptr, 0, kGlance);
+        return;
+    }
+    accept_later_ = false;
+    if (fds[0].revents) {
+        u64 count;
+        [[maybe_unused]] const ssize_t n = ::read(mail_->wake.get(), &count, sizeof count);
+    }
+    take_messages();
+    for (std::size_t i = 0; i < clients_.size(); ++i) serve(*clients_[i], fds[i + 2].revents);
+    std::erase_if(clients_, [](const auto& c) { return c->dead; });
+    if (!stopping_ && fds[1].revents) accept();
+}
+
+void Server::take_messages() {
+    std::deque<Message> messages;
+    bool ended = false;
+    {
+        const std::lock_guard g(mail_->mutex);
+        messages.swap(mail_->messages);
+        ended = mail_->ended;
+    }
+    for (const Message& m : messages)
+        for (const auto& c : clients_) {
+            if (m.client == c->id) {
+                c->session.finish(m.good, m.json, c->output);
+            } else if (m.client == 0 && c->session.negotiated() && !c->closing) {
+                c->output += m.json + "\r\n";
+                if (c->unsent() > kMostUnsent) {
+                    hooks_.warn("a client does not read what it is sent: it is dropped");
+                    c->dead = true;
+                }
+            }
+        }
+    if (ended && !stopping_) {
+        stopping_ = true;
+        listener_.close();
+        for (const auto& c : clients_) begin_close(*c);
+    }
+}
+
+void Server::accept() {
+    Fd fd(::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) {
+        accept_later_ = errno != EAGAIN && errno != EINTR && errno != ECONNABORTED;
+        return;
+    }
+    const auto kind = listener_.address().kind;
+    if (const std::string why = refuse_peer(fd.get(), kind, ::geteuid()); !why.empty()) {
+        hooks_.warn("a connection is refused: " + why);
+        return close_with(std::move(fd), Session::error(why));
+    }
+    if (clients_.size() >= kMostClients) {
+        const std::string why = "there are " + std::to_string(kMostClients) + " clients already";
+        hooks_.warn("a connection is refused: " + why);
+        return close_with(std::move(fd), Session::error(why));
+    }
+    clients_.push_back(std::make_unique<Client>(next_id_++, std::move(fd), kind == control::Address::Kind::kTcp));
+    clients_.back()->output = Session::greeting();
+    write(*clients_.back());
+}
+
+void Server::close_with(Fd fd, const std::string& text) {
+    [[maybe_unused]] const ssize_t n = ::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ::shutdown(fd.get(), SHUT_WR);
+}
+
+void Server::begin_close(Client& c) {
+    if (c.closing) return;
+    c.closing = true;
+    c.deadline = Clock::now() + kPatience;
+    c.input.clear();
+}
+
+void Server::serve(Client& c, short events) {
+    if (c.dead) return;
+    if (events & (POLLERR | POLLNVAL)) {
+        c.dead = true;
+        return;
+    }
+    if (events & POLLHUP) c.hung_up = true;
+    if (c.wants_input() && (events & (POLLIN | POLLHUP))) read(c);
+    do {
+        work(c);
+        if (!c.dead && c.unsent() > 0) write(c);
+        if (c.dead) return;
+    } while (c.can_work());
+    if (c.closing && c.unsent() == 0 && !c.shut) {
+        ::shutdown(c.fd.get(), SHUT_WR);
+        c.shut = true;
+    }
+    const bool told_all = c.unsent() == 0 && !c.session.busy() && c.input.empty();
+    if (c.end_of_input && told_all) c.dead = true;
+    if (c.closing && Clock::now() >= c.deadline) c.dead = true;
+}
+
+void Server::read(Client& c) {
+    char buffer[64 << 10];
+    const ssize_t n = ::recv(c.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    if (n > 0) {
+        if (!c.closing) c.input.append(buffer, static_cast<std::size_t>(n));
+    } else if (n == 0) {
+        c.end_of_input = true;
+    } else if (errno != EAGAIN && errno != EINTR) {
+        c.dead = true;
+    }
+}
+
+void Server::work(Client& c) {
+    while (!c.dead && c.can_work()) {
+        std::string_view left = c.input;
+        std::string answers;
+        const auto call = c.session.take(left, answers);
+        c.output += answers;
+        c.input.erase(0, c.input.size() - left.size());
+        if (call)
+            hooks_.execute(call->command, call->arguments, [mail = mail_, id = c.id](bool good, std::string json) {
+                mail->put({id, good, std::move(json)});
+            });
+        if (c.session.over()) begin_close(c);
+    }
+}
+
+void Server::write(Client& c) {
+    const ssize_t n = ::send(c.fd.get(), c.output.data() + c.sent, c.unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EINTR) c.dead = true;
+        return;
+    }
+    c.sent += static_cast<std::size_t>(n);
+    if (c.unsent() == 0)
+        c.output.clear(), c.sent = 0;
+    else if (c.sent > kPauseReading)
+        c.output.erase(0, std::exchange(c.sent, 0));
+}
+
+}  // namespace backplane
