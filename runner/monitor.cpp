@@ -167,10 +167,12 @@ std::string Monitor::state_command(const std::string& command, std::string rest)
                 text = machine_.reload(rest) + "\n";
             } else if (command == "save") {
                 machine_.save(rest);
+                text = "saved to " + rest + "\n";
             } else {
                 const bool force = rest.ends_with(" force");
                 if (force) rest.resize(rest.find_last_not_of(' ', rest.size() - 7) + 1);
                 machine_.load(rest, force);
+                text = "restored from " + rest + "\n";
             }
         });
     } catch (const kernel::Error& e) {
