@@ -36,4 +36,35 @@ AtAction parse_at(std::string_view text) {
     return action;
 }
 
+AtWork::AtWork(kernel::Machine& machine, const std::vector<AtAction>& actions) : machine_(machine), actions_(actions) {
+    for (const AtAction& a : actions_) {
+        if (a.point == AtAction::Point::kEnd) continue;
+        if (!machine_.deterministic())
+            throw kernel::Error(
+                "--at icount: only with the deterministic clock does a machine reach the same state at the same "
+                "instruction; add --clock deterministic");
+        machine_.at_instructions(a.count, [this, a] {
+            switch (a.what) {
+                case AtAction::What::kSave: save(a.file); break;
+                case AtAction::What::kStop: machine_.pause(); break;
+                case AtAction::What::kQuit: machine_.quit("--at"); break;
+            }
+        });
+    }
+}
+
+void AtWork::save(const std::string& file) {
+    try {
+        machine_.save(file);
+    } catch (const kernel::Error& e) {
+        if (error_.empty()) error_ = e.what();
+        machine_.quit("--at");
+    }
+}
+
+void AtWork::ended() {
+    for (const AtAction& a : actions_)
+        if (a.point == AtAction::Point::kEnd) save(a.file);
+}
+
 }  // namespace backplane::runner

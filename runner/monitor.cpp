@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "backplane/abi/backend.h"
-#include "backplane/abi/power.h"
 #include "runner/keys.hpp"
 
 namespace backplane::runner {
@@ -43,6 +42,8 @@ std::string unescape(std::string_view text) {
     }
     return out;
 }
+
+std::string line_of(const std::string& error) { return error.empty() ? "" : error + "\n"; }
 }  // namespace
 
 std::string Monitor::screen() {
@@ -84,23 +85,14 @@ std::string Monitor::screendump(const std::string& path) {
 }
 
 std::string Monitor::press(const std::vector<std::uint32_t>& codes) {
-    const bp_interface keyboard = machine_.find_interface(BP_KEYBOARD_ID);
-    if (!keyboard.table) return "the board has no keyboard\n";
-    const auto* k = static_cast<const bp_keyboard*>(keyboard.table);
-    bool taken = true;
-    machine_.locked([&] {
-        for (const auto code : codes) taken = k->key(keyboard.instance, code, 1) && taken;
-        for (auto it = codes.rbegin(); it != codes.rend(); ++it) taken = k->key(keyboard.instance, *it, 0) && taken;
-    });
-    return taken ? "" : "the keyboard's buffer is full\n";
+    std::vector<Inputs::Key> keys;
+    for (const auto code : codes) keys.push_back({code, true});
+    for (auto it = codes.rbegin(); it != codes.rend(); ++it) keys.push_back({*it, false});
+    return line_of(inputs_.wait([&](Inputs::Done done) { inputs_.keys(keys, std::move(done)); }));
 }
 
 std::string Monitor::power_button() {
-    const bp_interface power = machine_.find_interface(BP_POWER_ID);
-    if (!power.table) return "the board has no power button\n";
-    int heard = 0;
-    machine_.locked([&] { heard = static_cast<const bp_power*>(power.table)->press(power.instance); });
-    return heard ? "" : "the guest does not listen to the power button\n";
+    return line_of(inputs_.wait([&](Inputs::Done done) { inputs_.power_button(std::move(done)); }));
 }
 
 std::string Monitor::key(std::string_view combination) {

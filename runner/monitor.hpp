@@ -6,12 +6,13 @@
 #include <string_view>
 
 #include "kernel/machine/machine.hpp"
+#include "runner/inputs.hpp"
 
 namespace backplane::runner {
 
 class Monitor {
   public:
-    explicit Monitor(kernel::Machine& machine) : machine_(machine) {}
+    Monitor(kernel::Machine& machine, Inputs& inputs) : machine_(machine), inputs_(inputs) {}
     // Runs one line and returns what it prints, lines ended by \n. Unknown commands are answered, never thrown.
     std::string run(const std::string& line);
     // The text screen, or why there is none.
@@ -27,6 +28,7 @@ class Monitor {
     std::string state_command(const std::string& command, std::string rest);
     std::string press(const std::vector<std::uint32_t>& codes);
     kernel::Machine& machine_;
+    Inputs& inputs_;
 };
 
 // A script: one command a line, `#` begins a comment.

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "kernel/config/convert.hpp"
 #include "runner/terminal.hpp"
 
 namespace backplane::runner {
@@ -27,6 +28,19 @@ kernel::BoardRequest BoardOptions::request() const {
         r.settings.push_back({s.substr(0, equals), s.substr(equals + 1), "--set " + s});
     }
     return r;
+}
+
+void require_deterministic(kernel::BoardRequest& request, const kernel::SearchPaths& search,
+                           const std::string& option) {
+    const kernel::BoardSpec board = kernel::load_board(request, search);
+    const kernel::Value* mode = board.clock.find("mode");
+    if (mode && mode->is_scalar() && mode->text() == "deterministic") return;
+    // What a board says is a default; a VM file and an option are somebody's wish.
+    const kernel::Position where = mode ? mode->position() : kernel::Position{};
+    if (mode && (!where.from_file() || (!board.vm_file.empty() && *where.file == board.vm_file)))
+        throw kernel::Error(
+            where, option + " needs the deterministic clock, and " + kernel::in_ticks(mode->text()) + " is asked for");
+    request.settings.push_back({"clock.mode", "deterministic", option});
 }
 
 void add_board_options(CLI::App& app, BoardOptions& o) {

@@ -37,6 +37,8 @@ struct BoardOptions {
     bool empty() const { return vm.empty() && machine.empty() && sets.empty() && shortcuts.empty(); }
     kernel::BoardRequest request() const;
 };
+// Asks for the deterministic clock on behalf of `option`. Throws if somebody asks for another one, but for the board.
+void require_deterministic(kernel::BoardRequest& request, const kernel::SearchPaths& search, const std::string& option);
 void add_board_options(CLI::App& app, BoardOptions& options);
 
 // Each registers its subcommand; `code` gets the exit code when it was chosen.

@@ -11,6 +11,7 @@
 
 #include "kernel/control/machine_events.hpp"
 #include "kernel/machine/machine.hpp"
+#include "runner/at.hpp"
 #include "runner/monitor.hpp"
 #include "runner/options.hpp"
 #include "runner/request.hpp"
@@ -23,7 +24,8 @@ namespace {
 
 struct RunOptions {
     BoardOptions board;
-    std::string log, trace, trace_file, trace_instructions, script, display = "none", restore;
+    std::string log, trace, trace_file, trace_instructions, script, display = "none", restore, record, replay;
+    std::vector<std::string> at;
     bool no_reboot = false, force = false, print_stats = false;
 };
 
@@ -44,7 +46,8 @@ void on_crash(int signal) {
 // Signals are taken by one thread, never in the middle of other work.
 class SignalThread {
   public:
-    explicit SignalThread(kernel::Machine& machine) : machine_(machine), thread_([this] { loop(); }) {}
+    SignalThread(kernel::Machine& machine, Monitor& monitor)
+        : machine_(machine), monitor_(monitor), thread_([this] { loop(); }) {}
     ~SignalThread() {
         done_ = true;
         ::pthread_kill(thread_.native_handle(), SIGUSR2);
@@ -58,7 +61,7 @@ class SignalThread {
             int signal = 0;
             if (::sigwait(&set, &signal) != 0 || done_) return;
             if (signal == SIGUSR1 || signal == SIGQUIT) {
-                const std::string text = machine_.report() + Monitor(machine_).screen();
+                const std::string text = machine_.report() + monitor_.screen();
                 std::fputs(text.c_str(), stderr);
             } else if (signal != SIGUSR2) {
                 machine_.quit(std::string(kernel::kQuitSignal) + ::strsignal(signal));
@@ -66,6 +69,7 @@ class SignalThread {
         }
     }
     kernel::Machine& machine_;
+    Monitor& monitor_;
     std::atomic<bool> done_{false};
     std::thread thread_;
 };
@@ -81,11 +85,16 @@ int run(const RunOptions& o) {
                             ": this version has no such display; use none (the text screen: Ctrl-A c, screen)");
     if (!o.script.empty() && ::access(o.script.c_str(), R_OK) != 0)
         throw kernel::Error("--script " + o.script + ": " + std::strerror(errno));
+    if (!o.record.empty() && !o.replay.empty())
+        throw kernel::Error("--record and --replay: a session is either recorded or replayed");
+    std::vector<AtAction> at;
+    for (const std::string& text : o.at) at.push_back(parse_at(text));
     kernel::Logger logger;
     if (!o.log.empty()) logger.configure(o.log);
     Context context;
-    const kernel::BoardRequest request =
-        o.restore.empty() || !o.board.empty() ? o.board.request() : saved_request(o.restore);
+    kernel::BoardRequest request = o.restore.empty() || !o.board.empty() ? o.board.request() : saved_request(o.restore);
+    if (!o.record.empty() || !o.replay.empty())
+        require_deterministic(request, context.search, o.record.empty() ? "--replay" : "--record");
     const kernel::BoardSpec board = kernel::load_board(request, context.search);
     kernel::Tracer tracer;
     if (!o.trace_file.empty()) tracer.open(o.trace_file);
@@ -104,7 +113,11 @@ int run(const RunOptions& o) {
     } restore;
     kernel::Machine machine(board, *context.registry, logger, tracer, std::move(options));
     if (!o.restore.empty()) machine.load(o.restore, o.force);
-    Monitor monitor(machine);
+    Inputs inputs(machine);
+    AtWork at_work(machine, at);
+    if (!o.record.empty()) machine.record_input(o.record);
+    if (!o.replay.empty()) machine.replay_input(o.replay);
+    Monitor monitor(machine, inputs);
     set_terminal_handlers(
         {[&] { machine.quit("Ctrl-A x"); }, [&](const std::string& line) { return monitor.run(line); }});
     if (!o.trace_instructions.empty()) machine.trace_instructions(o.trace_instructions);
@@ -114,7 +127,7 @@ int run(const RunOptions& o) {
     std::thread script;
     kernel::Outcome outcome;
     {
-        SignalThread signals(machine);
+        SignalThread signals(machine, monitor);
         if (!o.script.empty())
             script = std::thread([&] {
                 script_error = run_script(
@@ -126,14 +139,16 @@ int run(const RunOptions& o) {
         ended = true;
         if (script.joinable()) script.join();
     }
+    if (outcome.reason != kernel::Outcome::Reason::kError) at_work.ended();
     set_terminal_handlers({});
     restore_terminal();
     if (o.print_stats)
         std::fprintf(stderr, "backplane: %llu instructions, %.3f s of machine time\n",
                      static_cast<unsigned long long>(machine.instructions()),
                      static_cast<double>(machine.now()) * 1e-9);
-    if (!script_error.empty()) {
-        std::fprintf(stderr, "backplane: %s\n", script_error.c_str());
+    for (const std::string& error : {script_error, at_work.error()}) {
+        if (error.empty()) continue;
+        std::fprintf(stderr, "backplane: %s\n", error.c_str());
         return kernel::kExitFailure;
     }
     switch (outcome.reason) {
@@ -174,6 +189,17 @@ void add_run(CLI::App& app, int& code) {
         ->type_name("FILE");
     sub->add_flag("--force", o->force,
                   "with --restore: also if a disk image is not as it was when the snapshot was taken");
+    sub->add_option("--record", o->record,
+                    "record the session (keys, serial input, resets) for --replay; implies --clock deterministic")
+        ->type_name("FILE");
+    sub->add_option("--replay", o->replay, "replay a recorded session on the same machine, exactly as it was")
+        ->type_name("FILE");
+    sub->add_option(
+           "--at", o->at,
+           "at an exact instruction count: icount=N:save=FILE, icount=N:stop, icount=N:quit; or end:save=FILE; "
+           "may be repeated")
+        ->type_name("POINT:ACTION")
+        ->allow_extra_args(false);
     sub->add_flag("--no-reboot", o->no_reboot, "end with exit code 4 when the guest resets the machine");
     sub->add_flag("--stats", o->print_stats, "print instruction count and machine time at the end");
     sub->callback([o, &code] { code = run(*o); });

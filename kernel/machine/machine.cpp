@@ -52,6 +52,7 @@ Machine::Machine(const BoardSpec& board, PluginRegistry& registry, Logger& logge
       options_(std::move(options)),
       log_(logger.device("machine")) {
     make_clock();
+    add_input(kResetChannel, [this](const u8*, std::size_t) { request(nullptr, BP_REQUEST_RESET, 0, "reset"); });
     live_ = new_assembly();
     lock_.lock();
     try {

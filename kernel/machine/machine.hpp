@@ -16,6 +16,7 @@
 
 #include "kernel/clock/clock.hpp"
 #include "kernel/config/board_spec.hpp"
+#include "kernel/input/input_log.hpp"
 #include "kernel/log/logger.hpp"
 #include "kernel/machine/assembly.hpp"
 #include "kernel/machine/lock.hpp"
@@ -64,10 +65,20 @@ class Machine {
     void post(std::function<void()> work);  // under the lock, in the machine's thread, soon
     // The one door for what comes from outside: bytes go in at any time, in any thread, and are handed to the channel's
     // owner in the machine's thread, under the lock, at a point of the machine's time. Back ends have a channel by
-    // their name.
+    // their name. With the deterministic clock nothing is delivered while the machine is paused. `done` is called
+    // exactly once: with true in the machine's thread, right after the owner had the bytes; with false, in any thread,
+    // if they were not wanted: a recording is replayed, or the machine has ended.
     using Input = std::function<void(const u8* data, std::size_t size)>;
     void add_input(std::string channel, Input deliver);  // before run()
-    void input(const std::string& channel, std::string bytes);
+    void input(const std::string& channel, std::string bytes, std::function<void(bool arrived)> done = {});
+    // Deterministic clock, before run(): records everything that comes in into a file, or replays such a file, which
+    // must have been recorded on an equal machine in the same state. Throws Error.
+    void record_input(const std::string& path);
+    void replay_input(const std::string& path);
+    // Deterministic clock: runs `work` as at a standstill, when exactly `count` instructions have been executed. Throws
+    // Error if that is past.
+    void at_instructions(u64 count, std::function<void()> work);
+    bool deterministic() const { return clock_->deterministic(); }
     // Runs `work` soon, in the machine's thread, under the lock, while every vCPU stands outside its engine and no
     // request is under way on the host; also while paused. Any thread. It is run even if the machine ends meanwhile.
     void at_standstill(std::function<void()> work);
@@ -115,9 +126,9 @@ class Machine {
     std::int64_t now() const { return clock_->now(); }
     std::uint64_t instructions() const;
     std::uint64_t guest_memory() const;
-    bool deterministic() const { return clock_->deterministic(); }
 
   private:
+    static constexpr const char* kResetChannel = "machine:reset";
     friend struct SlotServices;
     friend struct CpuServices;
     friend class Builder;
@@ -130,20 +141,40 @@ class Machine {
     Snapshot collect();
     void take_over(const Snapshot& saved, bool force, const std::function<void(const Assembly&)>& check);
 
+    // input.cpp
+    struct PendingInput {
+        std::string channel, bytes;
+        std::function<void(bool arrived)> done;
+    };
+    std::deque<PendingInput> take_input();
+    void drop_input();
+    void deliver_input(const std::string& channel, std::string_view bytes);
+    void deliver_live_input();
+    MachineIdentity identity();
+
+    // deterministic.cpp
+    Outcome run_deterministic();
+    InputStamp stamp() const;
+    u64 next_deadline(u64 executed) const;
+    void run_at_counts();
+    void deliver_recorded_input();
+    void end_if_due();
+    void idle(std::unique_lock<MachineLock>& lock);
+    void finish_input();
+
     // run.cpp
     Outcome run_realtime();
-    Outcome run_deterministic();
     void vcpu_thread(std::size_t index);
     void handle_exit(Vcpu& cpu, u32 exit);
     void request(Instance* device, u32 what, u32 argument, std::string reason);
     void run_posted();
-    void deliver_input(const std::string& channel, const std::string& bytes);
     void run_timers();
     void run_late_timers();
     void timer_moved(const Assembly& assembly, std::int64_t due);
     void stop_vcpus();
     void drain();
     void run_standstill();
+    void run_standing(const std::function<void()>& work);
     void park_vcpus(std::unique_lock<MachineLock>& lock);
     void wake();
     void sleep(std::unique_lock<MachineLock>& lock, std::int64_t ns);
@@ -180,11 +211,17 @@ class Machine {
     std::deque<std::function<void()>> standstill_;  // guarded by posted_mutex_
     std::atomic<bool> has_standstill_{false};
     std::map<std::string, Input> inputs_;
+    std::deque<PendingInput> pending_input_;  // guarded by posted_mutex_
+    std::atomic<bool> has_input_{false};
+    InputLog input_log_;
+    std::multimap<u64, std::function<void()>> at_counts_;
     bool ended_ = false;                       // run() is over; guarded by posted_mutex_
     std::atomic<std::thread::id> standing_{};  // who runs work at a standstill
 
+    bool requested_ = false;  // by a device, or another part of the machine itself
     bool reset_requested_ = false;
     bool reset_by_guest_ = false;
+    std::optional<std::string> quit_;  // why somebody outside wants an end
     std::optional<Outcome> outcome_;
     std::atomic<bool> paused_{false};
     std::atomic<bool> pause_requested_{false};

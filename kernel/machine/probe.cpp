@@ -36,6 +36,7 @@ void Machine::advance(std::int64_t ns) {
         const std::int64_t end = clock_->now() + ns;
         for (int n = 0; n < 100'000; ++n) {
             run_posted();
+            deliver_live_input();
             if (reset_requested_) {
                 reset_requested_ = false;
                 system_reset();

@@ -1,5 +1,5 @@
-// Running: the machine's thread (timers, completions, requests) and a thread for each vCPU; or, deterministic, all in
-// one.
+// Running: the machine's thread (timers, completions, requests) and a thread for each vCPU. deterministic.cpp does it
+// all in one.
 #include <pthread.h>
 
 #include <algorithm>
@@ -62,18 +62,6 @@ void Machine::post(std::function<void()> work) {
     wake();
 }
 
-void Machine::add_input(std::string channel, Input deliver) { inputs_[std::move(channel)] = std::move(deliver); }
-
-void Machine::input(const std::string& channel, std::string bytes) {
-    post([this, channel, bytes = std::move(bytes)] { deliver_input(channel, bytes); });
-}
-
-void Machine::deliver_input(const std::string& channel, const std::string& bytes) {
-    const auto* data = reinterpret_cast<const u8*>(bytes.data());
-    if (const auto own = inputs_.find(channel); own != inputs_.end()) return own->second(data, bytes.size());
-    if (const Instance* d = device(channel)) d->type->abi->input(d->object, data, bytes.size());
-}
-
 void Machine::at_standstill(std::function<void()> work) {
     bool ended = false;
     {
@@ -118,19 +106,21 @@ void Machine::run_standstill() {
             batch.swap(standstill_);
             has_standstill_.store(false, std::memory_order_release);
         }
-        struct Standing {
-            std::atomic<std::thread::id>& who;
-            std::thread::id before;
-            ~Standing() { who.store(before); }
-        } standing{standing_, standing_.exchange(std::this_thread::get_id())};
-        for (auto& work : batch) {
-            drain();
-            try {
-                work();
-            } catch (const std::exception& e) {
-                logger_.log(log_, BP_LOG_ERROR, e.what());
-            }
-        }
+        for (auto& work : batch) run_standing(work);
+    }
+}
+
+void Machine::run_standing(const std::function<void()>& work) {
+    struct Standing {
+        std::atomic<std::thread::id>& who;
+        std::thread::id before;
+        ~Standing() { who.store(before); }
+    } standing{standing_, standing_.exchange(std::this_thread::get_id())};
+    drain();
+    try {
+        work();
+    } catch (const std::exception& e) {
+        logger_.log(log_, BP_LOG_ERROR, e.what());
     }
 }
 
@@ -161,6 +151,8 @@ void Machine::run_timers() {
         Instance& d = *live_->devices[owner];
         d.timers[index].due = -1;
         d.type->timers[index].expired(d.object, due);
+        // What this one waited for the host for comes before the next one, whether the host was quick or not.
+        if (clock_->deterministic()) run_posted();
     }
 }
 
@@ -200,23 +192,20 @@ void Machine::request(Instance* d, u32 what, u32 argument, std::string reason) {
             break;
         default: return;
     }
+    requested_ = true;
     stop_vcpus();
     wake();
 }
 
 void Machine::quit(std::string reason) {
     lock_.lock();
-    if (!outcome_) outcome_ = Outcome{Outcome::Reason::kQuit, 0, std::move(reason)};
+    if (!quit_) quit_ = std::move(reason);
     stop_vcpus();
     wake();
     lock_.unlock();
 }
 
-void Machine::reset() {
-    lock_.lock();
-    request(nullptr, BP_REQUEST_RESET, 0, "reset");
-    lock_.unlock();
-}
+void Machine::reset() { input(kResetChannel, ""); }
 
 void Machine::pause() {
     lock_.lock();
@@ -343,6 +332,7 @@ Outcome Machine::run() {
         std::lock_guard g(posted_mutex_);
         ended_ = true;
     }
+    drop_input();
     locked([&] {
         run_standstill();
         tell_ended(*control_, outcome, reset_by_guest_);
@@ -356,10 +346,12 @@ Outcome Machine::run_realtime() {
     for (std::size_t i = 0; i < live_->vcpus.size(); ++i) vcpu_threads_.emplace_back([this, i] { vcpu_thread(i); });
     for (;;) {
         run_posted();
+        deliver_live_input();
         if (!paused_) run_timers();
+        if (quit_ && !outcome_) outcome_ = Outcome{Outcome::Reason::kQuit, 0, *quit_};
         if (!serve_requests(lock)) break;
         wake_halted();
-        if (has_posted_.load(std::memory_order_acquire)) continue;
+        if (has_posted_.load(std::memory_order_acquire) || has_input_.load(std::memory_order_acquire)) continue;
         const std::int64_t next = paused_ ? -1 : live_->timers.next();
         const std::int64_t left = next < 0 ? -1 : std::max<std::int64_t>(0, next - clock_->now());
         if (left != 0) sleep(lock, left);
@@ -371,45 +363,6 @@ Outcome Machine::run_realtime() {
     vcpu_threads_.clear();
     lock.lock();
     clock_->pause();
-    return *outcome_;
-}
-
-Outcome Machine::run_deterministic() {
-    std::unique_lock lock(lock_);
-    constexpr u64 kQuantum = 1'000'000;  // how long a completion or a front end waits at most, in instructions
-    if (live_->vcpus.empty()) {
-        outcome_ = Outcome{Outcome::Reason::kError, kExitConfig, "deterministic mode needs a CPU on the board"};
-        return *outcome_;
-    }
-    for (;;) {
-        run_posted();
-        if (!paused_) run_timers();
-        if (!serve_requests(lock)) break;
-        if (paused_) {
-            sleep(lock, -1);
-            continue;
-        }
-        // A device that waited for the host at this point of time gets its answer before the CPU's next instruction.
-        if (has_posted_.load(std::memory_order_acquire)) continue;
-        Vcpu& cpu = live_->vcpus.front();
-        const std::int64_t next = live_->timers.next();
-        const u64 limit = cpu.shared.instructions + kQuantum;
-        cpu.shared.deadline = next < 0 ? limit : std::min(limit, clock_->instructions_at(next));
-        if (cpu.shared.deadline <= cpu.shared.instructions) cpu.shared.deadline = cpu.shared.instructions + 1;
-        if (!hold_vcpus_) clear_bits(cpu.shared.attention, BP_ATTENTION_STOP);  // from timer_moved()
-        cpu.running = true;
-        lock.unlock();
-        const u32 exit = cpu.table->run(cpu.engine);
-        lock.lock();
-        cpu.running = false;
-        handle_exit(cpu, exit);
-        if (exit != BP_EXIT_HALT || outcome_ || load_bits(cpu.shared.attention)) continue;
-        if (const std::int64_t due = live_->timers.next(); due >= 0) {
-            clock_->skip_to(due);
-        } else {
-            sleep(lock, -1);
-        }
-    }
     return *outcome_;
 }
 

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -89,6 +90,25 @@ void Ram::end_staging(bool keep) {
 
 bool Ram::clear(std::size_t index) {
     return ::madvise(base_ + blocks_[index].offset, blocks_[index].size, MADV_REMOVE) == 0;
+}
+
+void Ram::visit_pages(std::size_t index, const std::function<void(std::uint64_t, const std::uint8_t*)>& visit) const {
+    const Block& b = blocks_[index];
+    const std::uint64_t end = b.offset + b.size;
+    std::uint64_t at = b.offset;
+    while (at < end) {
+        // Reading a hole of the file through the mapping would fill it.
+        const off_t data = ::lseek(fd_, static_cast<off_t>(at), SEEK_DATA);
+        if (data < 0 && errno == ENXIO) return;
+        if (data > static_cast<off_t>(at)) at = static_cast<std::uint64_t>(data) & ~(kPageSize - 1);
+        const off_t hole = ::lseek(fd_, static_cast<off_t>(at), SEEK_HOLE);
+        const std::uint64_t stop = hole < 0 ? end : std::min(end, static_cast<std::uint64_t>(hole));
+        for (; at < stop; at += kPageSize) {
+            const std::uint8_t* page = base_ + at;
+            const bool zero = page[0] == 0 && std::memcmp(page, page + 1, kPageSize - 1) == 0;
+            if (!zero) visit(at - b.offset, page);
+        }
+    }
 }
 
 void Ram::replaced() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ class Ram {
 
     // Gives a block's memory back to the host, after which it is all zero. False if the host cannot.
     bool clear(std::size_t index);
+    // Calls with the offset in the block and the bytes of every page that is not all zero, in order. Pages that nobody
+    // has touched are not committed by it.
+    void visit_pages(std::size_t index,
+                     const std::function<void(std::uint64_t offset, const std::uint8_t* page)>& visit) const;
     // Contents were replaced: no page holds cached code, all count as written.
     void replaced();
     const Block& block(std::size_t index) const { return blocks_[index]; }

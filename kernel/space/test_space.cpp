@@ -228,3 +228,24 @@ TEST_CASE("a page that is not wholly memory has no host address") {
     CHECK(page.read == nullptr);
     CHECK(page.write == nullptr);
 }
+
+TEST_CASE("of a block's pages those are visited that hold something") {
+    Ram ram(1 << 24);
+    ram.create("board", "below", 0x2000);
+    const auto block = static_cast<std::size_t>(ram.create("board", "ram", 0x40000));
+    const int above = ram.create("board", "above", 0x2000);
+    std::uint8_t* bytes = ram.at(ram.block(block).offset);
+    const auto visited = [&] {
+        std::vector<std::pair<std::uint64_t, int>> pages;
+        ram.visit_pages(block,
+                        [&](std::uint64_t offset, const std::uint8_t* page) { pages.emplace_back(offset, page[7]); });
+        return pages;
+    };
+    *ram.at(ram.block(static_cast<std::size_t>(above)).offset) = 1;
+    CHECK(visited().empty());
+    bytes[0x3007] = 3;
+    bytes[0x9000] = 0;  // touched, and zero all the same
+    bytes[0x3f007] = 9;
+    bytes[0x3ffff] = 1;
+    CHECK(visited() == std::vector<std::pair<std::uint64_t, int>>{{0x3000, 3}, {0x3f000, 9}});
+}

@@ -1,0 +1,154 @@
+// Running with the deterministic clock: one thread does everything, and whatever could come at any moment of the
+// host's time is taken at a point that every run reaches in the same way.
+//
+// Such an exact point is where the CPU stands between two instructions and has not looked for interrupts yet: where it
+// stops for a deadline, and where it halts. A CPU that was stopped from outside (a key of the user's) may stand behind
+// the taking of an interrupt; then it executes one more instruction first.
+#include <algorithm>
+
+#include "kernel/machine/machine.hpp"
+
+namespace backplane::kernel {
+
+namespace {
+void clear_bits(u32& word, u32 bits) { __atomic_fetch_and(&word, ~bits, __ATOMIC_ACQUIRE); }
+u32 load_bits(const u32& word) { return __atomic_load_n(&word, __ATOMIC_ACQUIRE); }
+}  // namespace
+
+InputStamp Machine::stamp() const { return {instructions(), live_->timers.fired(), clock_->now()}; }
+
+// Where the CPU stops if nothing stops it before.
+u64 Machine::next_deadline(u64 executed) const {
+    constexpr u64 kQuantum = 1'000'000;  // how long a completion or a front end waits at most, in instructions
+    u64 deadline = executed + kQuantum;
+    if (const std::int64_t due = live_->timers.next(); due >= 0)
+        deadline = std::min(deadline, clock_->instructions_at(due));
+    if (!at_counts_.empty()) deadline = std::min(deadline, at_counts_.begin()->first);
+    if (const auto due = input_log_.next()) deadline = std::min(deadline, due->instructions);
+    return std::max(deadline, executed + 1);
+}
+
+void Machine::at_instructions(u64 count, std::function<void()> work) {
+    if (!clock_->deterministic()) throw Error("instructions are counted exactly with the deterministic clock only");
+    lock_.lock();
+    const u64 executed = instructions();
+    if (count >= executed) at_counts_.emplace(count, std::move(work));
+    lock_.unlock();
+    if (count < executed)
+        throw Error("instruction " + std::to_string(count) + " is past: the machine has executed " +
+                    std::to_string(executed));
+}
+
+void Machine::run_at_counts() {
+    while (!at_counts_.empty() && at_counts_.begin()->first <= instructions()) {
+        const auto work = std::move(at_counts_.begin()->second);
+        at_counts_.erase(at_counts_.begin());
+        run_standing(work);
+    }
+}
+
+// Replaying: what the recording has for exactly this point.
+void Machine::deliver_recorded_input() {
+    if (has_input_.load(std::memory_order_acquire)) {
+        logger_.log(log_, BP_LOG_WARN, "a recorded session is replayed: keys, other input and resets are ignored");
+        drop_input();
+    }
+    const InputStamp now = stamp();
+    while (const auto event = input_log_.take(now))
+        deliver_input(std::string(event->channel),
+                      {reinterpret_cast<const char*>(event->bytes.data()), event->bytes.size()});
+    if (input_log_.exhausted())
+        logger_.log(log_, BP_LOG_WARN,
+                    input_log_.path() + " has no end: who recorded it was killed. The machine goes on from " +
+                        now.text() + " with input as it comes");
+    else if (const std::string text = input_log_.divergence(now); !text.empty() && !outcome_)
+        outcome_ = Outcome{Outcome::Reason::kError, kExitFailure, text};
+}
+
+// The end of the session, where somebody asks for it or as it was recorded.
+void Machine::end_if_due() {
+    if (outcome_) return;
+    if (quit_) {
+        outcome_ = Outcome{Outcome::Reason::kQuit, 0, *quit_};
+        return;
+    }
+    const InputEnd* end = input_log_.end();
+    if (!end || end->at != stamp()) return;
+    const bool known = end->reason <= static_cast<u32>(Outcome::Reason::kError);
+    outcome_ = Outcome{known ? static_cast<Outcome::Reason>(end->reason) : Outcome::Reason::kQuit, end->code,
+                       "as recorded: " + end->text};
+}
+
+// The CPU has halted: time goes on at the next timer, or with what comes from outside.
+void Machine::idle(std::unique_lock<MachineLock>& lock) {
+    if (const std::int64_t due = live_->timers.next(); due >= 0) return clock_->skip_to(due);
+    const auto next = input_log_.next();
+    if (!next) return sleep(lock, -1);
+    const InputStamp now = stamp();
+    if (*next != now && !outcome_)
+        outcome_ =
+            Outcome{Outcome::Reason::kError, kExitFailure, input_log_.divergence_text(now) + ", halted for ever"};
+}
+
+// Says in the recording how the session ended, or holds the end against the recorded one.
+void Machine::finish_input() {
+    const InputStamp now = stamp();
+    if (input_log_.recording() &&
+        !input_log_.record_end({now, static_cast<u32>(outcome_->reason), outcome_->code, outcome_->text}))
+        logger_.log(log_, BP_LOG_ERROR, input_log_.error());
+    const auto due = input_log_.next();
+    if (!due || quit_ || outcome_->reason == Outcome::Reason::kError) return;
+    const InputEnd* end = input_log_.end();
+    if (!end || end->at != now)
+        outcome_ = Outcome{Outcome::Reason::kError, kExitFailure, input_log_.divergence_text(now) + ", where it ended"};
+}
+
+Outcome Machine::run_deterministic() {
+    std::unique_lock lock(lock_);
+    if (live_->vcpus.empty()) {
+        outcome_ = Outcome{Outcome::Reason::kError, kExitConfig, "deterministic mode needs a CPU on the board"};
+        return *outcome_;
+    }
+    bool exact = true;
+    for (;;) {
+        run_posted();
+        if (exact && !paused_) {
+            run_at_counts();
+            if (input_log_.next())
+                deliver_recorded_input();
+            else
+                deliver_live_input();
+        }
+        if (!paused_) run_timers();
+        // What the machine itself asks for happens where it asks, which is the same in every run.
+        exact = exact || requested_ || outcome_;
+        if (exact) {
+            requested_ = false;
+            end_if_due();
+            if (!serve_requests(lock)) break;
+            if (paused_) {
+                sleep(lock, -1);
+                continue;
+            }
+        }
+        // A device that waited for the host at this point of time gets its answer before the CPU's next instruction.
+        if (has_posted_.load(std::memory_order_acquire)) continue;
+        Vcpu& cpu = live_->vcpus.front();
+        const u64 executed = cpu.shared.instructions;
+        cpu.shared.deadline = !exact && hold_vcpus_ ? executed + 1 : next_deadline(executed);
+        hold_vcpus_ = false;
+        clear_bits(cpu.shared.attention, BP_ATTENTION_STOP);
+        cpu.running = true;
+        lock.unlock();
+        const u32 exit = cpu.table->run(cpu.engine);
+        lock.lock();
+        cpu.running = false;
+        exact = exit != BP_EXIT_STOP || cpu.shared.instructions >= cpu.shared.deadline;
+        handle_exit(cpu, exit);
+        if (exit == BP_EXIT_HALT && !outcome_ && !load_bits(cpu.shared.attention)) idle(lock);
+    }
+    finish_input();
+    return *outcome_;
+}
+
+}  // namespace backplane::kernel
