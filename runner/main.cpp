@@ -17,7 +17,8 @@ int main(int argc, char** argv) {
         "  backplane run --hda disk.img               boot a disk on the default board (pc-0.12)\n"
         "  backplane run my-vm.yaml                   run the machine that a VM file describes\n"
         "  backplane machine list                     which boards there are, and where they are looked for\n"
-        "  backplane disk info disk.img               what a disk is, and the geometry that it will get\n",
+        "  backplane disk info disk.img               what a disk is, and the geometry that it will get\n"
+        "  backplane snapshot diff a.snapshot b.snapshot   what differs between two saved states\n",
         "backplane"};
     app.require_subcommand(1);
     app.set_version_flag("--version", backplane::runner::version_text(),

@@ -35,7 +35,7 @@ long resident_kib() {
 }  // namespace
 
 TEST_CASE("a part that is taken to pieces and put together again is the same") {
-    CHECK(Parts(sound_bytes()).bytes() == sound_bytes());
+    CHECK((Parts(sound_bytes()).bytes() == sound_bytes()));
     CHECK(Spots(Parts(sound_bytes())).list.size() > 150);
 }
 
@@ -93,6 +93,14 @@ TEST_CASE("a section that is not known is skipped, unless it is required") {
     parts.named("extra").header.flags = 0;
     parts.named("extra").header.name = "e\x1b[m";
     CHECK(refusal(parts.bytes()).ends_with("the section has no proper name"));
+}
+
+TEST_CASE("there is one way to write a section header") {
+    std::string bytes = sound_bytes();
+    SECTION("the reserved number") { bytes[16 + 48] = 1; }
+    SECTION("what pads the name") { bytes[16 + 8 + 15] = 'x'; }
+    format::set_u32(&bytes[16 + 52], format::checksum(std::string_view(bytes).substr(16, 52)));
+    CHECK(refusal(bytes) == "x: offset 0x10: section `machine`: reserved bytes are not zero");
 }
 
 TEST_CASE("sections must be there once and in their order") {

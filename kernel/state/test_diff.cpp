@@ -99,6 +99,10 @@ TEST_CASE("what is ignored does not count") {
     b.contents[0][0] = 'x';
     CHECK(compare_files(a, b, {.ignore = {"machine.*", "clock0.ind?x", "ram of *"}}) == Lines{});
     CHECK(compare_files(a, b, {.ignore = {"machine.*", "ram of *"}}) == Lines{"clock0.index: 0a -> 0c"});
+    b.snapshot.devices[0].fields[5].bytes[7] = 'c';
+    CHECK(compare(a, b, {.ignore = {"machine.*", "clock0.index"}}) == Lines{"clock0.buffer[7]: 62 -> 63"});
+    for (const char* pattern : {"clock0.buffer", "clock0.buffer[7]"})
+        CHECK(compare(a, b, {.ignore = {"machine.*", "clock0.index", pattern}}) == Lines{});
 }
 
 TEST_CASE("memory is compared by ranges") {

@@ -1,4 +1,5 @@
 // Writing and reading of snapshots that are sound; what is broken is in test_broken.cpp and test_mutations.cpp.
+// CHECK((a == b)): megabytes that differ are not printed.
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,12 +36,12 @@ TEST_CASE("a snapshot comes back as it was written") {
     CHECK(file.snapshot() == sample.snapshot);
     CHECK(file.file_size() == std::filesystem::file_size(folder.file("a")));
     for (std::size_t i = 0; i < sample.contents.size(); ++i) {
-        CHECK(load(file, i, '\x55', false) == sample.contents[i]);
-        CHECK(load(file, i, '\0', true) == sample.contents[i]);
+        CHECK((load(file, i, '\x55', false) == sample.contents[i]));
+        CHECK((load(file, i, '\0', true) == sample.contents[i]));
     }
     const SnapshotFile again(read_bytes(folder.file("a")), "bytes");
     CHECK(again.snapshot() == sample.snapshot);
-    CHECK(load(again, 0, '\x55', false) == sample.contents[0]);
+    CHECK((load(again, 0, '\x55', false) == sample.contents[0]));
 }
 
 TEST_CASE("a snapshot of a machine with nothing in it comes back") {
@@ -74,7 +75,7 @@ TEST_CASE("memory is read by pieces, of which equal ones are stored equally") {
     for (u64 chunk = 0; chunk < 6; ++chunk) {
         std::string piece(file.chunk_size(0, chunk), 'x');
         file.load_chunk(0, chunk, reinterpret_cast<u8*>(piece.data()));
-        CHECK(piece == sample.contents[0].substr(chunk * kSnapshotChunk, piece.size()));
+        CHECK((piece == sample.contents[0].substr(chunk * kSnapshotChunk, piece.size())));
     }
 }
 
@@ -84,7 +85,7 @@ TEST_CASE("equal states give equal files, whatever was there before") {
     sample.write(folder.file("a"));
     write_bytes(folder.file("b"), std::string(3'000'000, 'x'));
     sample.write(folder.file("b"));
-    CHECK(read_bytes(folder.file("a")) == read_bytes(folder.file("b")));
+    CHECK((read_bytes(folder.file("a")) == read_bytes(folder.file("b"))));
     CHECK(files_in(folder) == 2);
 }
 

@@ -10,12 +10,12 @@ _backplane() {
         --display) COMPREPLY=($(compgen -W "none" -- "$cur")); return ;;
         --clock) COMPREPLY=($(compgen -W "realtime deterministic" -- "$cur")); return ;;
         --serial|--debugcon|--parallel) COMPREPLY=($(compgen -W "stdio none pty file: unix:" -- "$cur")); compopt -o nospace; return ;;
-        --hda|--hdb|--hdc|--hdd|--firmware|--script|--trace-file|--trace-instructions|--output|-o) compopt -o default; return ;;
+        --hda|--hdb|--hdc|--hdd|--firmware|--script|--restore|--trace-file|--trace-instructions|--output|-o) compopt -o default; return ;;
         inspect) compopt -o default; COMPREPLY=($(compgen -W "$(backplane plugin list --names 2>/dev/null)" -- "$cur")); return ;;
-        info) compopt -o default; return ;;
+        info) compopt -o default; [[ $cur == -* ]] || return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run machine plugin disk --version --help" -- "$cur")); return
+        COMPREPLY=($(compgen -W "run machine plugin disk snapshot --version --help" -- "$cur")); return
     fi
     case $sub in
         run)
@@ -28,6 +28,14 @@ _backplane() {
             else compopt -o default; fi ;;
         plugin) COMPREPLY=($(compgen -W "list inspect" -- "$cur")) ;;
         disk) COMPREPLY=($(compgen -W "info" -- "$cur")) ;;
+        snapshot)
+            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list info diff" -- "$cur"))
+            elif [[ $cur == -* ]]; then
+                case ${COMP_WORDS[2]} in
+                    info) COMPREPLY=($(compgen -W "--json --help" -- "$cur")) ;;
+                    diff) COMPREPLY=($(compgen -W "--memory --ignore --help" -- "$cur")) ;;
+                esac
+            else compopt -o default; fi ;;
     esac
 }
 complete -F _backplane backplane

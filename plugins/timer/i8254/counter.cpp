@@ -252,7 +252,8 @@ u8 Counter::read() {
 void Counter::validate() {
     access_ = access_ & 3 ? access_ & 3 : kAccessBoth;
     mode_ &= 7;
-    if (element_ > modulus()) element_ = modulus();
+    // More than a decade counter holds is possible: the base may change while it counts.
+    if (element_ > 65536) element_ = 65536;
     if (mode() <= kOneShot && element_ == 0) armed_ = false;
 }
 

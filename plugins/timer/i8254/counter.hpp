@@ -43,7 +43,7 @@ class Counter {
     u64 half_left() const;
 
     u64 clock_ = 0;
-    u32 element_ = 0;  // counting element, 0 ... modulus
+    u32 element_ = 0;  // counting element, 0 ... 65536
     u16 count_ = 0;    // count register, as written
     u8 low_byte_ = 0;  // first byte of a two-byte count
     u8 access_ = 3;    // RW bits: 1 low byte, 2 high byte, 3 both

@@ -255,3 +255,14 @@ TEST_CASE("state survives a save and load") {
     other.advance(3), pit.advance(3);
     CHECK(other.wave("irq0", 40) == pit.wave("irq0", 40));
 }
+
+TEST_CASE("a count that is too large for its base survives a save and load") {
+    Pit pit, other;
+    pit.program(0, 2, 0x6996);
+    pit.advance(9);
+    pit.out("ports", 3, 0x35);  // to decimal
+    other.time = pit.time;
+    const auto saved = pit.save();
+    REQUIRE(other.load(saved) == BP_OK);
+    CHECK(other.save() == saved);
+}
