@@ -28,6 +28,11 @@ u64 Machine::next_deadline(u64 executed) const {
     return std::max(deadline, executed + 1);
 }
 
+bool Machine::timer_due(u64 until) const {
+    const std::int64_t due = live_->timers.next();
+    return due >= 0 && due <= clock_->now() && live_->timers.fired() < until;
+}
+
 void Machine::at_instructions(u64 count, std::function<void()> work) {
     if (!clock_->deterministic()) throw Error("instructions are counted exactly with the deterministic clock only");
     lock_.lock();
@@ -54,9 +59,12 @@ void Machine::deliver_recorded_input() {
         drop_input();
     }
     const InputStamp now = stamp();
-    while (const auto event = input_log_.take(now))
+    while (deliver_more()) {
+        const auto event = input_log_.take(now);
+        if (!event) break;
         deliver_input(std::string(event->channel),
                       {reinterpret_cast<const char*>(event->bytes.data()), event->bytes.size()});
+    }
     if (input_log_.exhausted())
         logger_.log(log_, BP_LOG_WARN,
                     input_log_.path() + " has no end: who recorded it was killed. The machine goes on from " +
@@ -110,6 +118,9 @@ Outcome Machine::run_deterministic() {
         return *outcome_;
     }
     bool exact = true;
+    // A timer that keeps re-arming in the past must not keep the CPU from running.
+    constexpr u64 kMostTimers = 1000;
+    u64 timers_until = live_->timers.fired() + kMostTimers;
     for (;;) {
         run_posted();
         if (exact && !paused_) {
@@ -119,7 +130,7 @@ Outcome Machine::run_deterministic() {
             else
                 deliver_live_input();
         }
-        if (!paused_) run_timers();
+        if (!paused_) run_timers(timers_until);
         // What the machine itself asks for happens where it asks, which is the same in every run.
         exact = exact || requested_ || outcome_;
         if (exact) {
@@ -131,8 +142,10 @@ Outcome Machine::run_deterministic() {
                 continue;
             }
         }
-        // A device that waited for the host at this point of time gets its answer before the CPU's next instruction.
-        if (has_posted_.load(std::memory_order_acquire)) continue;
+        // Before the CPU's next instruction comes everything that belongs here: the answer that a device waited for the
+        // host for, a timer that is due, input that was recorded after such a timer.
+        if (has_posted_.load(std::memory_order_acquire) || timer_due(timers_until)) continue;
+        if (exact && input_log_.next() == stamp()) continue;
         Vcpu& cpu = live_->vcpus.front();
         const u64 executed = cpu.shared.instructions;
         cpu.shared.deadline = !exact && hold_vcpus_ ? executed + 1 : next_deadline(executed);
@@ -144,6 +157,7 @@ Outcome Machine::run_deterministic() {
         lock.lock();
         cpu.running = false;
         exact = exit != BP_EXIT_STOP || cpu.shared.instructions >= cpu.shared.deadline;
+        timers_until = live_->timers.fired() + kMostTimers;
         handle_exit(cpu, exit);
         if (exit == BP_EXIT_HALT && !outcome_ && !load_bits(cpu.shared.attention)) idle(lock);
     }

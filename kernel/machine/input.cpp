@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "kernel/machine/device_state.hpp"
@@ -76,15 +77,18 @@ void Machine::input(const std::string& channel, std::string bytes, std::function
     if (done) done(false);
 }
 
-std::deque<Machine::PendingInput> Machine::take_input() {
+std::optional<Machine::PendingInput> Machine::take_input() {
     std::lock_guard g(posted_mutex_);
-    has_input_.store(false, std::memory_order_release);
-    return std::exchange(pending_input_, {});
+    if (pending_input_.empty()) return std::nullopt;
+    std::optional<PendingInput> first(std::move(pending_input_.front()));
+    pending_input_.pop_front();
+    has_input_.store(!pending_input_.empty(), std::memory_order_release);
+    return first;
 }
 
 void Machine::drop_input() {
-    for (PendingInput& p : take_input())
-        if (p.done) p.done(false);
+    while (const auto p = take_input())
+        if (p->done) p->done(false);
 }
 
 void Machine::deliver_input(const std::string& channel, std::string_view bytes) {
@@ -94,16 +98,22 @@ void Machine::deliver_input(const std::string& channel, std::string_view bytes) 
     logger_.log(log_, BP_LOG_WARN, "input for " + channel + ", which is not on this machine");
 }
 
+// A reset that came in is done before anything that came in after it.
+bool Machine::deliver_more() const { return !reset_requested_ && !outcome_; }
+
 void Machine::deliver_live_input() {
     if (!has_input_.load(std::memory_order_acquire)) return;
-    for (PendingInput& p : take_input()) {
+    constexpr int kMost = 1000;  // at once: the machine goes on however fast somebody types
+    for (int n = 0; n < kMost && deliver_more(); ++n) {
+        const auto p = take_input();
+        if (!p) return;
         if (input_log_.recording()) {
-            const auto* data = reinterpret_cast<const u8*>(p.bytes.data());
-            if (!input_log_.record(stamp(), p.channel, {data, p.bytes.size()}))
+            const auto* data = reinterpret_cast<const u8*>(p->bytes.data());
+            if (!input_log_.record(stamp(), p->channel, {data, p->bytes.size()}))
                 logger_.log(log_, BP_LOG_ERROR, input_log_.error());
         }
-        deliver_input(p.channel, p.bytes);
-        if (p.done) p.done(true);
+        deliver_input(p->channel, p->bytes);
+        if (p->done) p->done(true);
     }
 }
 

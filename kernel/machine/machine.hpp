@@ -146,9 +146,10 @@ class Machine {
         std::string channel, bytes;
         std::function<void(bool arrived)> done;
     };
-    std::deque<PendingInput> take_input();
+    std::optional<PendingInput> take_input();
     void drop_input();
     void deliver_input(const std::string& channel, std::string_view bytes);
+    bool deliver_more() const;
     void deliver_live_input();
     MachineIdentity identity();
 
@@ -156,6 +157,7 @@ class Machine {
     Outcome run_deterministic();
     InputStamp stamp() const;
     u64 next_deadline(u64 executed) const;
+    bool timer_due(u64 until) const;
     void run_at_counts();
     void deliver_recorded_input();
     void end_if_due();
@@ -168,7 +170,8 @@ class Machine {
     void handle_exit(Vcpu& cpu, u32 exit);
     void request(Instance* device, u32 what, u32 argument, std::string reason);
     void run_posted();
-    void run_timers();
+    void run_timers(u64 until);  // until so many have expired
+    void run_due_timers();
     void run_late_timers();
     void timer_moved(const Assembly& assembly, std::int64_t due);
     void stop_vcpus();

@@ -46,7 +46,7 @@ void Machine::advance(std::int64_t ns) {
             const std::int64_t next = live_->timers.next();
             if (next < 0 || next > end) break;
             clock_->skip_to(next);
-            run_timers();
+            run_due_timers();
         }
         clock_->skip_to(end);
     });

@@ -143,11 +143,10 @@ void Machine::run_posted() {
     }
 }
 
-void Machine::run_timers() {
+void Machine::run_timers(u64 until) {
     u32 owner = 0, index = 0;
     std::int64_t due = 0;
-    // A timer that keeps re-arming in the past must not starve the rest of the machine.
-    for (int n = 0; n < 1000 && live_->timers.pop(clock_->now(), owner, index, due); ++n) {
+    while (live_->timers.fired() < until && live_->timers.pop(clock_->now(), owner, index, due)) {
         Instance& d = *live_->devices[owner];
         d.timers[index].due = -1;
         d.type->timers[index].expired(d.object, due);
@@ -156,10 +155,13 @@ void Machine::run_timers() {
     }
 }
 
+// A timer that keeps re-arming in the past must not starve the rest of the machine.
+void Machine::run_due_timers() { run_timers(live_->timers.fired() + 1000); }
+
 void Machine::run_late_timers() {
     if (clock_->deterministic()) return;  // there a timer ends the CPU's run in time
     const std::int64_t next = live_->timers.next();
-    if (next >= 0 && next <= clock_->now()) run_timers();
+    if (next >= 0 && next <= clock_->now()) run_due_timers();
 }
 
 // A timer became the earliest one.
@@ -347,7 +349,7 @@ Outcome Machine::run_realtime() {
     for (;;) {
         run_posted();
         deliver_live_input();
-        if (!paused_) run_timers();
+        if (!paused_) run_due_timers();
         if (quit_ && !outcome_) outcome_ = Outcome{Outcome::Reason::kQuit, 0, *quit_};
         if (!serve_requests(lock)) break;
         wake_halted();

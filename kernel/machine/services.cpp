@@ -208,6 +208,9 @@ const bp_ram_api SlotServices::ram{
         Ram& ram = d.machine->ram_;
         const Ram::Block& b = ram.block(d.blocks[block]);
         if (offset >= b.size) return 0;
+        // Engines would flush what they know of the memory, and a guest may notice that: not at a moment of the host's
+        // choice.
+        if (!b.watched && d.machine->deterministic()) return 1;
         if (!b.watched) {
             ram.watch(d.blocks[block]);
             d.assembly->set_attention(BP_ATTENTION_VIEW);  // engines have to learn that the pages are watched

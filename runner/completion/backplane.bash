@@ -7,10 +7,11 @@ _backplane() {
         --machine|-M)
             COMPREPLY=($(compgen -W "$(backplane machine list --names 2>/dev/null)" -- "$cur")); return ;;
         --engine) COMPREPLY=($(compgen -W "auto interp" -- "$cur")); return ;;
+        --at) COMPREPLY=($(compgen -W "icount= end:save=" -- "$cur")); compopt -o nospace; return ;;
         --display) COMPREPLY=($(compgen -W "none" -- "$cur")); return ;;
         --clock) COMPREPLY=($(compgen -W "realtime deterministic" -- "$cur")); return ;;
         --serial|--debugcon|--parallel) COMPREPLY=($(compgen -W "stdio none pty file: unix:" -- "$cur")); compopt -o nospace; return ;;
-        --hda|--hdb|--hdc|--hdd|--firmware|--script|--restore|--trace-file|--trace-instructions|--output|-o) compopt -o default; return ;;
+        --hda|--hdb|--hdc|--hdd|--firmware|--script|--restore|--record|--replay|--trace-file|--trace-instructions|--output|-o) compopt -o default; return ;;
         inspect) compopt -o default; COMPREPLY=($(compgen -W "$(backplane plugin list --names 2>/dev/null)" -- "$cur")); return ;;
         info) compopt -o default; [[ $cur == -* ]] || return ;;
     esac
@@ -20,7 +21,7 @@ _backplane() {
     case $sub in
         run)
             if [[ $cur == -* ]]; then
-                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --restore --force --no-reboot --stats" -- "$cur"))
+                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --restore --force --record --replay --at --no-reboot --stats" -- "$cur"))
             else compopt -o default; fi ;;
         machine)
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list show check graph schema" -- "$cur"))
