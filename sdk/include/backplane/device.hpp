@@ -1,13 +1,15 @@
-// Base class of every device, and the glue between it and the C ABI.
-//
-//   struct Blinker : backplane::Device<Blinker> {
-//       static constexpr std::string_view kType = "demo.blinker";
-//       using Device::Device;
-//       static void describe(Schema<Blinker>& s);      // required
-//       bp_status start();      // optional, as are stop, publish, consume, reset, state, restored, connect, drain,
-//                               // input
-//   };
-//   BACKPLANE_PLUGIN("demo.blinker", "0.1.0", "Apache-2.0", kDevice, Blinker)     (plugin.hpp)
+/// @file
+/// Base class of every device, and the glue between it and the C ABI.
+///
+/// @code{.cpp}
+/// struct Blinker : backplane::Device<Blinker> {
+///     static constexpr std::string_view kType = "demo.blinker";
+///     using Device::Device;
+///     static void describe(Schema<Blinker>& s);      // required
+///     bp_status start();  // optional, as are stop, publish, consume, reset, state, restored, connect, drain, input
+/// };
+/// BACKPLANE_PLUGIN("demo.blinker", "0.1.0", "Apache-2.0", kDevice, "", Blinker)  // plugin.hpp
+/// @endcode
 #pragma once
 
 #include <cstdarg>
@@ -25,17 +27,21 @@
 
 namespace backplane {
 
-// A fact as a consumer reads it.
+/// A fact as a consumer reads it.
 class Fact {
   public:
+    /// Wraps what consume() was called with; valid for the call.
     explicit Fact(const bp_fact* fact) : fact_(fact) {}
+    /// Name of the fact: "disk.geometry".
     std::string_view what() const { return to_view(fact_->what); }
+    /// Which one, in the publisher's own terms: "0".
     std::string_view key() const { return to_view(fact_->key); }
-    // Number of the field, or `fallback` if the fact has no such field.
+    /// Number of the field, or `fallback` if the fact has no such field.
     u64 number(std::string_view name, u64 fallback = 0) const {
         const bp_fact_field* f = find(name);
         return f ? f->number : fallback;
     }
+    /// Text of the field, or an empty view.
     std::string_view text(std::string_view name) const {
         const bp_fact_field* f = find(name);
         return f ? to_view(f->text) : std::string_view{};
@@ -50,25 +56,32 @@ class Fact {
     const bp_fact* fact_;
 };
 
+/// One field of a fact to publish: a number, or a text if `text` is not null.
 struct FactField {
-    std::string_view name;
-    u64 number = 0;
-    std::string_view text = {};
+    std::string_view name;       ///< of the field
+    u64 number = 0;              ///< if it is a number
+    std::string_view text = {};  ///< if it is a text
 };
 
+/// Base of a device class: `struct Blinker : Device<Blinker>`. Holds the slot; everything that a device may reach is
+/// a member function here or a handle that describe() binds.
 template <class Self>
 class Device {
   public:
+    /// Called by the kernel. Properties and handles are bound when the constructor of the device has returned.
     explicit Device(const Slot& slot) : slot_(slot) {}
     Device(const Device&) = delete;
     Device& operator=(const Device&) = delete;
+    /// The services of the kernel, for what has no function here.
     const Slot& slot() const { return slot_; }
 
   protected:
+    /// The device's name on the board.
     std::string_view name() const { return to_view(slot_.core().name(slot_.self())); }
+    /// Virtual time in nanoseconds since power-on.
     i64 now() const { return slot_.clock().now(slot_.self()); }
 
-    // Reports why start(), publish() ... failed: return fail(BP_ERR_IO, "disk %s: %s", ...).
+    /// Reports why start(), publish() ... failed: return fail(BP_ERR_IO, "disk %s: %s", ...).
     __attribute__((format(printf, 3, 4))) bp_status fail(bp_status status, const char* format, ...) const {
         char text[1024];
         va_list args;
@@ -77,36 +90,42 @@ class Device {
         va_end(args);
         return slot_.core().fail(slot_.self(), status, {text, TracePoint::clip(n, sizeof text)});
     }
+    /// The guest did something odd. Rate-limited, like log_unimplemented().
     __attribute__((format(printf, 2, 3))) void log_guest(const char* format, ...) const {
         va_list args;
         va_start(args, format);
         log(BP_LOG_GUEST, format, args);
         va_end(args);
     }
+    /// The guest asked for something that the model lacks.
     __attribute__((format(printf, 2, 3))) void log_unimplemented(const char* format, ...) const {
         va_list args;
         va_start(args, format);
         log(BP_LOG_UNIMPLEMENTED, format, args);
         va_end(args);
     }
+    /// For the device's author.
     __attribute__((format(printf, 2, 3))) void log_debug(const char* format, ...) const {
         va_list args;
         va_start(args, format);
         log(BP_LOG_DEBUG, format, args);
         va_end(args);
     }
+    /// Worth knowing.
     __attribute__((format(printf, 2, 3))) void log_info(const char* format, ...) const {
         va_list args;
         va_start(args, format);
         log(BP_LOG_INFO, format, args);
         va_end(args);
     }
+    /// Something is wrong, and the machine goes on.
     __attribute__((format(printf, 2, 3))) void log_warn(const char* format, ...) const {
         va_list args;
         va_start(args, format);
         log(BP_LOG_WARN, format, args);
         va_end(args);
     }
+    /// Something is lost.
     __attribute__((format(printf, 2, 3))) void log_error(const char* format, ...) const {
         va_list args;
         va_start(args, format);
@@ -114,20 +133,23 @@ class Device {
         va_end(args);
     }
 
+    /// Copies guest-physical memory; BP_ERR_INVALID if a part is no memory, which then reads as FFh.
     bp_status dma_read(u64 address, void* data, u64 size) const {
         return slot_.dma().read(slot_.self(), address, data, size);
     }
+    /// Copies to guest-physical memory; BP_ERR_INVALID if a part is no memory.
     bp_status dma_write(u64 address, const void* data, u64 size) const {
         return slot_.dma().write(slot_.self(), address, data, size);
     }
 
-    // In publish(): makes a fact known to its consumers.
+    /// In publish(): makes a fact known to its consumers.
     bp_status publish_fact(std::string_view what, std::string_view key, std::initializer_list<FactField> fields) const {
         std::vector<bp_fact_field> list;
         for (const FactField& f : fields) list.push_back({to_bp(f.name), f.number, to_bp(f.text)});
         const bp_fact fact{to_bp(what), to_bp(key), list.data(), list.size()};
         return slot_.publish().publish(slot_.self(), &fact);
     }
+    /// Asks the machine for BP_REQUEST_RESET, _POWEROFF, _STOP or _EXIT; served after the current instruction.
     void request(u32 what, u32 argument, std::string_view reason) const {
         slot_.machine().request(slot_.self(), what, argument, to_bp(reason));
     }
@@ -142,7 +164,7 @@ class Device {
     Slot slot_;
 };
 
-// The ABI table of a device class. No exception crosses the line.
+/// The ABI table of a device class. No exception crosses the line.
 template <class T>
 struct DeviceType {
     static void describe(const bp_describer* d) {

@@ -1,4 +1,5 @@
-// BACKPLANE_PLUGIN: the one exported symbol of a plugin, and the manifest that can be read without loading it.
+/// @file
+/// BACKPLANE_PLUGIN: the one exported symbol of a plugin, and the manifest that can be read without loading it.
 #pragma once
 
 #include <array>
@@ -9,20 +10,25 @@
 
 namespace backplane {
 
-// Plugin kinds (manifest "kind") and what a plugin of that kind may import; see the plugin authors' guide.
+/// Plugin kinds (manifest "kind"); what a plugin of a kind may import stands in the plugin authors' guide. This one:
+/// visible to the guest, no access to the host but through its slot.
 inline constexpr std::string_view kDevice = "device";
+/// A host side: an image, a stream, a display. Holds no state that a guest sees.
 inline constexpr std::string_view kBackend = "backend";
+/// Executes instructions (bp.cpu/1).
 inline constexpr std::string_view kEngine = "engine";
+/// Lets users reach the machine: monitors, consoles.
 inline constexpr std::string_view kFrontend = "frontend";
 
+/// What stands in the section .backplane.manifest.
 template <std::size_t N>
 struct Manifest {
-    bp_manifest_header header;
-    char text[N];
+    bp_manifest_header header;  ///< magic, ABI version, length of the text
+    char text[N];               ///< JSON, not terminated
 };
 
 namespace detail {
-// Appends to a character array at compile time; with data == nullptr it only counts.
+/// Appends to a character array at compile time; with data == nullptr it only counts.
 struct Writer {
     char* data = nullptr;
     std::size_t size = 0;
@@ -34,7 +40,7 @@ struct Writer {
     }
     constexpr void quoted(std::string_view s) { put("\""), put(s), put("\""); }
 };
-// `needs`: comma-separated list of files, network, threads.
+/// `needs`: comma-separated list of files, network, threads.
 template <class... Types>
 constexpr void write_manifest(Writer& w, std::string_view id, std::string_view version, std::string_view licence,
                               std::string_view kind, std::string_view needs) {
@@ -54,6 +60,7 @@ constexpr void write_manifest(Writer& w, std::string_view id, std::string_view v
 }
 }  // namespace detail
 
+/// The manifest of a plugin, made at compile time; N is manifest_size() of the same arguments.
 template <std::size_t N, class... Types>
 constexpr Manifest<N> make_manifest(std::string_view id, std::string_view version, std::string_view licence,
                                     std::string_view kind, std::string_view needs) {
@@ -64,6 +71,7 @@ constexpr Manifest<N> make_manifest(std::string_view id, std::string_view versio
     detail::write_manifest<Types...>(w, id, version, licence, kind, needs);
     return m;
 }
+/// Length of the manifest's text in bytes.
 template <class... Types>
 constexpr std::size_t manifest_size(std::string_view id, std::string_view version, std::string_view licence,
                                     std::string_view kind, std::string_view needs) {
@@ -72,16 +80,19 @@ constexpr std::size_t manifest_size(std::string_view id, std::string_view versio
     return w.size;
 }
 
+/// The device types of a plugin and its factory function.
 template <class... Types>
 struct TypeList {
-    static constexpr const bp_device_type* list[] = {&DeviceType<Types>::value...};
-    static constexpr bp_device_types value{sizeof(bp_device_types), sizeof...(Types), list};
+    static constexpr const bp_device_type* list[] = {&DeviceType<Types>::value...};  ///< their ABI tables
+    static constexpr bp_device_types value{sizeof(bp_device_types), sizeof...(Types),
+                                           list};  ///< what the factory returns
+    /// The list for the id "bp.device-types/1", nullptr for others.
     static const void* factory(bp_str id) noexcept { return to_view(id) == BP_DEVICE_TYPES_ID ? &value : nullptr; }
 };
 
 }  // namespace backplane
 
-// BACKPLANE_PLUGIN(id, version, licence, kind, needs, Types...): once in plugin.cpp, at namespace scope.
+/// BACKPLANE_PLUGIN(id, version, licence, kind, needs, Types...): once in plugin.cpp, at namespace scope.
 #define BACKPLANE_PLUGIN(ID, VERSION, LICENCE, KIND, NEEDS, ...)                                                   \
     extern "C" {                                                                                                   \
     __attribute__((section(BP_MANIFEST_SECTION), used)) constexpr auto backplane_manifest =                        \

@@ -1,5 +1,6 @@
-// What a device type declares about itself. describe() is written once and runs in two ways: to tell the kernel about
-// the type (properties, lines, regions ...), and to bind the handles and property values of one instance.
+/// @file
+/// What a device type declares about itself. describe() is written once and runs in two ways: to tell the kernel about
+/// the type (properties, lines, regions ...), and to bind the handles and property values of one instance.
 #pragma once
 
 #include <functional>
@@ -13,33 +14,38 @@
 
 namespace backplane {
 
-// A property's declaration. `def` is its default as text ("" and required = true: the YAML must give it). `choices` for
-// enums: "adlib|sb16", in the order of the enumerators.
+/// A property's declaration. `def` is its default as text ("" and required = true: the YAML must give it). `choices`
+/// for enums: "adlib|sb16", in the order of the enumerators.
 struct Property {
-    std::string_view doc;
-    std::string_view def = {};
-    bool required = false;
-    std::string_view choices = {};
-    u64 min = 0;
-    u64 max = ~u64{0};
+    std::string_view doc;           ///< one line
+    std::string_view def = {};      ///< default, as the YAML would have it
+    bool required = false;          ///< the YAML must give it
+    std::string_view choices = {};  ///< of an enum
+    u64 min = 0;                    ///< of a number, size or duration
+    u64 max = ~u64{0};              ///< inclusive
 };
 
+/// What describe() talks to. Each function declares an item, and in the second kind of run binds it to the instance.
 template <class T>
 class Schema {
   public:
+    /// Tells the kernel about the type. These constructors are called by device.hpp.
     explicit Schema(const bp_describer* describer) : describer_(describer) {}
+    /// Binds handles and property values of an instance.
     Schema(T* instance, const Slot* slot) : instance_(instance), slot_(slot) {}
+    /// Looks for an offered interface.
     Schema(T* instance, std::string_view offer_id, std::string_view offer_name)
         : instance_(instance), wanted_id_(offer_id), wanted_name_(offer_name) {}
-    // After a restore: output handles take over the levels of their wires.
+    /// After a restore: output handles take over the levels of their wires.
     explicit Schema(T* instance) : instance_(instance), adopting_(true) {}
 
+    /// One line about the type.
     void doc(std::string_view text) {
         if (describer_) describer_->doc(describer_->self, to_bp(text));
     }
 
-    // member: a pointer to member (&T::base_year_) or a function from T& to a reference. Kind follows from its type:
-    // bool, unsigned integers, Bytes, Duration, std::string, Path, enum.
+    /// member: a pointer to member (&T::base_year_) or a function from T& to a reference. Kind follows from its type:
+    /// bool, unsigned integers, Bytes, Duration, std::string, Path, enum.
     template <class Member>
     void property(std::string_view name, Member member, const Property& p) {
         using V = std::remove_cvref_t<std::invoke_result_t<Member, T&>>;
@@ -59,6 +65,7 @@ class Schema {
         if (slot_) load(std::invoke(member, *instance_), index, p.choices);
     }
 
+    /// member: LineOut.
     template <class Member>
     void line_out(std::string_view name, Member member, std::string_view doc) {
         lines(BP_LINE_OUT, name, doc, 1, nullptr);
@@ -66,7 +73,7 @@ class Schema {
         if (adopting_) std::invoke(member, *instance_).adopt();
         ++outs_;
     }
-    // member: std::array<LineOut, N>; on the board the lines are name0 ... nameN-1.
+    /// member: `std::array<LineOut, N>`; on the board the lines are name0 ... nameN-1.
     template <class Member>
     void lines_out(std::string_view name, Member member, std::string_view doc) {
         using Array = std::remove_cvref_t<std::invoke_result_t<Member, T&>>;
@@ -78,39 +85,43 @@ class Schema {
             for (LineOut& line : std::invoke(member, *instance_)) line.adopt();
         outs_ += n;
     }
-    // Handler: void (bool level) for one line, void (u32 line, bool level) for a bundle of `count`.
+    /// Handler: void (bool level) for one line, void (u32 line, bool level) for a bundle of `count`.
     template <auto Handler>
     void line_in(std::string_view name, std::string_view doc) {
         lines(BP_LINE_IN, name, doc, 1, [](void* i, u32, int level) { (static_cast<T*>(i)->*Handler)(level != 0); });
     }
+    /// The same for a bundle of `count` lines, on the board name0, name1 and so on.
     template <auto Handler>
     void lines_in(std::string_view name, u32 count, std::string_view doc) {
         lines(BP_LINE_IN, name, doc, count,
               [](void* i, u32 line, int level) { (static_cast<T*>(i)->*Handler)(line, level != 0); });
     }
 
-    // Read: u64 (u64 offset, u32 bytes) or nullptr; Write: void (u64 offset, u32 bytes, u64 value) or nullptr.
-    // widths: OR of the decoded access sizes 1, 2, 4, 8.
+    /// Read: u64 (u64 offset, u32 bytes) or nullptr; Write: void (u64 offset, u32 bytes, u64 value) or nullptr.
+    /// widths: OR of the decoded access sizes 1, 2, 4, 8.
     template <auto Read, auto Write>
     void ports(std::string_view name, u64 length, u32 widths, std::string_view doc) {
         region_at<Read, Write>(BP_REGION_PORTS, name, length, widths, doc);
     }
+    /// With a Region, by which the device moves it at run time.
     template <auto Read, auto Write, class Member>
     void ports(std::string_view name, u64 length, u32 widths, std::string_view doc, Member handle) {
         bind_region(handle);
         region_at<Read, Write>(BP_REGION_PORTS, name, length, widths, doc);
     }
+    /// The same in memory.
     template <auto Read, auto Write>
     void memory(std::string_view name, u64 length, u32 widths, std::string_view doc) {
         region_at<Read, Write>(BP_REGION_MEMORY, name, length, widths, doc);
     }
+    /// With a Region, by which the device moves it at run time.
     template <auto Read, auto Write, class Member>
     void memory(std::string_view name, u64 length, u32 widths, std::string_view doc, Member handle) {
         bind_region(handle);
         region_at<Read, Write>(BP_REGION_MEMORY, name, length, widths, doc);
     }
 
-    // Handler: void (i64 due), due being the time the timer was armed for.
+    /// Handler: void (i64 due), due being the time the timer was armed for.
     template <auto Handler, class Member>
     void timer(std::string_view name, Member member) {
         if (describer_) {
@@ -121,7 +132,7 @@ class Schema {
         ++timers_;
     }
 
-    // member: Link<Table>.
+    /// member: `Link<Table>`.
     template <class Member>
     void link(std::string_view name, Member member, std::string_view interface_id, std::string_view doc,
               bool optional = false) {
@@ -133,8 +144,8 @@ class Schema {
         ++links_;
     }
 
-    // Attach: bp_status (std::string_view address, std::string_view child_name, bp_interface child, bp_interface*
-    // host).
+    /// Attach: `bp_status (std::string_view address, std::string_view child_name, bp_interface child, bp_interface*
+    /// host)`.
     template <auto Attach>
     void bus(std::string_view name, std::string_view child_id, std::string_view host_id, std::string_view doc) {
         if (!describer_) return;
@@ -147,8 +158,8 @@ class Schema {
         };
         describer_->bus(describer_->self, &d);
     }
-    // This device sits on a bus: it offers `table` (interface child_id) there and gets member (a Link) bound when
-    // plugged in.
+    /// This device sits on a bus: it offers `table` (interface child_id) there and gets member (a Link) bound when
+    /// plugged in.
     template <class Table, class Member>
     void plug(std::string_view child_id, const Table* table, std::string_view host_id, Member member) {
         if (describer_) {
@@ -158,7 +169,7 @@ class Schema {
         if (plugging_) std::invoke(member, *instance_).bind(host_);
         match(child_id, "", table);
     }
-    // Other devices may link to this one by `interface_id`. The table's functions get the T* as instance.
+    /// Other devices may link to this one by `interface_id`. The table's functions get the T* as instance.
     template <class Table>
     void offer(std::string_view interface_id, const Table* table, std::string_view name = "") {
         if (describer_) {
@@ -168,11 +179,14 @@ class Schema {
         match(interface_id, name, table);
     }
 
+    /// This type publishes the fact in publish(); with must_consume a board where nobody consumes it is refused.
     void publishes(std::string_view what, std::string_view doc, bool must_consume = false) {
         fact(what, doc, 1, must_consume);
     }
+    /// This type takes the fact in consume().
     void consumes(std::string_view what, std::string_view doc) { fact(what, doc, 0, false); }
 
+    /// member: TracePoint.
     template <class Member>
     void trace(std::string_view name, Member member, std::string_view doc) {
         if (describer_) {
@@ -183,8 +197,9 @@ class Schema {
         ++traces_;
     }
 
-    // Used by device.hpp.
+    /// The interface that was looked for. This and plug_into() are used by device.hpp.
     bp_interface found() const { return found_; }
+    /// Hands the bus's interface to the plug.
     void plug_into(bp_interface host) { plugging_ = true, host_ = host; }
 
   private:

@@ -1,4 +1,5 @@
-// Declared state: one visitor for saving, restoring, inspecting and comparing.
+/// @file
+/// Declared state: one visitor for saving, restoring, inspecting and comparing.
 #pragma once
 
 #include <array>
@@ -12,41 +13,44 @@
 
 namespace backplane {
 
-// More about a field than its name: v("index", index_, {.max = 127}).
+/// More about a field than its name: v("index", index_, {.max = 127}).
 struct StateField {
-    u32 since = 1;  // state version that brought the field; older snapshots leave it at its reset value
-    // What an element may be; for signed fields min and max are cast from i64. A bool is 0 or 1 without saying so.
+    u32 since = 1;  ///< state version that brought the field; older snapshots leave it at its reset value
+    /// What an element may be; for signed fields min and max are cast from i64. A bool is 0 or 1 without saying so.
     u64 min = 0;
-    u64 max = ~u64{0};
-    bool writable = false;  // front ends may set it on a machine that stands still
+    u64 max = ~u64{0};      ///< inclusive
+    bool writable = false;  ///< front ends may set it on a machine that stands still
 };
 
-// What state(StateVisitor& v) gets: v("name", field) for every field that a guest could observe. Integers, bools,
-// enums, floats and (nested) arrays of them. v.each("channel", array, fn) visits structs. An enum or an index that a
-// snapshot must not set to anything else says so: {.max = ...}.
+/// What state(StateVisitor& v) gets: v("name", field) for every field that a guest could observe. Integers, bools,
+/// enums, floats and (nested) arrays of them. v.each("channel", array, fn) visits structs. An enum or an index that a
+/// snapshot must not set to anything else says so: {.max = ...}.
 class StateVisitor {
   public:
+    /// Called by device.hpp.
     explicit StateVisitor(const bp_state_visitor* visitor) : visitor_(visitor) {}
 
+    /// One field; the visitor reads it or writes it.
     template <class V>
     void operator()(std::string_view name, V& value, const StateField& about = {}) {
         using E = Element<V>;
         static_assert(std::is_arithmetic_v<E> || std::is_enum_v<E>, "state fields are numbers or arrays of numbers");
         emit(name, kind<E>(), sizeof(E), sizeof(V) / sizeof(E), &value, about, flags(about));
     }
-    // Raw bytes, such as a buffer of which only a part is in use.
+    /// Raw bytes, such as a buffer of which only a part is in use.
     void bytes(std::string_view name, void* data, u64 size, const StateField& about = {}) {
         emit(name, BP_STATE_BYTES, 1, size, data, about, flags(about));
     }
-    // Of a back end: what must be the same when a snapshot is restored; never written.
+    /// Of a back end: what must be the same when a snapshot is restored; never written.
     template <class V>
     void identity(std::string_view name, V& value) {
         emit(name, kind<Element<V>>(), sizeof(Element<V>), sizeof(V) / sizeof(Element<V>), &value, {},
              BP_STATE_IDENTITY);
     }
-    // Older versions had a field of this name, which means nothing any more.
+    /// Older versions had a field of this name, which means nothing any more.
     void dropped(std::string_view name) { emit(name, BP_STATE_BYTES, 1, 0, nullptr, {}, BP_STATE_DROPPED); }
 
+    /// Calls function(*this, element) for each element; their fields are named "name[index].field".
     template <class Array, class Function>
     void each(std::string_view name, Array& array, Function function) {
         unsigned index = 0;
@@ -56,6 +60,7 @@ class StateVisitor {
             group(step, [&] { function(*this, element); });
         }
     }
+    /// Calls function(); the fields that it visits are named "name.field".
     template <class Function>
     void group(std::string_view name, Function function) {
         const std::size_t length = prefix_.size();

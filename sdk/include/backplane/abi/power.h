@@ -1,4 +1,5 @@
-/* Backplane plugin ABI: what a front end presses on the machine's case. */
+/** @file
+ * Backplane plugin ABI: what a front end presses on the machine's case. */
 #ifndef BACKPLANE_ABI_POWER_H
 #define BACKPLANE_ABI_POWER_H
 
@@ -8,11 +9,12 @@
 extern "C" {
 #endif
 
-/* "bp.power/1": under the machine's lock. */
+/** "bp.power/1": under the machine's lock. */
 #define BP_POWER_ID "bp.power/1"
+/** The table. */
 typedef struct bp_power {
     uint32_t size;
-    /* A short press. Returns 1 if the guest gets to know, 0 if its operating system does not listen. */
+    /** A short press. Returns 1 if the guest gets to know, 0 if its operating system does not listen. */
     int (*press)(void* instance);
 } bp_power;
 

@@ -1,9 +1,12 @@
-// A PCI bus with one slot, for unit tests of PCI functions.
-//
-//   Bench<Nic> nic;  PciSlot slot(nic);
-//   slot.write(0x10, 4, 0xc001);  slot.write(4, 2, 1);
-//   CHECK(nic.mapped("registers") == 0xc000);
-//   CHECK(slot.pin(1));
+/// @file
+/// A PCI bus with one slot, for unit tests of PCI functions.
+///
+/// @code{.cpp}
+/// Bench<Nic> nic;  PciSlot slot(nic);
+/// slot.write(0x10, 4, 0xc001);  slot.write(4, 2, 1);
+/// CHECK(nic.mapped("registers") == 0xc000);
+/// CHECK(slot.pin(1));
+/// @endcode
 #pragma once
 
 #include <array>
@@ -13,8 +16,10 @@
 
 namespace backplane::testkit {
 
+/// A slot that holds the board's device, and the host's side of it.
 class PciSlot {
   public:
+    /// Plugs the device in; throws if it offers no PCI function. devfn: device << 3 | function.
     explicit PciSlot(Board& board, u32 devfn = 3 << 3) : devfn_(devfn) {
         board.plug_into({&kTable, this});
         function_ = board.offer(BP_PCI_FUNCTION_ID);
@@ -23,8 +28,11 @@ class PciSlot {
     PciSlot(const PciSlot&) = delete;
     PciSlot& operator=(const PciSlot&) = delete;
 
+    /// Configuration read of 1, 2 or 4 bytes.
     u32 read(u32 reg, u32 bytes) const { return table().config_read(function_.instance, reg, bytes); }
+    /// Configuration write of 1, 2 or 4 bytes.
     void write(u32 reg, u32 bytes, u32 value) { table().config_write(function_.instance, reg, bytes, value); }
+    /// Level of INTA (1) to INTD (4).
     bool pin(u32 number) const { return pins_.at(number); }
 
   private:
