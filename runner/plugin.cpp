@@ -1,8 +1,9 @@
-// backplane plugin: list, inspect.
+// backplane plugin: list, inspect; new and lint are in plugin_author.cpp.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "runner/options.hpp"
+#include "runner/plugin_author.hpp"
 
 namespace backplane::runner {
 
@@ -73,22 +74,26 @@ void print_type(const kernel::TypeInfo& t) {
     for (const auto& p : t.traces) std::printf("  trace point %s: %s\n", p.name.c_str(), p.doc.c_str());
 }
 
+void print_manifest(const std::string& path) {
+    const kernel::Manifest m = kernel::read_manifest(path);
+    std::printf("file     %s\nid       %s\nkind     %s\nversion  %s\nlicence  %s\nABI      %u.%u\n", path.c_str(),
+                m.id.c_str(), m.kind.c_str(), m.version.c_str(), m.licence.c_str(), m.abi_major, m.abi_minor);
+    std::printf("types    %s\nneeds    %s\n", joined(m.types).c_str(), joined(m.needs).c_str());
+}
+
 // A file is only read: nothing in it runs. A type's name loads its plugin and shows what it declares.
 int inspect(const std::string& what) {
     if (what.find('/') != std::string::npos || what.ends_with(".so")) {
-        const kernel::Manifest m = kernel::read_manifest(what);
+        print_manifest(what);
         std::printf(
-            "file     %s\nid       %s\nkind     %s\nversion  %s\nlicence  %s\nABI      %u.%u\ntypes    %s\nneeds    "
-            "%s\n",
-            what.c_str(), m.id.c_str(), m.kind.c_str(), m.version.c_str(), m.licence.c_str(), m.abi_major, m.abi_minor,
-            joined(m.types).c_str(), joined(m.needs).c_str());
+            "\nThe file was read; nothing in it was run. The name of a type loads it and shows what it declares.\n");
         return 0;
     }
     const Context context;
     bool any = false;
     for (const auto& f : context.registry->files()) {
         if (f.manifest.id != what) continue;
-        inspect(f.path);
+        print_manifest(f.path);
         for (const auto& t : f.manifest.types) print_type(context.registry->type(t));
         any = true;
     }
@@ -110,6 +115,7 @@ void add_plugin(CLI::App& app, int& code) {
         sub->add_subcommand("inspect", "what a plugin file offers (nothing in it is run), or what a type declares");
     i->add_option("what", *what, "a .so file, a plugin id or a type such as rtc.mc146818")->required();
     i->callback([what, &code] { code = inspect(*what); });
+    add_plugin_author(*sub, code);
 }
 
 }  // namespace backplane::runner

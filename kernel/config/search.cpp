@@ -153,6 +153,7 @@ SearchPaths SearchPaths::standard(const std::string& executable) {
 
     add_list(s.firmware, environment("BACKPLANE_FIRMWARE_PATH"));
     data(s.firmware, "firmware");
+    data(s.templates, "template");
     return s;
 }
 

@@ -13,6 +13,7 @@ struct SearchPaths {
     std::vector<std::string> configs;
     std::vector<std::string> plugins;
     std::vector<std::string> firmware;
+    std::vector<std::string> templates;  // of new plugins
 
     // The folders for a process whose executable is `executable` (found by /proc/self/exe if empty): working directory,
     // $XDG_DATA_HOME/backplane, what lies beside the executable, the install prefix, BACKPLANE_PLUGIN_PATH and

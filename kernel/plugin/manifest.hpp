@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "backplane/types.hpp"
@@ -16,13 +15,15 @@ struct Manifest {
     std::string text;  // the JSON as it stands in the file
 };
 
-// Limits of the reader.
-inline constexpr u64 kMaxPluginBytes = 256u << 20;
 inline constexpr u64 kMaxManifestBytes = 256u << 10;
 
-// Reads and checks the manifest of an opened file. Throws Error (kExitPlugin) whose text begins with `path`.
+class ElfFile;
+
+// Reads and checks the manifest of a plugin. Throws Error (kExitPlugin) whose text begins with the path.
+Manifest read_manifest(ElfFile& elf);
+// Of an opened file.
 Manifest read_manifest(int fd, const std::string& path);
-// Opens the file first (regular files only, never blocks).
+// Opens the file first.
 Manifest read_manifest(const std::string& path);
 
 }  // namespace backplane::kernel

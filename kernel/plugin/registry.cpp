@@ -17,6 +17,8 @@
 
 #include "backplane/types.hpp"
 #include "kernel/config/convert.hpp"
+#include "kernel/plugin/descriptor.hpp"
+#include "kernel/plugin/elf.hpp"
 
 namespace backplane::kernel {
 
@@ -36,30 +38,6 @@ std::optional<FileId> identity(int fd) {
     if (::fstat(fd, &st) != 0) return std::nullopt;
     return FileId{st.st_dev, st.st_ino};
 }
-
-// An open file, closed at the end of its owner.
-class Descriptor {
-  public:
-    explicit Descriptor(const std::string& path)
-        : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
-        if (fd_ < 0) throw Error(path + ": cannot open: " + std::strerror(errno), kExitPlugin);
-    }
-    explicit Descriptor(int fd) : fd_(fd) {}
-    Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    int get() const { return fd_; }
-
-  private:
-    int fd_;
-};
 
 // What the loader says, with the file's own name instead of the one it was loaded by.
 std::string loader_text(std::string text, const std::string& alias, const std::string& path) {

@@ -9,6 +9,7 @@ _backplane() {
         --engine) COMPREPLY=($(compgen -W "auto interp" -- "$cur")); return ;;
         --at) COMPREPLY=($(compgen -W "icount= end:save=" -- "$cur")); compopt -o nospace; return ;;
         --display) COMPREPLY=($(compgen -W "none" -- "$cur")); return ;;
+        --kind) COMPREPLY=($(compgen -W "device pci backend" -- "$cur")); return ;;
         --clock) COMPREPLY=($(compgen -W "realtime deterministic" -- "$cur")); return ;;
         --serial|--debugcon|--parallel) COMPREPLY=($(compgen -W "stdio none pty file: unix:" -- "$cur")); compopt -o nospace; return ;;
         --hda|--hdb|--hdc|--hdd|--firmware|--script|--restore|--record|--replay|--trace-file|--trace-instructions|--output|-o) compopt -o default; return ;;
@@ -27,7 +28,10 @@ _backplane() {
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list show check graph schema" -- "$cur"))
             elif [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$board --output" -- "$cur"))
             else compopt -o default; fi ;;
-        plugin) COMPREPLY=($(compgen -W "list inspect" -- "$cur")) ;;
+        plugin)
+            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list inspect new lint" -- "$cur"))
+            elif [[ $cur == -* && ${COMP_WORDS[2]} == new ]]; then COMPREPLY=($(compgen -W "--kind --output" -- "$cur"))
+            else compopt -o default; fi ;;
         disk) COMPREPLY=($(compgen -W "info" -- "$cur")) ;;
         snapshot)
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list info diff" -- "$cur"))

@@ -1,4 +1,4 @@
 #include "backplane/plugin.hpp"
 #include "model.hpp"
 
-BACKPLANE_PLUGIN("chardev.unix", "0.1.0", "Apache-2.0", kBackend, "threads,files", backplane::UnixChardev)
+BACKPLANE_PLUGIN("chardev.unix", "0.1.0", "Apache-2.0", kBackend, "files,network,threads", backplane::UnixChardev)

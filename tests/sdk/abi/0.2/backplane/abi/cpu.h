@@ -1,0 +1,111 @@
+/** @file
+ * Backplane plugin ABI: CPU engines and interrupt delivery. */
+#ifndef BACKPLANE_ABI_CPU_H
+#define BACKPLANE_ABI_CPU_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Bits of the attention word. The kernel, lines and other threads set bits with an atomic OR (release); the engine
+ * clears what it has handled with an atomic AND-NOT (acquire). The engine looks at the word at least at every backward
+ * branch and block entry. */
+enum {
+    BP_ATTENTION_LINES =
+        1u << 0, /**< an input line changed (INTR, NMI, SMI, INIT, A20 ...); set by the engine's own inputs */
+    BP_ATTENTION_STOP =
+        1u
+        << 1, /**< leave run() with BP_EXIT_STOP as soon as the current instruction is complete; the kernel clears it */
+    BP_ATTENTION_VIEW = 1u << 2, /**< the memory view changed: flush what was derived from page() */
+    BP_ATTENTION_INVALIDATE =
+        1u << 3, /**< a page with translated code was written by somebody else: drop pages in the ring */
+    BP_ATTENTION_ENGINE = 1u << 16 /**< first of 16 bits for the engine's own use */
+};
+
+/** Shared between the kernel and the engine for one vCPU, made by the kernel, stable until detach. */
+typedef struct bp_vcpu {
+    uint32_t attention;    /**< atomic; see above */
+    uint32_t index;        /**< of the vCPU, from 0 */
+    uint64_t instructions; /**< engine: retired instructions, each REP iteration and each faulting instruction counting
+                              one; exact before every call out and on return of run() */
+    uint64_t deadline;     /**< kernel: run() returns BP_EXIT_DEADLINE when instructions >= deadline */
+    uint64_t instruction_pointer; /**< engine: linear address of the current instruction, before every call out */
+} bp_vcpu;
+
+/** What lies behind one 4 KiB page of guest-physical memory. */
+typedef struct bp_page {
+    uint8_t* read;  /**< host address of the page for loads and fetches, or NULL: use read() */
+    uint8_t* write; /**< host address for stores, or NULL: use write() */
+    uint8_t*
+        code_flag;  /**< of this page, or NULL. The engine stores 1 when it caches code from the page. A store to a page
+                       whose flag is 1 must drop that code first; the kernel does the same for DMA via invalidate(). */
+    uint8_t* dirty; /**< a store writes 1 here, or NULL if nobody watches the page */
+} bp_page;
+
+/** Memory and port access of a vCPU; address is physical after A20. Any access size 1, 2, 4, 8; unaligned and
+ * straddling accesses are split by the kernel. Calls take the machine's lock themselves: call without it. */
+typedef struct bp_cpu_bus {
+    uint32_t size;
+    void* self;
+    void (*page)(void* self, uint64_t address, int smm, bp_page* page);
+    uint64_t (*read)(void* self, uint64_t address, uint32_t bytes, int smm);
+    void (*write)(void* self, uint64_t address, uint32_t bytes, uint64_t value, int smm);
+    uint64_t (*port_read)(void* self, uint32_t port, uint32_t bytes);
+    void (*port_write)(void* self, uint32_t port, uint32_t bytes, uint64_t value);
+    /** For calls into linked interfaces (interrupt acknowledge ...), which need the machine's lock. Recursive. */
+    void (*lock)(void* self);
+    void (*unlock)(void* self);
+    int64_t (*now)(void* self); /**< virtual time in ns; in deterministic mode derived from vcpu.instructions */
+} bp_cpu_bus;
+
+/** Why run() returned. */
+enum {
+    BP_EXIT_DEADLINE = 1, /**< the instruction deadline was reached */
+    BP_EXIT_STOP = 2,     /**< the STOP bit was seen */
+    BP_EXIT_HALT = 3,     /**< HLT (or waiting for SIPI): nothing to do until an attention bit comes */
+    BP_EXIT_SHUTDOWN = 4, /**< triple fault */
+    BP_EXIT_BREAK = 5,    /**< breakpoint or single step asked for through bp.cpu.debug/1 */
+    BP_EXIT_ERROR = 6     /**< the engine cannot go on; it has called fail() */
+};
+
+/** "bp.cpu/1": offered by an engine. The engine is a device like any other: its model is a property, its INTR, NMI ...
+ * are input lines, its registers are declared state. */
+#define BP_CPU_ID "bp.cpu/1"
+/** Table of bp.cpu/1. */
+typedef struct bp_cpu {
+    uint32_t size;
+    bp_status (*attach)(void* instance, bp_vcpu* vcpu,
+                        const bp_cpu_bus* bus); /**< after start(), before the first run() */
+    uint32_t (*run)(void* instance);            /**< in the vCPU's thread, without the lock */
+    /** Somebody else wrote [address, address+size) and a code flag there was set. Under the lock, any thread; the
+     * engine queues it and takes notice through its attention word. */
+    void (*invalidate)(void* instance, uint64_t address, uint64_t size);
+    /** Writes one or more lines about where the CPU is (CS:IP, mode, flags, disassembly) into text; returns the length.
+     * Called while the CPU stands or, for a hang report, while it runs (then approximate). */
+    size_t (*where)(void* instance, char* text, size_t capacity);
+    /** Starts (or with an empty path ends) an instruction trace into a file: one line an instruction with disassembly.
+     */
+    bp_status (*trace_instructions)(void* instance, bp_str path);
+} bp_cpu;
+
+/** "bp.intr/1": the interrupt controller next to a CPU (local APIC, or a PIC directly). Called under the lock. */
+#define BP_INTR_ID "bp.intr/1"
+/** Table of bp.intr/1. */
+typedef struct bp_intr {
+    uint32_t size;
+    /** The CPU takes an interrupt: returns its vector (0-255), or -1 if there is none any more (spurious). */
+    int32_t (*acknowledge)(void* instance);
+    /** IA32_APIC_BASE as RDMSR/WRMSR see it; -1 / BP_ERR_UNSUPPORTED for a controller without a local APIC. */
+    int64_t (*apic_base)(void* instance);
+    bp_status (*set_apic_base)(void* instance, uint64_t value);
+    /** Task priority as CR8 sees it (bits 3:0). */
+    uint32_t (*tpr)(void* instance);
+    void (*set_tpr)(void* instance, uint32_t value);
+} bp_intr;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
