@@ -280,7 +280,7 @@ TEST_CASE("the schemas cover what plugins declare") {
     CHECK_THAT(schema,
                Contains("\"fixture.card\"") && Contains("How loud (default: 3)") && Contains("\"maximum\": 15"));
     CHECK_THAT(schema, Contains("\"out1\"") && !Contains("\"ir0\""));
-    const SearchPaths search{{HOSTILE_CORPUS "/machines"}, {}, {}, {}};
+    const SearchPaths search{{HOSTILE_CORPUS "/machines"}, {}, {}, {}, {}};
     const std::string vm = vm_schema(registry, search);
     CHECK_THAT(vm, Contains("\"board\"") && Contains("\"memory\""));
 }
