@@ -37,7 +37,7 @@ struct InputStamp {
 // What a recording was made on. Digests are equal where the machine is.
 struct MachineIdentity {
     struct Part {
-        std::string name;  // "device rtc", "contents of hda-image"
+        std::string name;  // "device timer0", "contents of image0"
         u64 digest = 0;
         bool operator==(const Part&) const = default;
     };
