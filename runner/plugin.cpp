@@ -1,8 +1,9 @@
-// backplane plugin: list, inspect.
+// backplane plugin: list, inspect (check: plugin_check.cpp).
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "runner/options.hpp"
+#include "runner/plugin_check.hpp"
 
 namespace backplane::runner {
 
@@ -110,6 +111,7 @@ void add_plugin(CLI::App& app, int& code) {
         sub->add_subcommand("inspect", "what a plugin file offers (nothing in it is run), or what a type declares");
     i->add_option("what", *what, "a .so file, a plugin id or a type such as rtc.mc146818")->required();
     i->callback([what, &code] { code = inspect(*what); });
+    add_plugin_check(*sub, code);
 }
 
 }  // namespace backplane::runner

@@ -60,6 +60,9 @@ class Board {
     void* instance() const { return instance_; }
     const Declaration& declaration() const { return declaration_; }
 
+    // One more link, before start().
+    void join(std::string name, bp_interface interface) { links_.emplace_back(std::move(name), interface); }
+
     // --- The life of the instance -----------------------------------------------------------------------------------
     bp_status begin() {
         const bp_status s = type_->start(instance_);
@@ -195,6 +198,7 @@ class Board {
         auto operator<=>(const Mapping&) const = default;
     };
     const std::map<u32, Mapping>& mappings() const { return mappings_; }
+    u32 open_batches() const { return batch_; }  // begin() of bp.ram/1 without end()
 
     // --- State ------------------------------------------------------------------------------------------------------
     // Everything that a snapshot holds of the device: declared fields, timers, levels of the outputs, guest memory.

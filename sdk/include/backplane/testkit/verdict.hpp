@@ -41,7 +41,7 @@ class Case {
     }
     // What is being done now: part of the verdict if the process dies of it.
     __attribute__((format(printf, 2, 3))) void doing(const char* format, ...) {
-        ++shared_->steps;
+        shared_->steps = shared_->steps + 1;
         va_list args;
         va_start(args, format);
         std::vsnprintf(shared_->action, sizeof shared_->action, format, args);
