@@ -21,10 +21,21 @@ struct CheckOptions {
     std::string file, type;
     std::vector<std::string> sets, cases;
     u64 accesses = 1'000'000, seed = 1;
+    double patience = kit::kPatience;
 };
 
+constexpr const char* kUnload = "unload";
+constexpr const char* kKernel = "kernel";
+
+std::vector<std::string> case_names() {
+    std::vector<std::string> out;
+    for (const kit::ConformanceCase& c : kit::kConformanceCases) out.emplace_back(c.name);
+    out.insert(out.end(), {kUnload, kKernel});
+    return out;
+}
+
 // How many times a plugin is loaded and unloaded, from the number of accesses.
-u64 load_cycles(u64 accesses) { return std::clamp<u64>(accesses / 200, 10, 1000); }
+u64 load_cycles(u64 accesses) { return std::clamp<u64>(accesses / 200, 100, 1000); }
 
 struct Count {
     int run = 0, failed = 0;
@@ -49,8 +60,8 @@ kit::Properties properties_of(const CheckOptions& options) {
     return out;
 }
 
-// What the file itself is: loads, agrees with its manifest, and declares what was set.
-kit::Verdict check_load(const CheckOptions& options, const kernel::Manifest& manifest, const kit::Properties& given) {
+// What the file itself is: it loads and agrees with its manifest.
+kit::Verdict check_load(const CheckOptions& options, const kernel::Manifest& manifest) {
     return kit::run_case([&](kit::Case& check) {
         check.doing("dlopen()");
         const kit::PluginFile file(options.file);
@@ -58,11 +69,18 @@ kit::Verdict check_load(const CheckOptions& options, const kernel::Manifest& man
         for (u32 i = 0; i < file.types().count; ++i)
             check.require(to_view(file.types().types[i]->type) == manifest.types[i],
                           "its manifest and its code list different types");
+    });
+}
+
+// Whether one of the types has each property that is set.
+kit::Verdict check_properties(const CheckOptions& options, const kit::Properties& given) {
+    return kit::run_case([&](kit::Case& check) {
+        const kit::PluginFile file(options.file);
         for (const auto& [name, unused] : given) {
             bool known = false;
             for (u32 i = 0; i < file.types().count; ++i)
                 for (const auto& p : kit::declare(file.types().types[i]).properties) known = known || p.name == name;
-            check.require(known, "none of its types has the property " + name);
+            check.require(known, "no type of " + options.file + " has the property " + kernel::in_ticks(name));
         }
     });
 }
@@ -91,29 +109,37 @@ void check_type(const CheckOptions& options, const kernel::Manifest& manifest, c
     };
     for (const kit::ConformanceCase& c : kit::kConformanceCases) {
         if (!wanted(c.name)) continue;
-        const kit::Verdict v = kit::run_case([&](kit::Case& check) {
-            const kit::PluginFile file(options.file);
-            c.run(prepared(file, check), check);
-        });
+        const kit::Verdict v = kit::run_case(
+            [&](kit::Case& check) {
+                const kit::PluginFile file(options.file);
+                c.run(prepared(file, check), check);
+            },
+            options.patience);
         if (report(c.name, v, count).failed() && c.run == kit::check_place) return;
     }
-    if (wanted("unload"))
-        report("unload", kit::run_case([&](kit::Case& check) {
-                   kit::Subject s;
-                   {
-                       const kit::PluginFile file(options.file);
-                       s = prepared(file, check);
-                   }
-                   kit::check_unload(options.file, type, s, load_cycles(options.accesses), check);
-               }),
+    if (wanted(kUnload))
+        report(kUnload,
+               kit::run_case(
+                   [&](kit::Case& check) {
+                       kit::Subject s;
+                       {
+                           const kit::PluginFile file(options.file);
+                           s = prepared(file, check);
+                       }
+                       kit::check_unload(options.file, type, s, load_cycles(options.accesses), check);
+                   },
+                   options.patience),
                count);
-    if (wanted("kernel"))
-        report("kernel", kit::run_case([&](kit::Case& check) {
-                   kernel::PluginRegistry registry;
-                   registry.add_file(options.file);
-                   check.doing("the kernel reading the declaration");
-                   registry.type(type);
-               }),
+    if (wanted(kKernel))
+        report(kKernel,
+               kit::run_case(
+                   [&](kit::Case& check) {
+                       kernel::PluginRegistry registry;
+                       registry.add_file(options.file);
+                       check.doing("the kernel reading the declaration");
+                       registry.type(type);
+                   },
+                   options.patience),
                count);
 }
 
@@ -131,7 +157,9 @@ int check(const CheckOptions& options) {
     std::printf("%s %s (%s), %s\n", manifest.id.c_str(), manifest.version.c_str(), manifest.kind.c_str(),
                 options.file.c_str());
     Count count;
-    if (report("load", check_load(options, manifest, given), count).failed()) return kernel::kExitPlugin;
+    if (report("load", check_load(options, manifest), count).failed()) return kernel::kExitPlugin;
+    if (const kit::Verdict v = check_properties(options, given); v.failed())
+        throw kernel::Error(v.reason, kernel::kExitConfig);
     for (const std::string& type : types) check_type(options, manifest, type, given, count);
     if (count.failed)
         std::printf("%d of %d cases failed\n", count.failed, count.run);
@@ -153,7 +181,12 @@ void add_plugin_check(CLI::App& plugin, int& code) {
         ->type_name("N")
         ->check(CLI::Range(u64{1}, u64{1} << 40));
     sub->add_option("--seed", options->seed, "where the random numbers start (default 1)")->type_name("N");
-    sub->add_option("--case", options->cases, "only this case; may be repeated")->type_name("NAME");
+    sub->add_option("--case", options->cases, "only this case; may be repeated")
+        ->type_name("NAME")
+        ->check(CLI::IsMember(case_names()));
+    sub->add_option("--patience", options->patience, "processor time that one action may take (default 30)")
+        ->type_name("SECONDS")
+        ->check(CLI::PositiveNumber);
     sub->callback([options, &code] { code = check(*options); });
 }
 
