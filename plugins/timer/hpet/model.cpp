@@ -275,7 +275,9 @@ void Hpet::state(StateVisitor& v) {
 }
 
 bp_status Hpet::restored() {
-    started_ = std::min(started_, now());  // whatever a damaged snapshot says
+    // Whatever a damaged snapshot says.
+    started_ = std::min(started_, now());
+    for (Comparator& c : timers_) c.value &= width_mask(c), c.period &= width_mask(c);
     return BP_OK;
 }
 
