@@ -1,9 +1,10 @@
-// backplane plugin: list, inspect; new and lint are in plugin_author.cpp.
+// backplane plugin: list, inspect; new and lint are in plugin_author.cpp, check in plugin_check.cpp.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "runner/options.hpp"
 #include "runner/plugin_author.hpp"
+#include "runner/plugin_check.hpp"
 
 namespace backplane::runner {
 
@@ -116,6 +117,7 @@ void add_plugin(CLI::App& app, int& code) {
     i->add_option("what", *what, "a .so file, a plugin id or a type such as rtc.mc146818")->required();
     i->callback([what, &code] { code = inspect(*what); });
     add_plugin_author(*sub, code);
+    add_plugin_check(*sub, code);
 }
 
 }  // namespace backplane::runner

@@ -185,7 +185,7 @@ void Channel::reset() {
 }
 
 void Channel::state(StateVisitor& v) {
-    v("selected", selected_);
+    v("selected", selected_, {.max = 1});
     v("control", control_);
     v("interrupt", shown_);
     v.each("empty", places_, [](StateVisitor& s, Place& place) {
@@ -198,8 +198,6 @@ void Channel::state(StateVisitor& v) {
         s("status", place.status);
     });
 }
-
-bool Channel::restored() { return selected_ <= 1; }
 
 bool Channel::info(unsigned device, bp_ata_info* info) const {
     const Link<bp_ata_device>& drive = places_[device].drive;

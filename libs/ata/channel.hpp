@@ -49,7 +49,6 @@ class Channel {
 
     void reset();
     void state(StateVisitor& v);
-    bool restored();
     bool wire() const { return shown_[selected_] && !(control_ & kControlNoInterrupt); }
 
     bool present(unsigned device) const { return static_cast<bool>(places_[device].drive); }

@@ -38,7 +38,7 @@ void SmbusHost::state(StateVisitor& v) {
     v("data0", data0_);
     v("data1", data1_);
     v("block", block_);
-    v("index", index_);
+    v("index", index_, {.max = block_.size() - 1});
     v.each("eeprom", eeproms_, [](StateVisitor& w, Eeprom& e) {
         w("data", e.data);
         w("pointer", e.pointer);

@@ -241,33 +241,34 @@ void Disk::state(StateVisitor& v) {
     v.group("now", [&] { task_file(now_); });
     v.group("previous", [&] { task_file(previous_); });
     v("error", error_), v("device", device_), v("status", status_), v("control", control_);
-    v("multiple", multiple_);
+    v("multiple", multiple_, {.max = kMaxMultiple});
     v("single_modes", single_modes_), v("multi_modes", multi_modes_), v("ultra_modes", ultra_modes_);
     v("write_cache", write_cache_);
     v("smart_enabled", smart_enabled_), v("smart_autosave", smart_autosave_);
-    v("self_tests", self_tests_), v("self_test_log", self_test_log_);
-    v("work", work_), v("phase", phase_), v("extended", extended_);
-    v("lba", lba_), v("left", left_), v("block", block_);
-    v("position", position_), v("end", end_), v("filled", filled_);
-    v("chunk_lba", chunk_lba_), v("chunk_sectors", chunk_sectors_), v("good", good_);
+    v("self_tests", self_tests_, {.max = self_test_log_.size()}), v("self_test_log", self_test_log_);
+    v("work", work_, {.max = static_cast<u64>(Work::kFlush)});
+    v("phase", phase_, {.max = static_cast<u64>(Phase::kMedium)}), v("extended", extended_);
+    v("lba", lba_), v("left", left_, {.max = 65536}), v("block", block_, {.min = 1, .max = kMaxMultiple});
+    for (const auto& [name, field] : {std::pair{"position", &position_}, {"end", &end_}, {"filled", &filled_}})
+        v(name, *field, {.max = kBufferBytes});
+    v("chunk_lba", chunk_lba_), v("chunk_sectors", chunk_sectors_, {.max = kBufferSectors});
+    v("good", good_, {.max = kBufferSectors});
     v("probing", probing_), v("bad", bad_);
     v("io_waiting", io_waiting_), v("io_answered", io_answered_), v("io_error", io_error_);
-    v("io_operation", io_operation_), v("io_first", io_first_), v("io_sectors", io_sectors_);
+    v("io_operation", io_operation_, {.max = BP_BLOCK_FLUSH});
+    v("io_first", io_first_, {.max = kBufferSectors}), v("io_sectors", io_sectors_, {.max = kBufferSectors});
     v.bytes("buffer", buffer(), kBufferBytes);
 }
 
-// What a saved state contradicts, or nothing: a snapshot is input like any other.
+// Fields that contradict one another, or nothing: a snapshot is input like any other.
 std::string_view Disk::inconsistent() const {
-    if (work_ > Work::kFlush || phase_ > Phase::kMedium) return "unknown kind of work";
-    if (multiple_ > kMaxMultiple || (multiple_ & (multiple_ - 1))) return "block size of READ MULTIPLE";
-    if (block_ < 1 || block_ > kMaxMultiple) return "sectors per block";
-    if (self_tests_ > self_test_log_.size()) return "self-test log";
-    if (position_ > end_ || end_ > filled_ || filled_ > kBufferBytes) return "position in the buffer";
-    if (chunk_sectors_ > kBufferSectors || good_ > chunk_sectors_) return "sectors in the buffer";
+    if (multiple_ & (multiple_ - 1)) return "block size of READ MULTIPLE";
+    if (position_ > end_ || end_ > filled_) return "position in the buffer";
+    if (good_ > chunk_sectors_) return "sectors in the buffer";
     const auto on_medium = [this](u64 lba, u64 sectors) { return lba <= total_ && sectors <= total_ - lba; };
     if (!on_medium(lba_, left_) || !on_medium(chunk_lba_, chunk_sectors_)) return "sectors beyond the medium";
     if (io_first_ > chunk_sectors_ || io_sectors_ > chunk_sectors_ - io_first_) return "sectors of the access";
-    if (io_operation_ > BP_BLOCK_FLUSH || (io_waiting_ && io_operation_ == 0)) return "kind of the access";
+    if (io_waiting_ && io_operation_ == 0) return "kind of the access";
     if (io_waiting_ != (phase_ == Phase::kMedium)) return "phase and access disagree";
     const bool moving = phase_ != Phase::kIdle && phase_ != Phase::kMedium;
     if (moving && position_ == end_) return "nothing to transfer";

@@ -279,6 +279,8 @@ void Disk::cancel() {
     if (slots_[current_]->in_flight) {
         slots_[current_]->stale = true;
         current_ ^= 1;
+        // What an earlier command left there is nobody's.
+        std::fill_n(buffer(), kBufferBytes, u8{0});
     }
     deferred_ = io_waiting_ = io_answered_ = false;
     io_operation_ = io_first_ = io_sectors_ = 0;

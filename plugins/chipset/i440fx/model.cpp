@@ -135,7 +135,7 @@ void I440fx::reset(Reset kind) {
 void I440fx::state(StateVisitor& v) {
     v.group("host", [&] { host_.state(v); });
     v("address", address_);
-    v("pins", pins_);
+    v("pins", pins_, {.max = 0x0f});
 }
 
 bp_status I440fx::restored() {

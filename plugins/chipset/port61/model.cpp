@@ -48,7 +48,7 @@ void Port61::reset(Reset) {
 }
 
 void Port61::state(StateVisitor& v) {
-    v("control", control_);
+    v("control", control_, {.max = kWritable});
     v("refresh", refresh_);
     v("out2", out2_);
 }

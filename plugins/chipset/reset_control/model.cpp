@@ -14,7 +14,7 @@ void ResetControl::describe(Schema<ResetControl>& s) {
 }
 
 void ResetControl::reset(Reset) { value_ = 0; }
-void ResetControl::state(StateVisitor& v) { v("value", value_); }
+void ResetControl::state(StateVisitor& v) { v("value", value_, {.max = kHard | kReset}); }
 
 u64 ResetControl::read(u64, u32) { return value_; }
 

@@ -213,6 +213,7 @@ void Cpu::invalidate(Physical address, u64 size) {
 void Cpu::state_replaced() {
     insn = nullptr;
     leave = 0;
+    if (vcpu != nullptr) count = vcpu->instructions;
     for (PhysicalCache::Entry& e : phys_cache->entry) e.page = ~0ull;
     cache->flush(this);
     derived_for_protected = !protected_mode();

@@ -236,7 +236,10 @@ struct Cpu {
     bool ferr = false;  // level of the FERR# output
 
     bool delivering_event = false;  // the run loop is inside deliver_*() or an external interrupt
-    u32 events_in_a_row = 0;        // delivered without an instruction between them
+    // An interrupt line that stays up and a handler that leaves IF alone must not keep time from passing. Far more than
+    // an interrupt controller can nest.
+    static constexpr u32 kMaxEventsInARow = 512;
+    u32 events_in_a_row = 0;  // delivered without an instruction between them
     // Exception being delivered, for the double-fault rules; -1: none (exception.cpp).
     int delivering = -1;
     u32 ext = 0;  // 1 while an event external to the program is delivered: bit 0 of error codes

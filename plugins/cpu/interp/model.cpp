@@ -158,7 +158,7 @@ void InterpCpu::state(StateVisitor& v) {
     v("dr", c.dr);
     v("dr6", c.dr6);
     v("dr7", c.dr7);
-    v("cpl", c.cpl);
+    v("cpl", c.cpl, {.max = 3});
     v("lines", reinterpret_cast<u32&>(c.lines));
     v("halted", c.halted);
     v("wait_for_sipi", c.wait_for_sipi);
@@ -166,6 +166,7 @@ void InterpCpu::state(StateVisitor& v) {
     v("nmi_blocked", c.nmi_blocked);
     v("inhibit_interrupts", c.inhibit_interrupts);
     v("inhibit_all", c.inhibit_all);
+    v("events_in_a_row", c.events_in_a_row, {.max = Cpu::kMaxEventsInARow});
     v("debug_pending", c.debug_pending);
     v("ferr", c.ferr);
     v("tsc_offset", c.tsc_offset);
@@ -176,7 +177,7 @@ void InterpCpu::state(StateVisitor& v) {
     v.group("fpu", [&] {
         v("control", c.fpu.cw);
         v("status", c.fpu.sw);
-        v("top", c.fpu.top);
+        v("top", c.fpu.top, {.max = 7});
         v("in_use", c.fpu.in_use);
         v("opcode", c.fpu.fop);
         v("instruction_offset", c.fpu.fip);
@@ -208,8 +209,6 @@ void InterpCpu::state(StateVisitor& v) {
 
 bp_status InterpCpu::restored() {
     Cpu& c = *cpu;
-    if (c.cpl > 3 || c.fpu.top > 7)
-        return fail(BP_ERR_INVALID, "the saved processor state is not one a processor can have");
     c.eflags_rest = (c.eflags_rest & ~interp::kArith) | interp::kFixed1;
     c.state_replaced();
     return BP_OK;

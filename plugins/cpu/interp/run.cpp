@@ -7,8 +7,6 @@ namespace backplane::interp {
 namespace {
 
 constexpr u32 kDr6SingleStep = 1u << 14;
-// Far more than an interrupt controller can nest.
-constexpr u32 kMaxEventsInARow = 512;
 
 void drop_written_code(Cpu* c) {
     std::vector<std::pair<Physical, u64>> queue;
@@ -130,8 +128,7 @@ u32 loop(Cpu* c) {
         c->esp_guard = false;
         c->prev_eip = c->eip;
         c->delivering_event = true;
-        // An interrupt line that stays up and a handler that leaves IF alone must not keep time from passing.
-        const bool looking = c->events_in_a_row < kMaxEventsInARow;
+        const bool looking = c->events_in_a_row < Cpu::kMaxEventsInARow;
         c->events_in_a_row = looking ? c->events_in_a_row + 1 : 0;
         const bool taken = looking && take_events(c, shadow_intr, shadow_all);
         c->delivering_event = false;

@@ -11,10 +11,9 @@ void BochsShutdown::describe(Schema<BochsShutdown>& s) {
 }
 
 void BochsShutdown::reset(Reset) { matched_ = 0; }
-void BochsShutdown::state(StateVisitor& v) { v("matched", matched_); }
+void BochsShutdown::state(StateVisitor& v) { v("matched", matched_, {.max = kWord.size() - 1}); }
 
 void BochsShutdown::write(u64, u32, u64 value) {
-    if (matched_ >= kWord.size()) matched_ = 0;  // only a snapshot could hold such a value
     const char c = static_cast<char>(value);
     if (c != kWord[matched_]) {
         matched_ = c == kWord[0] ? 1 : 0;

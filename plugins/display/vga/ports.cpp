@@ -40,8 +40,6 @@ void Core::reset() {
 
 void Core::restored() {
     for (u32 i = 0; i < graphics_.size(); ++i) graphics_[i] &= kGraphicsBits[i];
-    attribute_index_ &= 0x3f, graphics_index_ &= 0xf, sequencer_index_ &= 7;
-    dac_part_ %= 3;
     vbe_[kVbeWidth] = std::min(vbe_[kVbeWidth], kVbeMaxWidth);
     vbe_[kVbeHeight] = std::min(vbe_[kVbeHeight], kVbeMaxHeight);
     update_window();
@@ -51,13 +49,15 @@ void Core::restored() {
 
 void Core::state(StateVisitor& v) {
     v("misc", misc_), v("feature", feature_), v("enable", enable_);
-    v("sequencer_index", sequencer_index_), v("sequencer", sequencer_);
+    v("sequencer_index", sequencer_index_, {.max = 7}), v("sequencer", sequencer_);
     v("crtc_index", crtc_index_), v("crtc", crtc_);
-    v("graphics_index", graphics_index_), v("graphics", graphics_);
-    v("attribute_index", attribute_index_), v("attribute_data", attribute_data_), v("attribute", attribute_);
+    v("graphics_index", graphics_index_, {.max = 15}), v("graphics", graphics_);
+    v("attribute_index", attribute_index_, {.max = 0x3f}), v("attribute_data", attribute_data_),
+        v("attribute", attribute_);
     v("latch", latch_);
-    v("dac_mask", dac_mask_), v("dac_state", dac_state_), v("dac_read", dac_read_), v("dac_write", dac_write_);
-    v("dac_part", dac_part_), v("dac_cache", dac_cache_), v("dac", dac_);
+    v("dac_mask", dac_mask_), v("dac_state", dac_state_, {.max = kDacReading}), v("dac_read", dac_read_),
+        v("dac_write", dac_write_);
+    v("dac_part", dac_part_, {.max = 2}), v("dac_cache", dac_cache_), v("dac", dac_);
     v("vbe_index", vbe_index_), v("vbe", vbe_);
 }
 

@@ -158,9 +158,9 @@ void I8237Pair::state(StateVisitor& v) {
             inner("requested", c.requested);
         });
         visitor("command", chip.command);
-        visitor("mask", chip.mask);
-        visitor("soft_requests", chip.soft_requests);
-        visitor("terminal", chip.terminal);
+        visitor("mask", chip.mask, {.max = 0x0f});
+        visitor("soft_requests", chip.soft_requests, {.max = 0x0f});
+        visitor("terminal", chip.terminal, {.max = 0x0f});
         visitor("high_byte", chip.high_byte);
     });
 }

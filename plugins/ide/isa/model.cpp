@@ -34,9 +34,4 @@ bp_status Ide::attach(std::string_view address, std::string_view child, bp_inter
                 static_cast<int>(address.size()), address.data(), static_cast<int>(wrong.size()), wrong.data());
 }
 
-bp_status Ide::restored() {
-    if (!channel_.restored()) return fail(BP_ERR_INVALID, "no such drive is selected");
-    return BP_OK;
-}
-
 }  // namespace backplane::isa_ide

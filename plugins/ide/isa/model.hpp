@@ -17,7 +17,6 @@ class Ide final : public Device<Ide>, private ata::ChannelHost {
     bp_status publish();
     void reset(Reset) { channel_.reset(); }
     void state(StateVisitor& v) { channel_.state(v); }
-    bp_status restored();
 
   private:
     u64 read_command(u64 offset, u32 bytes) { return channel_.read(offset, bytes); }

@@ -121,12 +121,12 @@ void BusMaster::reset() {
 }
 
 void BusMaster::state(StateVisitor& v) {
-    v("command", command_);
-    v("status", status_);
+    v("command", command_, {.max = kStart | kToMemory});
+    v("status", status_, {.max = kActive | kError | kInterrupt | kDriveCapable});
     v("table", table_);
-    v("entry", entry_);
+    v("entry", entry_, {.max = kTableBytes});
     v("address", address_);
-    v("left", left_);
+    v("left", left_, {.max = 0x10000});
     v("last", last_);
 }
 

@@ -107,9 +107,6 @@ void Ide::state(StateVisitor& v) {
 
 bp_status Ide::restored() {
     pci_.restored();
-    for (unsigned i = 0; i < kChannels; ++i) {
-        if (!channels_[i].restored()) return fail(BP_ERR_INVALID, "channel %u: no such drive is selected", i);
-    }
     return BP_OK;
 }
 

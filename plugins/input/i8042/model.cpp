@@ -125,12 +125,7 @@ void I8042::state(StateVisitor& v) {
         r("byte", reply.byte);
         r("aux", reply.aux);
     });
-    v("reply_count", reply_count_);
-}
-
-bp_status I8042::restored() {
-    if (reply_count_ > kReplies) reply_count_ = kReplies;
-    return BP_OK;
+    v("reply_count", reply_count_, {.max = kReplies});
 }
 
 u64 I8042::read_data(u64, u32) {

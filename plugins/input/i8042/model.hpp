@@ -17,7 +17,6 @@ struct I8042 : Device<I8042> {
     static void describe(Schema<I8042>& s);
     void reset(Reset kind);
     void state(StateVisitor& v);
-    bp_status restored();
 
     u64 read_data(u64 offset, u32 bytes);
     void write_data(u64 offset, u32 bytes, u64 value);

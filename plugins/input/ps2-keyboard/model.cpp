@@ -60,29 +60,20 @@ void Ps2Keyboard::reset(Reset) {
 
 void Ps2Keyboard::state(StateVisitor& v) {
     v("queue", queue_);
-    v("first", first_);
-    v("count", count_);
+    v("first", first_, {.max = kQueue - 1});
+    v("count", count_, {.max = kQueue});
     v("replies", replies_);
-    v("reply_count", reply_count_);
+    v("reply_count", reply_count_, {.max = kReplies});
     v("last", last_);
     v("awaited", awaited_);
-    v("set", set_);
-    v("leds", leds_);
-    v("rate", rate_);
+    v("set", set_, {.min = 1, .max = 3});
+    v("leds", leds_, {.max = 7});
+    v("rate", rate_, {.max = 0x7f});
     v("scanning", scanning_);
-    v("types", types_);
+    v("types", types_, {.max = ps2::kRepeats | ps2::kBreaks});
     v("held", held_);
-    v("print_screen", print_screen_);
-    v("repeating", repeating_);
-}
-
-bp_status Ps2Keyboard::restored() {
-    first_ %= kQueue;
-    if (count_ > kQueue) count_ = kQueue;
-    if (reply_count_ > kReplies) reply_count_ = kReplies;
-    if (set_ < 1 || set_ > 3) set_ = 2;
-    repeating_ %= ps2::kKeys;
-    return BP_OK;
+    v("print_screen", print_screen_, {.max = static_cast<u64>(PrintScreen::kWithShift)});
+    v("repeating", repeating_, {.max = ps2::kKeys - 1});
 }
 
 // --- Towards the controller ------------------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ struct Ps2Keyboard : Device<Ps2Keyboard> {
     static void describe(Schema<Ps2Keyboard>& s);
     void reset(Reset kind);
     void state(StateVisitor& v);
-    bp_status restored();
 
     i32 take();
     void receive(u8 byte);

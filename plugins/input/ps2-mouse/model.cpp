@@ -26,6 +26,9 @@ enum Command : u8 {
 };
 constexpr u8 kAcknowledge = 0xfa, kAgain = 0xfe, kSelfTestPassed = 0xaa;
 
+// How far the sequences of rates have come that make the mouse show what else it can.
+enum Knock : u8 { kNone, k200, k200_100, k200_200 };
+
 constexpr u8 kIdPlain = 0, kIdWheel = 3, kIdButtons = 4;
 constexpr u8 kDefaultRate = 100, kDefaultResolution = 2;
 
@@ -88,30 +91,24 @@ void Ps2Mouse::set_defaults() {
 
 void Ps2Mouse::state(StateVisitor& v) {
     v("queue", queue_);
-    v("first", first_);
-    v("count", count_);
+    v("first", first_, {.max = kQueue - 1});
+    v("count", count_, {.max = kQueue});
     v("last", last_);
     v("awaited", awaited_);
-    v("id", id_);
-    v("knock", knock_);
-    v("rate", rate_);
-    v("resolution", resolution_);
+    v("id", id_, {.max = kIdButtons});
+    v("knock", knock_, {.max = k200_200});
+    v("rate", rate_, {.min = 1, .max = 0xff});
+    v("resolution", resolution_, {.max = 3});
     v("enabled", enabled_);
     v("remote", remote_);
     v("wrap", wrap_);
     v("scaling", scaling_);
-    v("dx", dx_);
-    v("dy", dy_);
-    v("wheel", wheel_);
+    constexpr StateField kMotion{.min = static_cast<u64>(i64{-kMostPending}), .max = kMostPending};
+    v("dx", dx_, kMotion);
+    v("dy", dy_, kMotion);
+    v("wheel", wheel_, kMotion);
     v("buttons", buttons_);
     v("reported", reported_);
-}
-
-bp_status Ps2Mouse::restored() {
-    first_ %= kQueue;
-    count_ = std::min(count_, kQueue);
-    for (i32* v : {&dx_, &dy_, &wheel_}) *v = std::clamp(*v, -kMostPending, kMostPending);
-    return BP_OK;
 }
 
 // --- Towards the controller ------------------------------------------------------------------------------------------
@@ -187,9 +184,8 @@ void Ps2Mouse::argument(u8 byte) {
         set_rate(byte);
 }
 
-// Sequences of rates that no driver needs make the mouse show what else it can.
+// Sequences of rates that no driver needs.
 void Ps2Mouse::set_rate(u8 rate) {
-    enum Knock : u8 { kNone, k200, k200_100, k200_200 };
     rate_ = rate ? rate : kDefaultRate;
     switch (knock_) {
         case k200: knock_ = rate == 100 ? k200_100 : rate == 200 ? k200_200 : kNone; break;

@@ -17,7 +17,6 @@ struct Ps2Mouse : Device<Ps2Mouse> {
     static void describe(Schema<Ps2Mouse>& s);
     void reset(Reset kind);
     void state(StateVisitor& v);
-    bp_status restored();
 
     i32 take();
     void receive(u8 byte);

@@ -37,7 +37,7 @@ void I8259::set_pin(unsigned pin, bool level) {
     if (level) {
         // The edge stays latched when the pin falls again before it is served. The data sheet would turn that into a
         // spurious interrupt; devices that pulse their line rely on the latch, as they do with every PC chip set.
-        if (!(pins_ & mask)) latch_ |= mask;
+        if (!(pins_ & mask)) latch_ |= static_cast<u8>(mask & ~cascade_);
         pins_ |= mask;
     } else {
         pins_ &= static_cast<u8>(~mask);
@@ -173,11 +173,11 @@ void I8259::state(StateVisitor& v) {
     v("isr", isr_);
     v("imr", imr_);
     v("base", base_);
-    v("lowest", lowest_);
+    v("lowest", lowest_, {.max = 7});
     v("icw1", icw1_);
     v("icw3", icw3_);
     v("icw4", icw4_);
-    v("expect", expect_);
+    v("expect", expect_, {.max = static_cast<u64>(Expect::kIcw4)});
     v("read_isr", read_isr_);
     v("poll", poll_);
     v("special_mask", special_mask_);

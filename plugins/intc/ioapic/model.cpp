@@ -132,7 +132,7 @@ void IoApic::reset(Reset) {
 void IoApic::state(StateVisitor& v) {
     v("select", select_);
     v("id", id_);
-    v("pins", pins_);
+    v("pins", pins_, {.max = (1u << kPins) - 1});
     v("entries", entries_);
 }
 

@@ -221,8 +221,8 @@ void LocalApic::state(StateVisitor& v) {
     v("command_high", command_high_);
     v("lvt", lvt_);
     v("timer_initial", timer_initial_);
-    v("timer_divide", timer_divide_);
-    v("timer_shift", timer_shift_);
+    v("timer_divide", timer_divide_, {.max = 0x0b});
+    v("timer_shift", timer_shift_, {.max = 7});
     v("timer_start", timer_start_);
     v("timer_running", timer_running_);
     v("extint_message", extint_message_);
@@ -231,7 +231,6 @@ void LocalApic::state(StateVisitor& v) {
 
 bp_status LocalApic::restored() {
     // A damaged snapshot must not lead the timer's arithmetic out of range.
-    timer_shift_ &= 7;
     timer_start_ = std::clamp(timer_start_, now() - (i64{1} << 40), now());
     return BP_OK;
 }

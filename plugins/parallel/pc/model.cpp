@@ -106,8 +106,8 @@ void PcParallel::reset(Reset) {
 
 void PcParallel::state(StateVisitor& v) {
     v("data", data_);
-    v("control", control_);
-    v("phase", phase_);
+    v("control", control_, {.max = kControlBits});
+    v("phase", phase_, {.max = static_cast<u64>(Phase::kAcknowledge)});
     v("printing", printing_);
 }
 

@@ -242,11 +242,11 @@ void Mc146818::reset(Reset kind) {
 
 void Mc146818::state(StateVisitor& v) {
     v("ram", ram_);
-    v("index", index_);
+    v("index", index_, {.max = kBytes - 1});
     v("a", a_);
     v("b", b_);
     v("c", c_);
-    v("origin", origin_);
+    v("origin", origin_, {.min = static_cast<u64>(-static_cast<i64>(kNanoseconds)), .max = kTimeField.max});
     v("last_cycle", last_cycle_);
     v("inhibited", inhibited_);
     v("held", held_);
@@ -254,8 +254,7 @@ void Mc146818::state(StateVisitor& v) {
 
 bp_status Mc146818::restored() {
     // A damaged snapshot must not put the next event into the past for ever.
-    index_ &= 0x7f;
-    origin_ = std::clamp(origin_, -static_cast<i64>(kNanoseconds), now());
+    origin_ = std::min(origin_, now());
     last_cycle_ = std::min(last_cycle_, cycle_at(now()));
     return BP_OK;
 }

@@ -39,11 +39,9 @@ class Fifo {
     void state(StateVisitor& v) {
         v.each("item", items_,
                [](StateVisitor& visitor, Character& c) { visitor("data", c.data), visitor("errors", c.errors); });
-        v("first", first_);
-        v("size", size_);
+        v("first", first_, {.max = kDepth - 1});
+        v("size", size_, {.max = kDepth});
     }
-    // A damaged snapshot must not lead outside the array.
-    void validate() { first_ %= kDepth, size_ = size_ > kDepth ? kDepth : size_; }
 
   private:
     std::array<Character, kDepth> items_{};

@@ -253,7 +253,7 @@ void Uart16550::state(StateVisitor& v) {
     v("msr_deltas", msr_deltas_);
     v("buffer", buffer_);
     v("ring", ring_);
-    v("shift_until", shift_until_);
+    v("shift_until", shift_until_, kTimeField);
     v("holding_event", holding_event_);
     v("timeout", timeout_);
     v.group("receiver", [&] { receiver_.state(v); });
@@ -261,7 +261,6 @@ void Uart16550::state(StateVisitor& v) {
 }
 
 bp_status Uart16550::restored() {
-    receiver_.validate(), transmitter_.validate();
     shift_until_ = std::min(shift_until_, now() + character_ns() + kRetryNs);  // whatever a damaged snapshot says
     return BP_OK;
 }

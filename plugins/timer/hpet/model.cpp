@@ -263,10 +263,10 @@ void Hpet::reset(Reset) {
 }
 
 void Hpet::state(StateVisitor& v) {
-    v("general", general_);
-    v("status", status_);
+    v("general", general_, {.max = kEnable | kLegacy});
+    v("status", status_, {.max = (1u << kTimers) - 1});
     v("stopped_at", stopped_at_);
-    v("started", started_);
+    v("started", started_, kTimeField);
     v.each("timer", timers_, [](StateVisitor& visitor, Comparator& c) {
         visitor("config", c.config);
         visitor("value", c.value);
@@ -275,7 +275,9 @@ void Hpet::state(StateVisitor& v) {
 }
 
 bp_status Hpet::restored() {
-    started_ = std::clamp(started_, i64{0}, now());  // whatever a damaged snapshot says
+    // Whatever a damaged snapshot says.
+    started_ = std::min(started_, now());
+    for (Comparator& c : timers_) c.value &= width_mask(c), c.period &= width_mask(c);
     return BP_OK;
 }
 

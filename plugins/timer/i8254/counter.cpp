@@ -1,5 +1,7 @@
 #include "counter.hpp"
 
+#include <algorithm>
+
 namespace backplane::timer {
 namespace {
 
@@ -249,21 +251,18 @@ u8 Counter::read() {
     return static_cast<u8>(high ? value >> 8 : value);
 }
 
-void Counter::validate() {
-    access_ = access_ & 3 ? access_ & 3 : kAccessBoth;
-    mode_ &= 7;
-    // More than a decade counter holds is possible: the base may change while it counts.
-    if (element_ > 65536) element_ = 65536;
+void Counter::validate(u64 clock) {
+    clock_ = std::min(clock_, clock);
     if (mode() <= kOneShot && element_ == 0) armed_ = false;
 }
 
 void Counter::state(StateVisitor& v) {
     v("clock", clock_);
-    v("element", element_);
+    v("element", element_, {.max = 65536});
     v("count", count_);
     v("low_byte", low_byte_);
-    v("access", access_);
-    v("mode", mode_);
+    v("access", access_, {.min = kAccessLow, .max = kAccessBoth});
+    v("mode", mode_, {.max = 7});
     v("bcd", bcd_);
     v("out", out_);
     v("gate", gate_);
@@ -277,7 +276,7 @@ void Counter::state(StateVisitor& v) {
     v("read_high", read_high_);
     v("status_latched", status_latched_);
     v("status_latch", status_latch_);
-    v("count_latched", count_latched_);
+    v("count_latched", count_latched_, {.max = 2});
     v("count_latch", count_latch_);
 }
 

@@ -28,7 +28,8 @@ class Counter {
     u8 read();
 
     void state(StateVisitor& v);
-    void validate();  // after a restore: a damaged snapshot must not lead into an endless loop
+    // After a restore at input clock `clock`: a damaged snapshot must not lead into an endless loop.
+    void validate(u64 clock);
 
   private:
     u32 modulus() const { return bcd_ ? 10000 : 65536; }

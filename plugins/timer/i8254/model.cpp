@@ -149,7 +149,7 @@ void I8254::state(StateVisitor& v) {
 }
 
 bp_status I8254::restored() {
-    for (Counter& c : counters_) c.validate();
+    for (Counter& c : counters_) c.validate(clock_at(now()));
     return BP_OK;
 }
 

@@ -60,6 +60,9 @@ class Board {
     void* instance() const { return instance_; }
     const Declaration& declaration() const { return declaration_; }
 
+    // One more link, before start().
+    void join(std::string name, bp_interface interface) { links_.emplace_back(std::move(name), interface); }
+
     // --- The life of the instance -----------------------------------------------------------------------------------
     bp_status begin() {
         const bp_status s = type_->start(instance_);
@@ -112,19 +115,20 @@ class Board {
     // Moves the clock to now + ns, running due timers in order. With a limit the clock may stop earlier.
     void advance(i64 ns, u64 most_expirations = ~u64{0}) {
         const i64 end = time + ns;
-        for (u64 at_this_time = 0;; --most_expirations) {
+        for (;; --most_expirations) {
             if (!most_expirations) return;
             Timer* next = nullptr;
             for (Timer& t : timers_)
                 if (t.due >= 0 && t.due <= end && (!next || t.due < next->due)) next = &t;
             if (!next) break;
-            at_this_time = next->due > time ? 0 : at_this_time + 1;
-            if (at_this_time > kExpirationsAtOneTime)
+            at_this_time_ = next->due > time ? 0 : at_this_time_ + 1;
+            if (at_this_time_ > kExpirationsAtOneTime)
                 fault("timer " + next->name + " expires again and again at one time");
             time = std::max(time, next->due);
             const i64 due = std::exchange(next->due, -1);
             next->expired(instance_, due);
         }
+        if (end > time) at_this_time_ = 0;
         time = end;
     }
     // When the next timer is due, or -1.
@@ -195,6 +199,7 @@ class Board {
         auto operator<=>(const Mapping&) const = default;
     };
     const std::map<u32, Mapping>& mappings() const { return mappings_; }
+    u32 open_batches() const { return batch_; }  // begin() of bp.ram/1 without end()
 
     // --- State ------------------------------------------------------------------------------------------------------
     // Everything that a snapshot holds of the device: declared fields, timers, levels of the outputs, guest memory.
@@ -208,24 +213,27 @@ class Board {
         for (const auto& b : blocks_) out.memory[b->name()] = b->pages();
         return out;
     }
-    // As a kernel restores: all checks, then timers and lines, then the fields, then restored(). A state that is
-    // refused before restored() leaves the device as it is.
+    // As a kernel restores: all checks, then the fields, lines and timers, then restored(), then guest memory. A state
+    // that is refused before restored() leaves the device as it is.
     bp_status load(const SavedState& s) {
         failure = state_fault(visited_state(type_, instance_), s, declaration_.state_version);
         if (failure.empty() && !fits(s)) failure = "the snapshot has a timer, line or memory that the device has not";
         if (!failure.empty()) return BP_ERR_INVALID;
-        for (Timer& t : timers_)
-            if (const auto found = s.timers.find(t.name); found != s.timers.end()) t.due = found->second;
-        for (Out& l : outs_)
-            if (const auto found = s.lines.find(l.name); found != s.lines.end()) l.level = found->second;
-        for (const auto& b : blocks_)
-            if (const auto found = s.memory.find(b->name()); found != s.memory.end()) b->set_pages(found->second);
         for_each_state(type_, instance_, [&s](const bp_state_field& f) {
             if (f.flags & (BP_STATE_DROPPED | BP_STATE_IDENTITY)) return;
             const auto found = s.fields.find(to_view(f.name));
             if (found != s.fields.end()) std::memcpy(f.data, found->second.bytes.data(), found->second.bytes.size());
         });
-        return type_->restored(instance_);
+        for (Out& l : outs_)
+            if (const auto found = s.lines.find(l.name); found != s.lines.end()) l.level = found->second;
+        for (Timer& t : timers_)
+            if (const auto found = s.timers.find(t.name); found != s.timers.end())
+                t.due = found->second < 0 ? -1 : std::max({found->second, time - kLate, i64{0}});
+        const bp_status status = type_->restored(instance_);
+        if (status != BP_OK) return status;
+        for (const auto& b : blocks_)
+            if (const auto found = s.memory.find(b->name()); found != s.memory.end()) b->set_pages(found->second);
+        return BP_OK;
     }
 
     // --- What the test sets and sees --------------------------------------------------------------------------------
@@ -255,6 +263,7 @@ class Board {
 
     static constexpr std::size_t kMostRecords = 10'000;
     static constexpr u64 kExpirationsAtOneTime = 1'000;
+    static constexpr i64 kLate = 1'000'000'000;  // so long overdue a timer of a snapshot may be at most
 
   private:
     struct In {
@@ -310,7 +319,8 @@ class Board {
         const bool memory_known = std::all_of(s.memory.begin(), s.memory.end(), [this](const auto& item) {
             return std::any_of(blocks_.begin(), blocks_.end(), [&](const auto& b) { return b->name() == item.first; });
         });
-        return memory_known && all_known(s.timers, timers_) && all_known(s.lines, outs_);
+        const bool old = s.version < declaration_.state_version;
+        return memory_known && (old || (all_known(s.timers, timers_) && all_known(s.lines, outs_)));
     }
     void fault(const std::string& text) {
         if (on_fault) on_fault(text);
@@ -338,7 +348,8 @@ class Board {
     std::vector<std::unique_ptr<GuestMemory>> blocks_;
     std::map<u32, Mapping> mappings_;
     u32 next_mapping_ = 1;
-    u32 batch_ = 0;  // begin() without end()
+    u32 batch_ = 0;         // begin() without end()
+    u64 at_this_time_ = 0;  // timers that expired since the clock last moved
 
     friend struct Services;
 };

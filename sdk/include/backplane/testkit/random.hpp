@@ -21,7 +21,7 @@ class Random {
     bool one_in(u64 n) { return below(n) == 0; }
     template <class List>
     auto& pick(List& list) {
-        return list[below(list.size())];
+        return list[below(std::size(list))];
     }
 
     // What a hostile guest writes: limits, single bits, small numbers, addresses of memory, noise.

@@ -20,7 +20,8 @@ class AtaHost : public Standin {
             case 1: return move_data(random);
             case 2: return move_dma(random);
             case 3: return write(1 + random.small(6), static_cast<u8>(random.value(1)));
-            case 4: return random.one_in(8) ? control(static_cast<u8>(random.small(2) * 4 + random.small(2) * 2)) : read(7);
+            case 4:
+                return random.one_in(8) ? control(static_cast<u8>(random.small(2) * 4 + random.small(2) * 2)) : read(7);
             case 5: return random.one_in(8) ? drive().dma_cancel(device_.instance) : read(8);
             case 6: return info(random);
             default: return read(1 + random.small(8));
@@ -98,11 +99,16 @@ class AtaHost : public Standin {
         for (u32 n = 0; n < 4; ++n) at(i).move_dma(at(i).random_);
         at(i).running_ = false;
     }
-    static constexpr bp_ata_bus kTable{sizeof(bp_ata_bus), [](void*, bp_ata_place* p) { *p = {p->size, 0, 0, 1}; },
-                                       [](void* i, int level) { at(i).note("ata intrq %d", level != 0); }, dma_ready,
-                                       [](void* i) { at(i).note("ata dma end"); }};
+    static const bp_ata_bus kTable;
     bool running_ = false;
 };
+
+inline const bp_ata_bus AtaHost::kTable{sizeof(bp_ata_bus),
+                                        [](void*, bp_ata_place* p) {
+                                            *p = {p->size, 0, 0, 1};
+                                        },
+                                        [](void* i, int level) { at(i).note("ata intrq %d", level != 0); }, dma_ready,
+                                        [](void* i) { at(i).note("ata dma end"); }};
 
 // A drive that says yes to everything: registers that store, DRQ at random, windows of DMA data.
 class AtaChild : public Standin {
@@ -158,25 +164,26 @@ class AtaChild : public Standin {
         self.left_ -= bytes, self.position_ += bytes;
         if (!self.left_ && self.met()) self.table<bp_ata_bus>().dma_end(self.device_.instance);
     }
-    static constexpr bp_ata_device kTable{sizeof(bp_ata_device),
-                                          info,
-                                          read,
-                                          write,
-                                          [](void* i, u8 value) { at(i).note("drive: control %02x", value); },
-                                          [](void* i, u32 bytes) {
-                                              return static_cast<u32>(at(i).random_.next() & Board::ones(bytes));
-                                          },
-                                          [](void* i, u32, u32 value) { at(i).note("drive: data %x", value); },
-                                          window,
-                                          advance,
-                                          [](void* i) {
-                                              at(i).note("drive: dma cancelled");
-                                              at(i).left_ = 0;
-                                          }};
+    static const bp_ata_device kTable;
     u8 registers_[8] = {0, 1, 1, 1, 0, 0, 0xa0, 0x50};
     u8 window_[kWindow] = {};
     u32 left_ = 0, position_ = 0;
     bool to_memory_ = false;
 };
+
+inline const bp_ata_device AtaChild::kTable{
+    sizeof(bp_ata_device),
+    info,
+    read,
+    write,
+    [](void* i, u8 value) { at(i).note("drive: control %02x", value); },
+    [](void* i, u32 bytes) { return static_cast<u32>(at(i).random_.next() & Board::ones(bytes)); },
+    [](void* i, u32, u32 value) { at(i).note("drive: data %x", value); },
+    window,
+    advance,
+    [](void* i) {
+        at(i).note("drive: dma cancelled");
+        at(i).left_ = 0;
+    }};
 
 }  // namespace backplane::testkit

@@ -43,13 +43,16 @@ class PciHost : public Standin {
         table<bp_pci_function>().config_write(device_.instance, reg, bytes, value);
     }
     static PciHost& at(void* i) { return *static_cast<PciHost*>(i); }
-    static constexpr bp_pci_bus kTable{sizeof(bp_pci_bus),
-                                       [](void* i, u32 pin, int level) {
-                                           if (pin < 1 || pin > 4) at(i).blame("it drives a PCI pin that there is not");
-                                           at(i).note("pci pin %u %d", pin, level != 0);
-                                       },
-                                       [](void*) { return u32{3 << 3}; }};
+    static const bp_pci_bus kTable;
 };
+
+inline const bp_pci_bus PciHost::kTable{sizeof(bp_pci_bus),
+                                        [](void* i, u32 pin, int level) {
+                                            if (pin < 1 || pin > 4)
+                                                at(i).blame("it drives a PCI pin that there is not");
+                                            at(i).note("pci pin %u %d", pin, level != 0);
+                                        },
+                                        [](void*) { return u32{3 << 3}; }};
 
 // A function on the bus under test: 256 bytes of storage, and pins that move.
 class PciChild : public Standin {
@@ -83,9 +86,11 @@ class PciChild : public Standin {
         at(i).note("function: %02x <- %x", reg, value);
         std::memcpy(at(i).config_ + reg, &value, bytes);
     }
-    static constexpr bp_pci_function kTable{sizeof(bp_pci_function), read, write};
+    static const bp_pci_function kTable;
     u8 config_[256] = {0x34, 0x12};
 };
+
+inline const bp_pci_function PciChild::kTable{sizeof(bp_pci_function), read, write};
 
 // --- PS/2 -----------------------------------------------------------------------------------------------------------
 
@@ -113,8 +118,10 @@ class Ps2Host : public Standin {
         at(i).note("ps2 ready");
         if (at(i).random_.one_in(3)) at(i).take();
     }
-    static constexpr bp_ps2_port kTable{sizeof(bp_ps2_port), ready};
+    static const bp_ps2_port kTable;
 };
+
+inline const bp_ps2_port Ps2Host::kTable{sizeof(bp_ps2_port), ready};
 
 // A device on the port under test: sends what it likes and answers what it gets.
 class Ps2Child : public Standin {
@@ -145,9 +152,11 @@ class Ps2Child : public Standin {
         if (at(i).queue_.size() < 16) at(i).queue_.push_back(byte == 0xff ? 0xaa : 0xfa);
         if (at(i).met() && at(i).random_.one_in(2)) at(i).table<bp_ps2_port>().ready(at(i).device_.instance);
     }
-    static constexpr bp_ps2_device kTable{sizeof(bp_ps2_device), take, receive};
+    static const bp_ps2_device kTable;
     std::deque<u8> queue_;
 };
+
+inline const bp_ps2_device Ps2Child::kTable{sizeof(bp_ps2_device), take, receive};
 
 // --- ISA DMA --------------------------------------------------------------------------------------------------------
 
@@ -193,11 +202,13 @@ class IsaDmaStandin : public Standin {
         at(i).level_ = level != 0;
         if (level && at(i).open_) at(i).serve();
     }
-    static constexpr bp_isa_dma kTable{sizeof(bp_isa_dma), connect, request};
+    static const bp_isa_dma kTable;
     const bp_isa_dma_device* peer_ = nullptr;
     void* peer_instance_ = nullptr;
     bool level_ = false, open_ = false, serving_ = false;
 };
+
+inline const bp_isa_dma IsaDmaStandin::kTable{sizeof(bp_isa_dma), connect, request};
 
 // A device on the channel under test.
 class IsaDmaUser : public Standin {
@@ -225,10 +236,11 @@ class IsaDmaUser : public Standin {
         if (self.random_.one_in(8)) self.table<bp_isa_dma>().request(self.device_.instance, self.random_.small(2) != 0);
         return self.random_.one_in(2) ? count : self.random_.small(count + 1);
     }
-    static constexpr bp_isa_dma_device kDevice{sizeof(bp_isa_dma_device), transfer, [](void* i) {
-                                                   at(i).note("channel %u: terminal count", at(i).number_);
-                                               }};
+    static const bp_isa_dma_device kDevice;
 };
+
+inline const bp_isa_dma_device IsaDmaUser::kDevice{
+    sizeof(bp_isa_dma_device), transfer, [](void* i) { at(i).note("channel %u: terminal count", at(i).number_); }};
 
 // --- Firmware configuration -----------------------------------------------------------------------------------------
 
@@ -239,18 +251,20 @@ class FwCfgHost : public Standin {
 
   private:
     static FwCfgHost& at(void* i) { return *static_cast<FwCfgHost*>(i); }
-    static constexpr bp_fw_cfg kTable{sizeof(bp_fw_cfg), [](void*) { return to_bp("etc/check"); },
-                                      [](void* i, bp_str name, const void* data, size_t size) -> bp_status {
-                                          at(i).note("file %s, checksum %llx", std::string(to_view(name)).c_str(),
-                                                     static_cast<unsigned long long>(checksum(data, size)));
-                                          return BP_OK;
-                                      },
-                                      [](void* i, u32 selector, const void* data, size_t size) -> bp_status {
-                                          at(i).note("item %x, checksum %llx", selector,
-                                                     static_cast<unsigned long long>(checksum(data, size)));
-                                          return BP_OK;
-                                      }};
+    static const bp_fw_cfg kTable;
 };
+
+inline const bp_fw_cfg FwCfgHost::kTable{sizeof(bp_fw_cfg), [](void*) { return to_bp("etc/check"); },
+                                         [](void* i, bp_str name, const void* data, size_t size) -> bp_status {
+                                             at(i).note("file %s, checksum %llx", std::string(to_view(name)).c_str(),
+                                                        static_cast<unsigned long long>(checksum(data, size)));
+                                             return BP_OK;
+                                         },
+                                         [](void* i, u32 selector, const void* data, size_t size) -> bp_status {
+                                             at(i).note("item %x, checksum %llx", selector,
+                                                        static_cast<unsigned long long>(checksum(data, size)));
+                                             return BP_OK;
+                                         }};
 
 class FwCfgChild : public Standin {
   public:
@@ -265,7 +279,9 @@ class FwCfgChild : public Standin {
     }
 
   private:
-    static constexpr bp_fw_cfg_source kTable{sizeof(bp_fw_cfg_source)};
+    static const bp_fw_cfg_source kTable;
 };
+
+inline const bp_fw_cfg_source FwCfgChild::kTable{sizeof(bp_fw_cfg_source)};
 
 }  // namespace backplane::testkit

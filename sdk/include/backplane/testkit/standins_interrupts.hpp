@@ -20,13 +20,15 @@ class IntrStandin : public Standin {
         at(i).note("acknowledge: %d", vector);
         return vector;
     }
-    static constexpr bp_intr kTable{sizeof(bp_intr),
-                                    acknowledge,
-                                    [](void*) { return i64{-1}; },
-                                    [](void*, u64) { return bp_status{BP_ERR_UNSUPPORTED}; },
-                                    [](void*) { return u32{0}; },
-                                    [](void* i, u32 value) { at(i).note("task priority %u", value); }};
+    static const bp_intr kTable;
 };
+
+inline const bp_intr IntrStandin::kTable{sizeof(bp_intr),
+                                         acknowledge,
+                                         [](void*) { return i64{-1}; },
+                                         [](void*, u64) { return bp_status{BP_ERR_UNSUPPORTED}; },
+                                         [](void*) { return u32{0}; },
+                                         [](void* i, u32 value) { at(i).note("task priority %u", value); }};
 
 // A processor behind the controller under test.
 class IntrUser : public Standin {
@@ -39,9 +41,7 @@ class IntrUser : public Standin {
             case 0: return intr.set_tpr(device_.instance, random.small(16));
             case 1: note("task priority %u", intr.tpr(device_.instance)); return;
             case 2: note("apic base %llx", static_cast<unsigned long long>(intr.apic_base(device_.instance))); return;
-            case 3:
-                intr.set_apic_base(device_.instance, random.one_in(2) ? 0xfee00900 : random.value(8));
-                return;
+            case 3: intr.set_apic_base(device_.instance, random.one_in(2) ? 0xfee00900 : random.value(8)); return;
             default: break;
         }
         const i32 vector = intr.acknowledge(device_.instance);
@@ -52,8 +52,8 @@ class IntrUser : public Standin {
 
 namespace detail {
 inline bp_apic_message random_apic_message(Random& random) {
-    static constexpr u32 kModes[] = {BP_APIC_FIXED, BP_APIC_FIXED,   BP_APIC_LOWEST_PRIORITY, BP_APIC_SMI,
-                                     BP_APIC_NMI,   BP_APIC_INIT,    BP_APIC_STARTUP,         BP_APIC_EXTINT};
+    static constexpr u32 kModes[] = {BP_APIC_FIXED, BP_APIC_FIXED, BP_APIC_LOWEST_PRIORITY, BP_APIC_SMI,
+                                     BP_APIC_NMI,   BP_APIC_INIT,  BP_APIC_STARTUP,         BP_APIC_EXTINT};
     bp_apic_message m{};
     m.size = sizeof m;
     m.mode = random.pick(kModes), m.vector = random.small(256), m.logical = random.small(2);
@@ -94,25 +94,25 @@ class ApicBusStandin : public Standin {
         if (reaches) self.local_->accept(self.local_instance_, m);
         return reaches ? 1 : 0;
     }
-    static constexpr bp_apic_bus kTable{
-        sizeof(bp_apic_bus),
-        [](void* i, const bp_apic_local* local, void* instance) {
-            at(i).check_table(local, "a bp_apic_local");
-            at(i).local_ = local, at(i).local_instance_ = instance;
-        },
-        [](void* i, const bp_apic_io* io, void* instance) {
-            at(i).check_table(io, "a bp_apic_io");
-            at(i).io_ = io, at(i).io_instance_ = instance;
-        },
-        deliver,
-        [](void* i, u64 address, u32 data) {
-            at(i).note("msi %llx: %x", static_cast<unsigned long long>(address), data);
-        },
-        [](void* i, u32 vector) { at(i).note("end of interrupt %02x", vector); }};
+    static const bp_apic_bus kTable;
     const bp_apic_local* local_ = nullptr;
     const bp_apic_io* io_ = nullptr;
     void *local_instance_ = nullptr, *io_instance_ = nullptr;
 };
+
+inline const bp_apic_bus ApicBusStandin::kTable{
+    sizeof(bp_apic_bus),
+    [](void* i, const bp_apic_local* local, void* instance) {
+        at(i).check_table(local, "a bp_apic_local");
+        at(i).local_ = local, at(i).local_instance_ = instance;
+    },
+    [](void* i, const bp_apic_io* io, void* instance) {
+        at(i).check_table(io, "a bp_apic_io");
+        at(i).io_ = io, at(i).io_instance_ = instance;
+    },
+    deliver,
+    [](void* i, u64 address, u32 data) { at(i).note("msi %llx: %x", static_cast<unsigned long long>(address), data); },
+    [](void* i, u32 vector) { at(i).note("end of interrupt %02x", vector); }};
 
 // Two local APICs and an I/O APIC on the bus under test.
 class ApicBusUser : public Standin {
@@ -120,14 +120,16 @@ class ApicBusUser : public Standin {
     using Standin::Standin;
     void started() override {
         if (!met()) return;
-        for (Local& local : locals_) local.owner = this, table<bp_apic_bus>().join_local(device_.instance, &kLocal, &local);
+        for (Local& local : locals_)
+            local.owner = this, table<bp_apic_bus>().join_local(device_.instance, &kLocal, &local);
         table<bp_apic_bus>().join_io(device_.instance, &kIo, this);
     }
     void act(Random& random) override {
         if (!met()) return;
         const bp_apic_bus& bus = table<bp_apic_bus>();
         switch (random.below(4)) {
-            case 0: return bus.msi(device_.instance, 0xfee00000 | random.small(1 << 20), static_cast<u32>(random.next()));
+            case 0:
+                return bus.msi(device_.instance, 0xfee00000 | random.small(1 << 20), static_cast<u32>(random.next()));
             case 1: return bus.end_of_interrupt(device_.instance, random.small(256));
             default: break;
         }
@@ -141,24 +143,28 @@ class ApicBusUser : public Standin {
         ApicBusUser* owner = nullptr;
     };
     static Local& local(void* i) { return *static_cast<Local*>(i); }
-    static constexpr bp_apic_local kLocal{
-        sizeof(bp_apic_local),
-        [](void* i, u32 destination, u32) {
-            return destination == 0xff || destination == static_cast<u32>(&local(i) - local(i).owner->locals_) ? 1 : 0;
-        },
-        [](void* i) {
-            Random& random = local(i).owner->random_;
-            return random.one_in(4) ? ~u32{0} : random.small(256);
-        },
-        [](void* i, const bp_apic_message* m) {
-            local(i).owner->note("local %d takes mode %u vector %02x", static_cast<int>(&local(i) - local(i).owner->locals_),
-                                 m->mode, m->vector);
-        }};
-    static constexpr bp_apic_io kIo{sizeof(bp_apic_io), [](void* i, u32 vector) {
-                                        static_cast<ApicBusUser*>(i)->note("io: end of interrupt %02x", vector);
-                                    }};
+    static const bp_apic_local kLocal;
+    static const bp_apic_io kIo;
     Local locals_[2];
 };
+
+inline const bp_apic_local ApicBusUser::kLocal{
+    sizeof(bp_apic_local),
+    [](void* i, u32 destination, u32) {
+        return destination == 0xff || destination == static_cast<u32>(&local(i) - local(i).owner->locals_) ? 1 : 0;
+    },
+    [](void* i) {
+        Random& random = local(i).owner->random_;
+        return random.one_in(4) ? ~u32{0} : random.small(256);
+    },
+    [](void* i, const bp_apic_message* m) {
+        local(i).owner->note("local %d takes mode %u vector %02x",
+                             static_cast<int>(&local(i) - local(i).owner->locals_), m->mode, m->vector);
+    }};
+
+inline const bp_apic_io ApicBusUser::kIo{sizeof(bp_apic_io), [](void* i, u32 vector) {
+                                             static_cast<ApicBusUser*>(i)->note("io: end of interrupt %02x", vector);
+                                         }};
 
 class MsiStandin : public Standin {
   public:
@@ -166,11 +172,13 @@ class MsiStandin : public Standin {
     bp_interface interface() override { return {&kTable, this}; }
 
   private:
-    static constexpr bp_msi kTable{sizeof(bp_msi), [](void* i, u64 address, u32 data) {
-                                       static_cast<MsiStandin*>(i)->note(
-                                           "msi %llx: %x", static_cast<unsigned long long>(address), data);
-                                   }};
+    static const bp_msi kTable;
 };
+
+inline const bp_msi MsiStandin::kTable{sizeof(bp_msi), [](void* i, u64 address, u32 data) {
+                                           static_cast<MsiStandin*>(i)->note(
+                                               "msi %llx: %x", static_cast<unsigned long long>(address), data);
+                                       }};
 
 class MsiUser : public Standin {
   public:

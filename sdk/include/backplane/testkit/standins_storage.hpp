@@ -37,9 +37,7 @@ class BlockStandin : public Standin {
         i32 error;
     };
     static BlockStandin& at(void* i) { return *static_cast<BlockStandin*>(i); }
-    static void info(void*, bp_block_info* out) {
-        *out = {out->size, kBytes, 0, 0, 0, 0};
-    }
+    static void info(void*, bp_block_info* out) { *out = {out->size, kBytes, 0, 0, 0, 0}; }
     i32 move(const bp_block_request& r) {
         const u64 first = r.offset / kSector, end = first + r.length / kSector;
         const auto holds = [&](u64 sector) { return sector >= first && sector < end; };
@@ -73,11 +71,13 @@ class BlockStandin : public Standin {
         std::memcpy(data, at(i).data_.data() + offset, length);
         return 0;
     }
-    static constexpr bp_block kTable{sizeof(bp_block), info, submit, read_now, [](void* i) { at(i).settle(); }};
+    static const bp_block kTable;
 
     std::vector<u8> data_;
     std::vector<Pending> pending_;
 };
+
+inline const bp_block BlockStandin::kTable{sizeof(bp_block), info, submit, read_now, [](void* i) { at(i).settle(); }};
 
 // A guest's drive in front of the image under test.
 class BlockUser : public Standin {
@@ -160,11 +160,14 @@ class CharStandin : public Standin {
         at(i).check_table(receiver, "a bp_char_receiver", offsetof(bp_char_receiver, line_break));
         at(i).receiver_ = receiver, at(i).receiver_instance_ = instance;
     }
-    static constexpr bp_chardev kTable{sizeof(bp_chardev), write, connect, [](void* i) { at(i).note("stream: room"); }};
+    static const bp_chardev kTable;
 
     const bp_char_receiver* receiver_ = nullptr;
     void* receiver_instance_ = nullptr;
 };
+
+inline const bp_chardev CharStandin::kTable{sizeof(bp_chardev), write, connect,
+                                            [](void* i) { at(i).note("stream: room"); }};
 
 // A serial port in front of the stream under test.
 class CharUser : public Standin {
@@ -189,14 +192,16 @@ class CharUser : public Standin {
 
   private:
     static CharUser& at(void* i) { return *static_cast<CharUser*>(i); }
-    static constexpr bp_char_receiver kReceiver{sizeof(bp_char_receiver), [](void* i) { return at(i).room_; },
-                                                [](void* i, const u8*, u32 count) {
-                                                    if (count > at(i).room_)
-                                                        at(i).blame("the stream brings more bytes than there is room for");
-                                                },
-                                                [](void*) {}};
+    static const bp_char_receiver kReceiver;
     u32 room_ = 16;
 };
+
+inline const bp_char_receiver CharUser::kReceiver{
+    sizeof(bp_char_receiver), [](void* i) { return at(i).room_; },
+    [](void* i, const u8*, u32 count) {
+        if (count > at(i).room_) at(i).blame("the stream brings more bytes than there is room for");
+    },
+    [](void*) {}};
 
 class NvramStandin : public Standin {
   public:
@@ -209,13 +214,16 @@ class NvramStandin : public Standin {
 
   private:
     static NvramStandin& at(void* i) { return *static_cast<NvramStandin*>(i); }
-    static constexpr bp_nvram kTable{sizeof(bp_nvram), [](void* i, u32 index) { return at(i).bytes_[index & 127]; },
-                                     [](void* i, u32 index, u8 value) {
-                                         at(i).note("nvram %02x: %02x", index, value);
-                                         at(i).bytes_[index & 127] = value;
-                                     }};
+    static const bp_nvram kTable;
     u8 bytes_[128] = {};
 };
+
+inline const bp_nvram NvramStandin::kTable{sizeof(bp_nvram),
+                                           [](void* i, u32 index) { return at(i).bytes_[index & 127]; },
+                                           [](void* i, u32 index, u8 value) {
+                                               at(i).note("nvram %02x: %02x", index, value);
+                                               at(i).bytes_[index & 127] = value;
+                                           }};
 
 class NvramUser : public Standin {
   public:

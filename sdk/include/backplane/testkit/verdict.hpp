@@ -41,7 +41,7 @@ class Case {
     }
     // What is being done now: part of the verdict if the process dies of it.
     __attribute__((format(printf, 2, 3))) void doing(const char* format, ...) {
-        ++shared_->steps;
+        shared_->steps = shared_->steps + 1;
         va_list args;
         va_start(args, format);
         std::vsnprintf(shared_->action, sizeof shared_->action, format, args);
@@ -50,7 +50,7 @@ class Case {
     const char* action() const { return shared_->action; }
 
   private:
-    friend Verdict run_case(const std::function<void(Case&)>& body);
+    friend Verdict run_case(const std::function<void(Case&)>& body, double patience);
     static constexpr int kFailedCode = 101, kSkippedCode = 102;
     struct Shared {
         volatile u64 steps;
@@ -83,10 +83,11 @@ inline std::string signal_text(int number) {
 
 }  // namespace detail
 
-// `body` returns: passed. One action that takes more than half a minute of processor time hangs, and so does one that
-// only waits for ten.
-inline Verdict run_case(const std::function<void(Case&)>& body) {
-    constexpr double kMostProcessorSeconds = 30;
+inline constexpr double kPatience = 30;
+
+// `body` returns: passed. One action that takes more than `patience` seconds of processor time hangs, and so does one
+// that only waits for ten minutes.
+inline Verdict run_case(const std::function<void(Case&)>& body, double patience = kPatience) {
     constexpr u64 kMostPolls = 10 * 60 * 200;  // of 5 ms
     using Shared = Case::Shared;
     void* page = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -121,7 +122,7 @@ inline Verdict run_case(const std::function<void(Case&)>& body) {
         while (::waitpid(pid, &status, WNOHANG) == 0) {
             const double used = detail::processor_seconds(pid);
             if (shared->steps != steps) steps = shared->steps, since = used, polls = 0;
-            if (used - since > kMostProcessorSeconds || ++polls > kMostPolls) {
+            if (used - since > patience || ++polls > kMostPolls) {
                 hangs = true;
                 ::kill(pid, SIGKILL);
                 ::waitpid(pid, &status, 0);
