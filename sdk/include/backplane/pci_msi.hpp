@@ -1,21 +1,24 @@
-// Message-signalled interrupts of a PCI function (PCI Local Bus Specification 2.2, section 6.8.1; the optional mask and
-// pending registers: 3.0, section 6.8.1). All state stands in the configuration space.
-//
-//   static void describe(Schema<Nic>& s) {
-//       plug_pci<&Nic::pci_>(s);
-//       link_msi<&Nic::msi_>(s);                 // on the board: msi: apics
-//   }
-//   bp_status start() {
-//       pci_.identify({...});
-//       msi_.add(pci_, {.vectors = 4});
-//       return BP_OK;
-//   }
-//   void received() {
-//       pci_.set_intx(true);                     // shows on the pin while messages are off
-//       msi_.send(1);                            // sends while they are on
-//   }
-//
-// On a board that leaves the link open the function has no such capability and interrupts by its pin.
+/// @file
+/// Message-signalled interrupts of a PCI function (PCI Local Bus Specification 2.2, section 6.8.1; the optional mask
+/// and pending registers: 3.0, section 6.8.1). All state stands in the configuration space.
+///
+/// @code{.cpp}
+/// static void describe(Schema<Nic>& s) {
+///     plug_pci<&Nic::pci_>(s);
+///     link_msi<&Nic::msi_>(s);  // on the board: msi: apics
+/// }
+/// bp_status start() {
+///     pci_.identify({...});
+///     msi_.add(pci_, {.vectors = 4});
+///     return BP_OK;
+/// }
+/// void received() {
+///     if (!pci_.intx()) msi_.send(1);  // sends while messages are on
+///     pci_.set_intx(true);             // shows on the pin while they are off
+/// }
+/// @endcode
+///
+/// On a board that leaves the link open the function has no such capability and interrupts by its pin.
 #pragma once
 
 #include <bit>
@@ -25,18 +28,20 @@
 
 namespace backplane {
 
-inline constexpr u8 kPciCapabilityMsi = 0x05;
+inline constexpr u8 kPciCapabilityMsi = 0x05;  ///< id of the capability
 
+/// What the capability offers.
 struct MsiOptions {
-    u32 vectors = 1;        // messages asked for: 1, 2, 4, 8, 16 or 32
-    bool address64 = true;  // 64-bit message address
-    bool maskable = false;  // a mask and a pending bit for each vector
-    u32 at = 0;             // offset of the capability; 0: the first free one
+    u32 vectors = 1;        ///< messages asked for: 1, 2, 4, 8, 16 or 32
+    bool address64 = true;  /// 64-bit message address
+    bool maskable = false;  /// a mask and a pending bit for each vector
+    u32 at = 0;             /// offset of the capability; 0: the first free one
 };
 
+/// The capability, and the way from it to the interrupt controllers; a member of the device.
 class PciMsi {
   public:
-    // In start(), after identify(). Nothing happens while the link is open.
+    /// In start(), after identify(). Nothing happens while the link is open.
     void add(PciFunction& pci, const MsiOptions& options = {}) {
         pci_ = nullptr;
         if (!link_) return;
@@ -68,15 +73,16 @@ class PciMsi {
         pci.inhibit_intx_while([this] { return enabled(); });
     }
 
+    /// Whether the guest has switched messages on.
     bool enabled() const { return pci_ && (pci_->get16(at_ + 2) & kEnable); }
-    // Messages that the guest has granted, 1 to 32; no more than were asked for.
+    /// Messages that the guest has granted, 1 to 32; no more than were asked for.
     u32 vectors() const {
         if (!pci_) return 1;
         const u32 granted = 1u << ((pci_->get16(at_ + 2) & kGranted) >> 4);
         return granted < options_.vectors ? granted : options_.vectors;
     }
-    // Sends message `vector`, or holds it back if it is masked. Vectors beyond those granted share them. Returns false,
-    // and does nothing, while messages are off. A function that is no bus master loses the message.
+    /// Sends message `vector`, or holds it back if it is masked. Vectors beyond those granted share them. Returns
+    /// false, and does nothing, while messages are off. A function that is no bus master loses the message.
     bool send(u32 vector = 0) {
         if (!enabled()) return false;
         vector &= vectors() - 1;
@@ -86,12 +92,13 @@ class PciMsi {
             emit(vector);
         return true;
     }
-    // The reason of a message that is still held back has gone.
+    /// The reason of a message that is still held back has gone.
     void withdraw(u32 vector = 0) {
         if (pci_ && options_.maskable)
             pci_->set32(data_ + 8, pci_->get32(data_ + 8) & ~(1u << (vector & (vectors() - 1))));
     }
 
+    /// For link_msi().
     Link<bp_msi>& link() { return link_; }
 
   private:
@@ -121,7 +128,7 @@ class PciMsi {
     Link<bp_msi> link_;
 };
 
-// In describe(): link `msi` of the device, which the board joins to the bus of its local APICs.
+/// In describe(): link `msi` of the device, which the board joins to the bus of its local APICs.
 template <auto Msi, class T>
 void link_msi(Schema<T>& schema, std::string_view name = "msi") {
     schema.link(

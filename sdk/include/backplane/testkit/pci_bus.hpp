@@ -34,7 +34,7 @@ class PciSlot {
     void write(u32 reg, u32 bytes, u32 value) { table().config_write(function_.instance, reg, bytes, value); }
     /// Level of INTA (1) to INTD (4).
     bool pin(u32 number) const { return pins_.at(number); }
-    // How often the function has driven a pin.
+    /// How often the function has driven a pin.
     unsigned drives() const { return drives_; }
 
   private:
