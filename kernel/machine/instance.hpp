@@ -41,6 +41,7 @@ struct Instance {
     std::map<u32, u32> mappings;  // handle -> claim
     u32 next_mapping = 1;
     u32 log = 0;
+    u64 refused_dma = 0;         // transfers to its own registers
     std::string failure;         // text of the last fail()
     std::string detail;          // what a service has to add to the next fail()
     Instance* parent = nullptr;  // the device whose bus this one sits on

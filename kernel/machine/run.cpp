@@ -400,6 +400,11 @@ std::string Machine::report() {
         for (const LineInfo& l : d.type->inputs)
             for (u32 n = 0; n < l.count; ++n)
                 if (live_->wires.input(d.index, l.first + n)) waits += " hears " + l.line_name(n);
+        if (d.refused_dma) {
+            std::snprintf(line, sizeof line, " refused DMA to its own registers: %llu",
+                          static_cast<unsigned long long>(d.refused_dma));
+            waits += line;
+        }
         if (!waits.empty()) text += d.name() + ":" + waits + "\n";
     }
     lock_.unlock();

@@ -2,6 +2,7 @@
 #include <sys/random.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -62,6 +63,18 @@ struct SlotServices {
         else
             d.assembly->memory->remove(d.claims[region]);
         d.claims[region] = 0;
+    }
+    // A guest may point a bus master at its own registers; that must not re-enter the device.
+    static bool refuses_dma(Instance& d, u64 address, u64 size, bool write) {
+        const Region* region = d.assembly->memory->own_register(d.object, address, size, write);
+        if (!region) return false;
+        if (d.refused_dma++ == 0) {
+            char text[128];
+            std::snprintf(text, sizeof text, "DMA %s %llx refused: these are its own registers (%.40s)",
+                          write ? "to" : "from", static_cast<unsigned long long>(address), region->name.c_str());
+            d.machine->logger_.log(d.log, BP_LOG_GUEST, text);
+        }
+        return true;
     }
     static bp_status create_ram(void* self, bp_str name, u64 size, u32* block) {
         Instance& d = at(self);
@@ -163,11 +176,17 @@ const bp_space_api SlotServices::space{sizeof(bp_space_api), map_region, unmap_r
 const bp_dma_api SlotServices::dma{sizeof(bp_dma_api),
                                    [](void* s, u64 address, void* data, u64 size) -> bp_status {
                                        MemorySpace* m = at(s).assembly->memory.get();
-                                       return m && m->dma_read(address, data, size) ? BP_OK : BP_ERR_INVALID;
+                                       if (!m || refuses_dma(at(s), address, size, false)) {
+                                           std::memset(data, 0xff, size);
+                                           return m ? BP_ERR_REENTRANT : BP_ERR_INVALID;
+                                       }
+                                       return m->dma_read(address, data, size) ? BP_OK : BP_ERR_INVALID;
                                    },
                                    [](void* s, u64 address, const void* data, u64 size) -> bp_status {
                                        MemorySpace* m = at(s).assembly->memory.get();
-                                       return m && m->dma_write(address, data, size) ? BP_OK : BP_ERR_INVALID;
+                                       if (!m) return BP_ERR_INVALID;
+                                       if (refuses_dma(at(s), address, size, true)) return BP_ERR_REENTRANT;
+                                       return m->dma_write(address, data, size) ? BP_OK : BP_ERR_INVALID;
                                    }};
 
 const bp_ram_api SlotServices::ram{

@@ -245,6 +245,19 @@ bool MemorySpace::dma_write(std::uint64_t address, const void* data, std::uint64
     return whole;
 }
 
+const Region* MemorySpace::own_register(const void* instance, std::uint64_t address, std::uint64_t size,
+                                        bool write) const {
+    while (size > 0) {
+        address &= limit_;
+        const FlatRange& r = view_->at(address);
+        const Target& t = write ? r.write : r.read;
+        if (t.kind == Target::Kind::kRegister && t.region->instance == instance) return t.region;
+        const std::uint64_t n = std::min(size, r.last - address + 1 ? r.last - address + 1 : size);
+        address += n, size -= n;
+    }
+    return nullptr;
+}
+
 void MemorySpace::report_unclaimed(std::uint64_t address, bool write) {
     if (!events_.unclaimed || reported_.size() >= 256) return;
     const std::uint64_t page = address / kPageSize;

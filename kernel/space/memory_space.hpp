@@ -65,6 +65,8 @@ class MemorySpace {
     // As a bus master: memory only. Returns false if part of the range is no memory.
     bool dma_read(std::uint64_t address, void* data, std::uint64_t size) const;
     bool dma_write(std::uint64_t address, const void* data, std::uint64_t size);
+    // The first register bank of device `instance` that a transfer of this range would reach, or nullptr.
+    const Region* own_register(const void* instance, std::uint64_t address, std::uint64_t size, bool write) const;
 
     // Drops the cached code of a stretch of guest memory that was written behind the engines' back.
     void touched(std::uint64_t offset, std::uint64_t size);

@@ -18,7 +18,6 @@ struct Region {
     std::uint64_t (*read)(void*, std::uint64_t, std::uint32_t) = nullptr;
     void (*write)(void*, std::uint64_t, std::uint32_t, std::uint64_t) = nullptr;
     std::uint32_t traced = 0;  // nonzero: somebody listens to accesses
-    bool busy = false;         // an access is under way: DMA into the device's own registers is refused
 
     std::string label() const { return device + "." + name; }
 };

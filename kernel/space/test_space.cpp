@@ -213,6 +213,29 @@ TEST_CASE("a bus master reaches memory, not registers, and its writes drop cache
     CHECK(p.log.empty());
 }
 
+TEST_CASE("a transfer's way to the device's own registers is seen, in the direction of the transfer") {
+    Ram ram(1 << 24);
+    MemorySpace memory(ram, 32, {});
+    const int block = ram.create("board", "ram", 0x4000);
+    Probe one(BP_REGION_MEMORY, 0x1000, 4), other(BP_REGION_MEMORY, 0x1000, 4);
+    memory.add(ram_claim(ram, block, 0, BP_MAP_READ | BP_MAP_WRITE, 200));
+    memory.add(one.at(0x2000));
+    memory.add(other.at(0x3000));
+    CHECK(memory.own_register(&one, 0x1000, 0x1000, true) == nullptr);
+    CHECK(memory.own_register(&one, 0x1000, 0x1001, true) == &one.region);
+    CHECK(memory.own_register(&other, 0, 0x3000, false) == nullptr);
+    CHECK(memory.own_register(&other, 0, 0x4000, false) == &other.region);
+    CHECK(memory.own_register(&one, 0xfffffff0, 0x2011, true) == &one.region);  // over the end of the space
+    CHECK(memory.own_register(&one, 0x2000, 0, true) == nullptr);
+    // Registers that are only written leave reads to the memory behind them.
+    Probe write_only(BP_REGION_MEMORY, 0x1000, 4);
+    Claim claim = write_only.at(0x1000);
+    write_only.region.read = nullptr, claim.flags = BP_MAP_WRITE;
+    memory.add(claim);
+    CHECK(memory.own_register(&write_only, 0x1000, 4, false) == nullptr);
+    CHECK(memory.own_register(&write_only, 0x1000, 4, true) == &write_only.region);
+}
+
 TEST_CASE("a page that is not wholly memory has no host address") {
     Ram ram(1 << 24);
     MemorySpace memory(ram, 32, {});

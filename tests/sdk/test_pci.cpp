@@ -210,6 +210,17 @@ TEST_CASE("a restored card is mapped where the saved one was") {
     CHECK_FALSE(f.card.frame_);
 }
 
+TEST_CASE("a restored card knows the level that its pin already has") {
+    Fixture f, other;
+    f.card.pci_.set_intx(true);
+    REQUIRE(other.bench.load(f.bench.save()) == BP_OK);
+    CHECK(other.slot.drives() == 0);
+    other.card.pci_.set_intx(true);
+    CHECK(other.slot.drives() == 0);
+    other.card.pci_.set_intx(false);
+    CHECK(other.slot.drives() == 1);
+}
+
 TEST_CASE("the device hears of each write after it was stored") {
     Fixture f;
     f.slot.write(0x62, 2, 0x55);

@@ -4,6 +4,7 @@ namespace backplane::intc {
 namespace {
 
 constexpr u64 kWindow = 0xfee01000;  // the page below belongs to the local APICs
+constexpr u64 kMessages = 0xfee;     // bits 31-20 of a message address
 // Message address and data (SDM, "Message Address Register Format", "Message Data Register Format").
 constexpr unsigned kAddressDestination = 12;
 constexpr u64 kAddressLogical = 1u << 2;
@@ -28,20 +29,28 @@ const bp_apic_bus ApicBus::kBus{sizeof(bp_apic_bus),
                                 [](void* i, u64 address, u32 data) { static_cast<ApicBus*>(i)->msi(address, data); },
                                 [](void* i, u32 vector) { static_cast<ApicBus*>(i)->end_of_interrupt(vector); }};
 
+const bp_msi ApicBus::kMsi{
+    sizeof(bp_msi), [](void* i, uint64_t address, uint32_t data) { static_cast<ApicBus*>(i)->msi(address, data); }};
+
 void ApicBus::describe(Schema<ApicBus>& s) {
     s.doc(
         "Carries interrupt messages between I/O APICs, local APICs and devices with message-signalled interrupts. "
-        "Local and I/O "
-        "APICs link to it; the window of message addresses stands at FEE01000h.");
+        "Local and I/O APICs, and PCI functions that send messages, link to it; the window of message addresses stands "
+        "at FEE01000h.");
     s.memory<nullptr, &ApicBus::write_window>("msi", 0xff000, 4,
                                               "message-signalled interrupts written by the processor");
     s.offer(BP_APIC_BUS_ID, &kBus);
+    s.offer(BP_MSI_ID, &kMsi);
     s.trace("message", &ApicBus::trace_, "interrupt messages and ends of interrupt");
 }
 
 void ApicBus::write_window(u64 offset, u32, u64 value) { msi(kWindow + offset, static_cast<u32>(value)); }
 
 void ApicBus::msi(u64 address, u32 data) {
+    if (address >> 20 != kMessages) {
+        log_guest("a message to %llx, which is no address of interrupts", static_cast<unsigned long long>(address));
+        return;
+    }
     bp_apic_message m{};
     m.size = sizeof m;
     m.vector = data & 0xff;

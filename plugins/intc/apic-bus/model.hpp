@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backplane/abi/apic.h"
+#include "backplane/abi/msi.h"
 #include "backplane/device.hpp"
 
 namespace backplane::intc {
@@ -34,6 +35,7 @@ class ApicBus : public Device<ApicBus> {
     void end_of_interrupt(u32 vector);
 
     static const bp_apic_bus kBus;
+    static const bp_msi kMsi;
 
     std::vector<Member<bp_apic_local>> locals_;
     std::vector<Member<bp_apic_io>> ios_;

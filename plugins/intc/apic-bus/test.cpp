@@ -97,6 +97,20 @@ TEST_CASE("message-signalled interrupts are decoded from address and data") {
     CHECK(bus.locals[0].got.size() + bus.locals[1].got.size() == 3);
 }
 
+TEST_CASE("a device's message takes the same way, and one to another address none") {
+    Bus bus;
+    const bp_interface offered = bus.offer(BP_MSI_ID);
+    REQUIRE(offered.table);
+    const auto& msi = *static_cast<const bp_msi*>(offered.table);
+    msi.send(offered.instance, 0xfee01000, 0x4061);  // APIC id 1
+    REQUIRE(bus.counts() == Counts{0, 1, 0});
+    CHECK(bus.locals[1].got[0].vector == 0x61);
+    for (u64 address : {0x00001000ull, 0xfed01000ull, 0xfef01000ull, 0x1fee01000ull})
+        msi.send(offered.instance, address, 0x4061);
+    CHECK(bus.counts() == Counts{0, 1, 0});
+    CHECK(bus.log.size() == 4);
+}
+
 TEST_CASE("ends of interrupt reach the I/O APICs") {
     Bus bus;
     bus.table()->end_of_interrupt(bus.self(), 0x77);

@@ -34,12 +34,15 @@ class PciSlot {
     void write(u32 reg, u32 bytes, u32 value) { table().config_write(function_.instance, reg, bytes, value); }
     /// Level of INTA (1) to INTD (4).
     bool pin(u32 number) const { return pins_.at(number); }
+    /// How often the function has driven a pin.
+    unsigned drives() const { return drives_; }
 
   private:
     const bp_pci_function& table() const { return *static_cast<const bp_pci_function*>(function_.table); }
     static void set_pin(void* self, u32 pin, int level) {
-        auto& pins = static_cast<PciSlot*>(self)->pins_;
-        if (pin < pins.size()) pins[pin] = level != 0;
+        auto& slot = *static_cast<PciSlot*>(self);
+        ++slot.drives_;
+        if (pin < slot.pins_.size()) slot.pins_[pin] = level != 0;
     }
     static u32 place(void* self) { return static_cast<PciSlot*>(self)->devfn_; }
     static constexpr bp_pci_bus kTable{sizeof(bp_pci_bus), &PciSlot::set_pin, &PciSlot::place};
@@ -47,6 +50,7 @@ class PciSlot {
     u32 devfn_;
     bp_interface function_{nullptr, nullptr};
     std::array<bool, 5> pins_{};
+    unsigned drives_ = 0;
 };
 
 }  // namespace backplane::testkit
