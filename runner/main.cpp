@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
         "  backplane run --hda disk.img               boot a disk on the default board (pc-0.12)\n"
         "  backplane run my-vm.yaml                   run the machine that a VM file describes\n"
         "  backplane machine list                     which boards there are, and where they are looked for\n"
+        "  backplane ctl stop                         command a machine that runs with --control\n"
         "  backplane disk info disk.img               what a disk is, and the geometry that it will get\n"
         "  backplane snapshot diff a.snapshot b.snapshot   what differs between two saved states\n",
         "backplane"};
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
     backplane::runner::add_plugin(app, code);
     backplane::runner::add_disk(app, code);
     backplane::runner::add_snapshot(app, code);
+    backplane::runner::add_ctl(app, code);
     // CLI11 would only say that a command is missing.
     if (argc > 1 && argv[1][0] != '-') {
         std::vector<std::string> known;

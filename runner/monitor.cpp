@@ -17,7 +17,7 @@ constexpr const char* kHelp =
     "status                   running or paused, time, instructions\n"
     "stop, cont               pause and continue\n"
     "screen                   the text screen\n"
-    "screendump FILE          the picture of the screen as a PPM file\n"
+    "screendump FILE          the picture of the screen as a file: PNG if it ends in .png, otherwise PPM\n"
     "key NAME[-NAME...]       press keys, such as key ctrl-alt-delete\n"
     "type TEXT                type a text (\\n is the Enter key)\n"
     "devices                  the devices on the board\n"
@@ -46,42 +46,50 @@ std::string unescape(std::string_view text) {
 std::string line_of(const std::string& error) { return error.empty() ? "" : error + "\n"; }
 }  // namespace
 
+// What find_interface() returns is valid under the lock only.
 std::string Monitor::screen() {
-    const bp_interface display = machine_.find_interface(BP_DISPLAY_ID);
-    if (!display.table) return "the board has no display\n";
-    std::vector<char> text(64 * 1024);
-    std::size_t n = 0;
-    bp_display_size size{};
-    size.size = sizeof size;
+    std::string answer = "the board has no display\n";
     machine_.locked([&] {
+        const bp_interface display = machine_.find_interface(BP_DISPLAY_ID);
+        if (!display.table) return;
         const auto* d = static_cast<const bp_display*>(display.table);
+        bp_display_size size{};
+        size.size = sizeof size;
         d->dimensions(display.instance, &size);
-        n = d->text(display.instance, text.data(), text.size());
+        std::vector<char> text(64 * 1024);
+        const std::size_t n = d->text(display.instance, text.data(), text.size());
+        answer = size.text_columns
+                     ? std::string(text.data(), n)
+                     : "graphics mode, " + std::to_string(size.width) + "x" + std::to_string(size.height) + "\n";
     });
-    if (size.text_columns == 0)
-        return "graphics mode, " + std::to_string(size.width) + "x" + std::to_string(size.height) + "\n";
-    return std::string(text.data(), n);
+    return answer;
 }
 
-std::string Monitor::screendump(const std::string& path) {
-    const bp_interface display = machine_.find_interface(BP_DISPLAY_ID);
-    if (!display.table) return "the board has no display\n";
+std::string Monitor::screendump(const std::string& path, PictureFormat format) {
     if (path.empty()) return "screendump needs the name of a file\n";
-    std::vector<std::uint32_t> pixels;
-    bp_display_size size{};
-    size.size = sizeof size;
+    Picture picture;
+    bool there = false;
     machine_.locked([&] {
+        const bp_interface display = machine_.find_interface(BP_DISPLAY_ID);
+        if (!display.table) return;
         const auto* d = static_cast<const bp_display*>(display.table);
+        bp_display_size size{};
+        size.size = sizeof size;
         d->dimensions(display.instance, &size);
-        pixels.resize(std::size_t{size.width} * size.height);
-        d->render(display.instance, pixels.data(), size.width);
+        picture.width = size.width, picture.height = size.height;
+        picture.pixels.resize(std::size_t{size.width} * size.height);
+        d->render(display.instance, picture.pixels.data(), size.width);
+        there = true;
     });
-    std::ofstream out(path, std::ios::binary);
-    out << "P6\n" << size.width << " " << size.height << "\n255\n";
-    for (const std::uint32_t p : pixels)
-        out.put(static_cast<char>(p >> 16)).put(static_cast<char>(p >> 8)).put(static_cast<char>(p));
-    out.close();
-    return out ? "" : path + ": cannot be written\n";
+    if (!there) return "the board has no display\n";
+    const std::string error = write_picture(path, picture, format);
+    return error.empty() ? "" : error + "\n";
+}
+
+std::string Monitor::change_keys(const std::vector<std::uint32_t>& codes, bool down) {
+    std::vector<Inputs::Key> keys;
+    for (const auto code : codes) keys.push_back({code, down});
+    return line_of(inputs_.wait([&](Inputs::Done done) { inputs_.keys(keys, std::move(done)); }));
 }
 
 std::string Monitor::press(const std::vector<std::uint32_t>& codes) {
@@ -105,7 +113,7 @@ std::string Monitor::type(std::string_view text) {
     for (const char c : text) {
         const auto codes = key_codes_for(c);
         if (!codes) return "no key types character " + std::to_string(static_cast<unsigned char>(c)) + "\n";
-        for (int tries = 0; tries < 500; ++tries) {
+        for (int tries = 0; tries < 500 && !ended_; ++tries) {
             const std::string error = press(*codes);
             std::this_thread::sleep_for(std::chrono::milliseconds(error.empty() ? 20 : 50));
             if (error.empty()) break;
@@ -129,7 +137,8 @@ std::string Monitor::run(const std::string& line) {
     if (command == "cont" || command == "c") return machine_.resume(), "running\n";
     if (command == "toggle") return run(machine_.paused() ? "cont" : "stop");
     if (command == "screen") return screen();
-    if (command == "screendump") return screendump(rest);
+    if (command == "screendump")
+        return screendump(rest, rest.ends_with(".png") ? PictureFormat::kPng : PictureFormat::kPpm);
     if (command == "key" || command == "sendkey") return key(rest);
     if (command == "type") return type(unescape(rest));
     if (command == "save" || command == "load" || command == "reload") return state_command(command, rest);

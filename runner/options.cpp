@@ -1,6 +1,7 @@
 #include "runner/options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "kernel/config/convert.hpp"
 #include "runner/terminal.hpp"
@@ -27,7 +28,20 @@ kernel::BoardRequest BoardOptions::request() const {
             throw kernel::Error("--set " + s + ": expected path=value, such as --set memory=256M");
         r.settings.push_back({s.substr(0, equals), s.substr(equals + 1), "--set " + s});
     }
+    add_controls(r);
     return r;
+}
+
+// The board has a place for one; further ones are devices of their own.
+void BoardOptions::add_controls(kernel::BoardRequest& r) const {
+    for (std::size_t i = 0; i < controls.size(); ++i) {
+        const std::string option = "--control " + controls[i];
+        if (i == 0)
+            r.settings.push_back({"control", controls[i], option});
+        else
+            r.settings.push_back({"devices.control-" + std::to_string(i + 1),
+                                  "{type: control.qmp, address: " + nlohmann::json(controls[i]).dump() + "}", option});
+    }
 }
 
 void require_deterministic(kernel::BoardRequest& request, const kernel::SearchPaths& search,
@@ -48,6 +62,10 @@ void add_board_options(CLI::App& app, BoardOptions& o) {
     app.add_option("--machine,-M", o.machine, "board: a machine file or its name (default pc-0.12)")->type_name("NAME");
     app.add_option("--set", o.sets, "set a parameter or a device's property; may be repeated")
         ->type_name("PATH=VALUE")
+        ->allow_extra_args(false);
+    app.add_option("--control", o.controls,
+                   "control socket for `backplane ctl`: unix:PATH or tcp:127.0.0.1:PORT; may be repeated")
+        ->type_name("WHERE")
         ->allow_extra_args(false);
     // What a short option means is written in the board file (`aliases`).
     static const struct {

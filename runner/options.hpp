@@ -35,7 +35,9 @@ struct BoardOptions {
     std::vector<std::string> sets;
     std::vector<std::pair<std::string, std::string>> shortcuts;  // option name without dashes -> value
     bool empty() const { return vm.empty() && machine.empty() && sets.empty() && shortcuts.empty(); }
+    std::vector<std::string> controls;
     kernel::BoardRequest request() const;
+    void add_controls(kernel::BoardRequest& request) const;
 };
 // Asks for the deterministic clock on behalf of `option`. Throws if somebody asks for another one, but for the board.
 void require_deterministic(kernel::BoardRequest& request, const kernel::SearchPaths& search, const std::string& option);
@@ -47,5 +49,6 @@ void add_machine(CLI::App& app, int& code);
 void add_plugin(CLI::App& app, int& code);
 void add_disk(CLI::App& app, int& code);
 void add_snapshot(CLI::App& app, int& code);
+void add_ctl(CLI::App& app, int& code);
 
 }  // namespace backplane::runner

@@ -1,7 +1,10 @@
 // backplane plugin: list, inspect; new and lint are in plugin_author.cpp, check in plugin_check.cpp.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 
+#include "runner/ctl.hpp"
 #include "runner/options.hpp"
 #include "runner/plugin_author.hpp"
 #include "runner/plugin_check.hpp"
@@ -111,6 +114,16 @@ void add_plugin(CLI::App& app, int& code) {
     CLI::App* l = sub->add_subcommand("list", "all plugins that are found, and the files that cannot be used and why");
     l->add_flag("--names", *names, "only the types' names, one a line");
     l->callback([names, &code] { code = *names ? list_names() : list(); });
+    auto address = std::make_shared<std::string>(), reloaded = std::make_shared<std::string>();
+    CLI::App* r =
+        sub->add_subcommand("reload", "puts a new build of a plugin in the place of the one that a machine runs");
+    r->add_option("plugin", *reloaded, "a device's name, a plugin's id, or the file of a new build")->required();
+    add_control_option(*r, *address);
+    r->callback([address, reloaded, &code] {
+        const bool file = reloaded->ends_with(".so");
+        const std::string name = file ? std::filesystem::absolute(*reloaded).lexically_normal().string() : *reloaded;
+        code = control_call(*address, "plugin-reload", {{"plugin", name}});
+    });
     auto what = std::make_shared<std::string>();
     CLI::App* i =
         sub->add_subcommand("inspect", "what a plugin file offers (nothing in it is run), or what a type declares");

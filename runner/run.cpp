@@ -9,9 +9,11 @@
 #include <cstring>
 #include <thread>
 
+#include "kernel/control/commands.hpp"
 #include "kernel/control/machine_events.hpp"
 #include "kernel/machine/machine.hpp"
 #include "runner/at.hpp"
+#include "runner/control.hpp"
 #include "runner/monitor.hpp"
 #include "runner/options.hpp"
 #include "runner/request.hpp"
@@ -74,6 +76,26 @@ class SignalThread {
     std::thread thread_;
 };
 
+// The machine of a snapshot. Who commanded it then has no part in it now.
+kernel::BoardRequest restored_request(const RunOptions& o) {
+    kernel::BoardRequest request = saved_request(o.restore);
+    std::erase_if(request.settings, [](const kernel::Setting& s) {
+        return s.path == "control" || s.path.starts_with("devices.control-");
+    });
+    o.board.add_controls(request);
+    return request;
+}
+
+kernel::CommandContext command_context(kernel::Machine& machine, kernel::Logger& logger, kernel::Tracer& tracer) {
+    return {.machine = machine,
+            .logger = logger,
+            .tracer = tracer,
+            .program_version = version_number(),
+            .save = [&machine](const std::string& path) { machine.save(path); },
+            .load = [&machine](const std::string& path, bool force) { machine.load(path, force); },
+            .reload = [&machine](const std::string& what) { return machine.reload(what); }};
+}
+
 int run(const RunOptions& o) {
     const sigset_t set = handled_signals();
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
@@ -92,7 +114,7 @@ int run(const RunOptions& o) {
     kernel::Logger logger;
     if (!o.log.empty()) logger.configure(o.log);
     Context context;
-    kernel::BoardRequest request = o.restore.empty() || !o.board.empty() ? o.board.request() : saved_request(o.restore);
+    kernel::BoardRequest request = o.restore.empty() || !o.board.empty() ? o.board.request() : restored_request(o);
     if (!o.record.empty() || !o.replay.empty())
         require_deterministic(request, context.search, o.record.empty() ? "--replay" : "--record");
     const kernel::BoardSpec board = kernel::load_board(request, context.search);
@@ -118,6 +140,7 @@ int run(const RunOptions& o) {
     if (!o.record.empty()) machine.record_input(o.record);
     if (!o.replay.empty()) machine.replay_input(o.replay);
     Monitor monitor(machine, inputs);
+    kernel::add_commands(command_context(machine, logger, tracer));
     set_terminal_handlers(
         {[&] { machine.quit("Ctrl-A x"); }, [&](const std::string& line) { return monitor.run(line); }});
     if (!o.trace_instructions.empty()) machine.trace_instructions(o.trace_instructions);
@@ -127,6 +150,7 @@ int run(const RunOptions& o) {
     std::thread script;
     kernel::Outcome outcome;
     {
+        RunnerCommands commands(machine, monitor);
         SignalThread signals(machine, monitor);
         if (!o.script.empty())
             script = std::thread([&] {

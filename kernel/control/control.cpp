@@ -61,16 +61,27 @@ void Control::add(Command command) {
 void Control::execute(std::string command, std::string arguments, Done done) {
     auto request = std::make_shared<Request>();
     request->command = std::move(command), request->arguments = std::move(arguments), request->done = std::move(done);
-    bool refused = false;
+    bool refused = false, waits = false;
     {
         const std::lock_guard g(requests_mutex_);
-        refused = ended_;
+        refused = ended_, waits = !begun_;
         if (!refused) requests_.push_back(request);
     }
     if (refused)
         request->done(false, text_of(CommandError("the machine has ended").json()));
-    else
+    else if (!waits)
         post_([this, request] { start(request); });
+}
+
+void Control::begin() {
+    std::vector<std::shared_ptr<Request>> waiting;
+    {
+        const std::lock_guard g(requests_mutex_);
+        if (begun_) return;
+        begun_ = true;
+        waiting = requests_;
+    }
+    for (const auto& request : waiting) post_([this, request] { start(request); });
 }
 
 void Control::start(const std::shared_ptr<Request>& request) {

@@ -64,6 +64,9 @@ class Control {
     const std::map<std::string, Command, std::less<>>& commands() const { return commands_; }
     const std::map<std::string, std::string>& events() const { return events_; }
 
+    // The machine runs: what has been asked for until now is begun. Before that commands wait.
+    void begin();
+
     // Runs a command; `arguments` is the text of a JSON object or empty. done() gets the value, or {"class", "desc"},
     // exactly once: in the machine's thread, or before execute() returns if the machine has ended. Any thread.
     using Done = std::function<void(bool good, const std::string& json)>;
@@ -97,7 +100,7 @@ class Control {
     std::map<std::string, std::string> events_;
     std::mutex requests_mutex_;
     std::vector<std::shared_ptr<Request>> requests_;  // not answered yet
-    bool ended_ = false;
+    bool begun_ = false, ended_ = false;
     std::mutex listeners_mutex_;
     std::map<const void*, Listener> listeners_;
 };

@@ -110,6 +110,15 @@ Json device_json(const Machine& m, const Instance& d) {
             {"timers", timers}};
 }
 
+// With who hears it.
+Json fact_json(const Machine& m, const FactState& f) {
+    Json fields = Json::object(), into = Json::array();
+    for (const auto& [name, value] : f.fields) fields[name] = value;
+    for (const Assembly::Route& r : m.assembly().routes)
+        if (r.what == f.what && r.from->name() == f.from) into.push_back(r.into->name());
+    return {{"what", f.what}, {"from", f.from}, {"key", f.key}, {"fields", fields}, {"into", into}};
+}
+
 }  // namespace
 
 void add_device_commands(const CommandContext& context) {
@@ -124,6 +133,13 @@ void add_device_commands(const CommandContext& context) {
                          } else {
                              for (const Instance& d : m.devices()) list.push_back(device_json(m, d));
                          }
+                         return list;
+                     }});
+    m.control().add({.name = "facts",
+                     .help = "the facts that were published when the machine was switched on, and who hears them",
+                     .run = [&m](const Arguments&) {
+                         Json list = Json::array();
+                         for (const FactState& f : m.facts()) list.push_back(fact_json(m, f));
                          return list;
                      }});
 }

@@ -75,8 +75,12 @@ struct Holder final : Device<Holder> {
         s.ports<&Holder::read, &Holder::write>("regs", 1, 1, "the index");
         s.timer<&Holder::on_tick>("tick", &Holder::tick_);
         s.trace("seen", &Holder::seen_, "something");
+        s.publishes("test.number", "its rate", false);
+        s.consumes("test.number", "anybody's rate");
     }
     void in(bool) {}
+    bp_status publish() { return publish_fact("test.number", "0", {{"rate", rate_}, {"unit", 0, "Hz"}}); }
+    bp_status consume(const Fact&) { return BP_OK; }
     bp_status start() { return slot().control() ? fail(BP_ERR_STATE, "has the control service") : bp_status{BP_OK}; }
 };
 
@@ -94,6 +98,9 @@ BoardSpec board(const std::string& yaml) {
             for (const Value* s : e.value.as_list()) w.sinks.push_back(*s);
             b.lines.push_back(w);
         }
+    if (const Value* publish = v.find("publish"))
+        for (const auto& p : publish->items())
+            b.publish.push_back({p.position(), *p.find("what"), *p.find("from"), *p.find("into")});
     for (const auto& e : v.find("devices")->entries()) {
         DeviceSpec d;
         d.name = e.key, d.position = e.position, d.type = "test.holder";
@@ -116,9 +123,10 @@ struct Rig {
 
     Rig() {
         registry.add(&DeviceType<Holder>::value);
-        machine = std::make_unique<Machine>(
-            board("lines: {w: two.in}\ndevices: {one: {at: 0x10, out: w}, two: {at: [0x20, 0x28], rate: 8}}"), registry,
-            logger, tracer);
+        machine =
+            std::make_unique<Machine>(board("lines: {w: two.in}\ndevices: {one: {at: 0x10, out: w}, two: {at: [0x20, "
+                                            "0x28], rate: 8}}\npublish: [{what: test.number, from: two, into: one}]"),
+                                      registry, logger, tracer);
         add_commands({.machine = *machine,
                       .logger = logger,
                       .tracer = tracer,
@@ -322,6 +330,19 @@ TEST_CASE("devices are listed with what they are made of") {
     CHECK(two.at(0).at("regions").at(0).at("kind") == "ports");
     CHECK(rig.refusal("device-list", {{"device", "to"}}) ==
           "DeviceNotFound: there is no device `to`; did you mean `two`?");
+}
+
+TEST_CASE("facts are listed with who hears them") {
+    Rig rig;
+    const Json facts = rig.call("facts");
+    REQUIRE(facts.size() == 2);
+    for (const Json& f : facts) {
+        CHECK(f.at("what") == "test.number");
+        CHECK(f.at("key") == "0");
+        const bool two = f.at("from") == "two";
+        CHECK(f.at("fields") == Json{{"rate", two ? "8" : "3"}, {"unit", "Hz"}});
+        CHECK(f.at("into") == (two ? Json::array({"one"}) : Json::array()));
+    }
 }
 
 TEST_CASE("trace points and register banks go on and off while the machine runs") {

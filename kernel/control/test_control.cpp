@@ -21,6 +21,9 @@ struct Rig {
     Control control{[this](Control::Work w) { posted.push_back(std::move(w)); },
                     [this](Control::Work w) { standstill.push_back(std::move(w)); }};
     std::vector<std::string> told;
+    explicit Rig(bool begun = true) {
+        if (begun) control.begin();
+    }
 
     static void drain(std::deque<Control::Work>& queue) {
         while (!queue.empty()) {
@@ -91,6 +94,19 @@ TEST_CASE("arguments that are missing, unknown or of the wrong type are named") 
     CHECK(rig.answer("all", R"({"text": "", "lst": []})") == failed("unknown argument `lst`; did you mean `list`?"));
     CHECK(rig.answer("all", "[]") == failed("the arguments must be an object"));
     CHECK(rig.answer("all", "{") == failed("the arguments must be an object"));
+}
+
+TEST_CASE("what is asked for before the machine runs waits for it") {
+    Rig rig(false);
+    rig.execute("late");
+    rig.execute("never");
+    Rig::drain(rig.posted);
+    rig.control.add({"late", "", {}, {}, [](const Arguments&) -> Json { return 1; }, {}});
+    CHECK(rig.told.empty());
+    rig.control.begin();
+    Rig::drain(rig.posted);
+    REQUIRE(rig.told.size() == 2);
+    CHECK(rig.told[0] == "ok 1");
 }
 
 TEST_CASE("errors have a class") {
@@ -203,6 +219,7 @@ TEST_CASE("a caller in another thread waits for the value") {
         wake.notify_one();
     };
     Control control(post, post);
+    control.begin();
     control.add({"twice",
                  "",
                  {{"n", ArgumentSpec::Type::kNumber}},

@@ -329,6 +329,7 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
 }
 
 Outcome Machine::run() {
+    control_->begin();
     Outcome outcome = clock_->deterministic() ? run_deterministic() : run_realtime();
     {
         std::lock_guard g(posted_mutex_);

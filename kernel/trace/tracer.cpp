@@ -68,8 +68,9 @@ void Tracer::add_patterns(std::string_view patterns, std::string_view before) {
     }
 }
 
-// A point's owner reads its flag without the mutex.
+// What was traced so far is complete in the file. A point's owner reads its flag without the mutex.
 void Tracer::refresh() {
+    if (file_) std::fflush(file_);
     for (Point& p : points_) __atomic_store_n(p.flag, wanted(p.name) ? 1u : 0u, __ATOMIC_RELAXED);
 }
 

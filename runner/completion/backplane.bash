@@ -1,7 +1,7 @@
 # bash completion for backplane
 _backplane() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} sub=${COMP_WORDS[1]}
-    local board="--machine --set --memory --cpu --engine --hda --hdb --hdc --hdd --boot --vga --serial --parallel --debugcon --firmware --clock --help"
+    local board="--machine --set --memory --cpu --engine --hda --hdb --hdc --hdd --boot --vga --serial --parallel --debugcon --firmware --clock --control --help"
     COMPREPLY=()
     case $prev in
         --machine|-M)
@@ -11,13 +11,14 @@ _backplane() {
         --display) COMPREPLY=($(compgen -W "none" -- "$cur")); return ;;
         --kind) COMPREPLY=($(compgen -W "device pci backend" -- "$cur")); return ;;
         --clock) COMPREPLY=($(compgen -W "realtime deterministic" -- "$cur")); return ;;
+        --control) COMPREPLY=($(compgen -W "unix: tcp:127.0.0.1:" -- "$cur")); compopt -o nospace; return ;;
         --serial|--debugcon|--parallel) COMPREPLY=($(compgen -W "stdio none pty file: unix:" -- "$cur")); compopt -o nospace; return ;;
         --hda|--hdb|--hdc|--hdd|--firmware|--script|--restore|--record|--replay|--trace-file|--trace-instructions|--output|-o) compopt -o default; return ;;
         inspect) compopt -o default; COMPREPLY=($(compgen -W "$(backplane plugin list --names 2>/dev/null)" -- "$cur")); return ;;
         info) compopt -o default; [[ $cur == -* ]] || return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run machine plugin disk snapshot --version --help" -- "$cur")); return
+        COMPREPLY=($(compgen -W "run machine plugin disk snapshot ctl --version --help" -- "$cur")); return
     fi
     case $sub in
         run)
@@ -28,9 +29,16 @@ _backplane() {
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list show check graph schema" -- "$cur"))
             elif [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$board --output" -- "$cur"))
             else compopt -o default; fi ;;
+        ctl)
+            case $prev in
+                save|load|reload|screendump) compopt -o default; return ;;
+            esac
+            COMPREPLY=($(compgen -W "status stop cont reset powerdown quit stats tree get set hmp key screendump save load reload trace log
+                --control --events --force --help" -- "$cur")) ;;
         plugin)
-            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list inspect new lint" -- "$cur"))
+            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list inspect new lint reload" -- "$cur"))
             elif [[ $cur == -* && ${COMP_WORDS[2]} == new ]]; then COMPREPLY=($(compgen -W "--kind --output" -- "$cur"))
+            elif [[ $cur == -* && ${COMP_WORDS[2]} == reload ]]; then COMPREPLY=($(compgen -W "--control" -- "$cur"))
             else compopt -o default; fi ;;
         disk) COMPREPLY=($(compgen -W "info" -- "$cur")) ;;
         snapshot)

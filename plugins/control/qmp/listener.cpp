@@ -17,7 +17,7 @@ namespace backplane {
 
 namespace {
 
-constexpr int kWaiting = 16;  // connections that were not accepted yet
+constexpr int kWaiting = 128;  // connections that were not accepted yet
 
 std::string reason() { return std::strerror(errno); }
 

@@ -241,7 +241,7 @@ void Mc146818::reset(Reset kind) {
 }
 
 void Mc146818::state(StateVisitor& v) {
-    v("ram", ram_);
+    v("ram", ram_, {.writable = true});
     v("index", index_, {.max = kBytes - 1});
     v("a", a_);
     v("b", b_);

@@ -247,7 +247,7 @@ void Uart16550::state(StateVisitor& v) {
     v("fcr", fcr_);
     v("lcr", lcr_);
     v("mcr", mcr_);
-    v("scratch", scratch_);
+    v("scratch", scratch_, {.writable = true});
     v("lsr_errors", lsr_errors_);
     v("msr_lines", msr_lines_);
     v("msr_deltas", msr_deltas_);
