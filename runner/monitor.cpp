@@ -141,6 +141,7 @@ std::string Monitor::run(const std::string& line) {
         return screendump(rest, rest.ends_with(".png") ? PictureFormat::kPng : PictureFormat::kPpm);
     if (command == "key" || command == "sendkey") return key(rest);
     if (command == "type") return type(unescape(rest));
+    if (command == "savevm" || command == "loadvm") return state_command(command.substr(0, 4), rest);
     if (command == "save" || command == "load" || command == "reload") return state_command(command, rest);
     if (command == "state") {
         if (!rest.empty() && !machine_.device(rest)) return "no device " + rest + "\n";

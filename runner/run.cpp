@@ -86,16 +86,6 @@ kernel::BoardRequest restored_request(const RunOptions& o) {
     return request;
 }
 
-kernel::CommandContext command_context(kernel::Machine& machine, kernel::Logger& logger, kernel::Tracer& tracer) {
-    return {.machine = machine,
-            .logger = logger,
-            .tracer = tracer,
-            .program_version = version_number(),
-            .save = [&machine](const std::string& path) { machine.save(path); },
-            .load = [&machine](const std::string& path, bool force) { machine.load(path, force); },
-            .reload = [&machine](const std::string& what) { return machine.reload(what); }};
-}
-
 int run(const RunOptions& o) {
     const sigset_t set = handled_signals();
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
@@ -140,7 +130,7 @@ int run(const RunOptions& o) {
     if (!o.record.empty()) machine.record_input(o.record);
     if (!o.replay.empty()) machine.replay_input(o.replay);
     Monitor monitor(machine, inputs);
-    kernel::add_commands(command_context(machine, logger, tracer));
+    kernel::add_commands({machine, logger, tracer, version_number()});
     set_terminal_handlers(
         {[&] { machine.quit("Ctrl-A x"); }, [&](const std::string& line) { return monitor.run(line); }});
     if (!o.trace_instructions.empty()) machine.trace_instructions(o.trace_instructions);

@@ -1,7 +1,6 @@
 // The commands that need no knowledge of any device. docs/control.md describes them.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "kernel/control/control.hpp"
@@ -17,10 +16,6 @@ struct CommandContext {
     Logger& logger;
     Tracer& tracer;
     std::string program_version;  // "0.1.0"
-    // Carried out while the machine stands still; each throws Error. reload() says what it did.
-    std::function<void(const std::string& path)> save = {};
-    std::function<void(const std::string& path, bool force)> load = {};
-    std::function<std::string(const std::string& what)> reload = {};
 };
 
 // All of them, and the events, into the machine's Control. What the context refers to outlives the machine's run.

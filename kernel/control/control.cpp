@@ -160,6 +160,14 @@ void Control::listen(const void* owner, Listener listener) {
 }
 
 void Control::emit(const std::string& event, const Json& data) {
+    {
+        const std::lock_guard g(requests_mutex_);
+        if (ended_) return;
+    }
+    tell(event, data);
+}
+
+void Control::tell(const std::string& event, const Json& data) {
     const auto us =
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count();
@@ -185,7 +193,7 @@ void Control::end(const std::string& event, const Json& data) {
     }
     // A command that was carried out says so before the machine says that it ends.
     for (const auto& r : carried_out) answer(r);
-    if (!event.empty()) emit(event, data);
+    if (!event.empty()) tell(event, data);
     for (const auto& r : left) answer(r);
 }
 

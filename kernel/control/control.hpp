@@ -79,7 +79,7 @@ class Control {
     using Listener = std::function<void(const std::string& json)>;
     void listen(const void* owner, Listener listener);
 
-    // The machine's thread, under its lock.
+    // The machine's thread, under its lock. Nothing is heard any more after the end.
     void emit(const std::string& event, const Json& data = Json::object());
     // Any thread.
     void emit_soon(std::string event, Json data = Json::object());
@@ -91,6 +91,7 @@ class Control {
   private:
     friend class Reply;
     using Request = Reply::Request;
+    void tell(const std::string& event, const Json& data);
     void start(const std::shared_ptr<Request>& request);
     void run(const std::shared_ptr<Request>& request, const Command& command);
     void answer(const std::shared_ptr<Request>& request);

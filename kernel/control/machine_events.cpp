@@ -11,6 +11,18 @@ const char* reset_reason(bool by_guest) { return by_guest ? "guest-reset" : "hos
 void tell_stopped(Control& control) { control.emit("STOP"); }
 void tell_resumed(Control& control) { control.emit_soon("RESUME"); }
 
+void tell_saved(Control& control, const std::string& path) {
+    control.emit("BACKPLANE_SNAPSHOT_SAVED", {{"path", path}});
+}
+
+void tell_restored(Control& control, const std::string& path) {
+    control.emit("BACKPLANE_SNAPSHOT_RESTORED", {{"path", path}});
+}
+
+void tell_reloaded(Control& control, const std::string& plugin, const std::string& desc) {
+    control.emit("BACKPLANE_PLUGIN_RELOADED", {{"plugin", plugin}, {"desc", desc}});
+}
+
 void tell_reset(Control& control, bool by_guest) {
     control.emit("RESET", {{"guest", by_guest}, {"reason", reset_reason(by_guest)}});
 }

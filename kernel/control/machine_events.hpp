@@ -10,6 +10,9 @@ struct Outcome;
 // In the machine's thread, under its lock.
 void tell_stopped(Control& control);
 void tell_reset(Control& control, bool by_guest);
+void tell_saved(Control& control, const std::string& path);
+void tell_restored(Control& control, const std::string& path);
+void tell_reloaded(Control& control, const std::string& plugin, const std::string& desc);
 // The last event; commands that wait are answered.
 void tell_ended(Control& control, const Outcome& outcome, bool reset_by_guest);
 // Any thread.

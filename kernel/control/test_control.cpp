@@ -203,6 +203,7 @@ TEST_CASE("the machine's end answers everybody: what was done, what was not, and
     CHECK(rig.told == std::vector<std::string>{ended});
     rig.told.clear();
     reply->ok("too late");
+    rig.control.emit("STOP");
     rig.control.end("SHUTDOWN");
     Rig::drain(rig.posted);
     Rig::drain(rig.standstill);

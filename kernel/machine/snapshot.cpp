@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernel/config/convert.hpp"
+#include "kernel/control/machine_events.hpp"
 #include "kernel/machine/builder.hpp"
 #include "kernel/machine/device_state.hpp"
 #include "kernel/machine/machine.hpp"
@@ -94,6 +95,7 @@ void Machine::save(const std::string& path) {
     for (const Instance& d : live_->all()) blocks.insert(blocks.end(), d.blocks.begin(), d.blocks.end());
     write_snapshot(path, s, [&](std::size_t i) { return ram_.at(ram_.block(blocks[i]).offset); });
     logger_.log(log_, BP_LOG_INFO, "saved to " + path);
+    tell_saved(*control_, path);
 }
 
 void Machine::load(const std::string& path, bool force) {
@@ -145,6 +147,7 @@ void Machine::load(const std::string& path, bool force) {
         throw Error(path + ": cannot be restored: " + e.what());
     }
     logger_.log(log_, BP_LOG_INFO, "restored from " + path);
+    tell_restored(*control_, path);
 }
 
 std::string Machine::reload(const std::string& what) {
@@ -191,6 +194,7 @@ std::string Machine::reload(const std::string& what) {
     const std::string text =
         "plugin " + id + " " + version + " reloaded; it serves " + (users.empty() ? "nobody" : users);
     logger_.log(log_, BP_LOG_INFO, text);
+    tell_reloaded(*control_, what, text);
     return text;
 }
 

@@ -150,21 +150,22 @@ void Server::accept() {
         return;
     }
     const auto kind = listener_.address().kind;
-    if (const std::string why = refuse_peer(fd.get(), kind, ::geteuid()); !why.empty()) {
-        hooks_.warn("a connection is refused: " + why);
-        return close_with(std::move(fd), Session::error(why));
-    }
-    if (clients_.size() >= kMostClients) {
-        const std::string why = "there are " + std::to_string(kMostClients) + " clients already";
-        hooks_.warn("a connection is refused: " + why);
-        return close_with(std::move(fd), Session::error(why));
-    }
+    if (const std::string why = refuse_peer(fd.get(), kind, ::geteuid()); !why.empty())
+        return refuse(std::move(fd), why);
+    if (clients_.size() >= kMostClients)
+        return refuse(std::move(fd), "there are " + std::to_string(kMostClients) + " clients already");
     clients_.push_back(std::make_unique<Client>(next_id_++, std::move(fd), kind == control::Address::Kind::kTcp));
     clients_.back()->output = Session::greeting();
     write(*clients_.back());
 }
 
-void Server::close_with(Fd fd, const std::string& text) {
+// Others may knock as often as they like: the log says so now and then.
+void Server::refuse(Fd fd, const std::string& why) {
+    if (const auto now = Clock::now(); warned_ == Clock::time_point{} || now - warned_ > kPatience) {
+        warned_ = now;
+        hooks_.warn("a connection is refused: " + why);
+    }
+    const std::string text = Session::error(why);
     [[maybe_unused]] const ssize_t n = ::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     ::shutdown(fd.get(), SHUT_WR);
 }

@@ -82,7 +82,7 @@ class Server {
     void work(Client& client);
     void write(Client& client);
     void begin_close(Client& client);
-    static void close_with(Fd fd, const std::string& text);
+    void refuse(Fd fd, const std::string& why);
 
     Hooks hooks_;
     Listener listener_;
@@ -92,7 +92,8 @@ class Server {
     std::vector<std::unique_ptr<Client>> clients_;
     u64 next_id_ = 1;
     bool stopping_ = false;
-    bool accept_later_ = false;  // the host is out of descriptors
+    bool accept_later_ = false;   // the host is out of descriptors
+    Clock::time_point warned_{};  // of a connection that was refused
 };
 
 }  // namespace backplane
