@@ -210,6 +210,7 @@ void Hpet::plan(u32 index) {
 
 void Hpet::expired(u32 index) {
     Comparator& c = timers_[index];
+    if (!enabled() || !(c.config & kTimerInterrupt)) return;  // armed by nobody but a damaged snapshot
     fire(index);
     if ((c.config & kTimerPeriodic) && c.period) {
         advance(index);

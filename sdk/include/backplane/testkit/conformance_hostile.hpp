@@ -5,26 +5,11 @@
 
 namespace backplane::testkit {
 
-namespace detail {
-
-// One round of accesses under conditions that differ with its number.
-inline RigOptions conditions(const Subject& s, u64 round) {
-    RigOptions out = s.rig;
-    out.optional_links = round % 4 != 1;
-    out.children = round % 4 != 2;
-    out.tracing = round % 2;
-    out.low_registers = round % 3 == 1;
-    out.vary = round % 8 < 4 ? 0 : s.seed + round;
-    return out;
-}
-
-}  // namespace detail
-
 // Accesses of all widths everywhere, time, lines, neighbours, resets.
 inline void check_accesses(const Subject& s, Case& check) {
     constexpr u64 kRounds = 16;
     for (u64 round = 0; round < kRounds; ++round) {
-        const auto rig = s.powered(detail::conditions(s, round), check);
+        const auto rig = s.powered(s.conditions(round), check);
         rig->connect();
         Random random(s.seed + 3000 + round);
         detail::run_steps(*rig, random, s.accesses / kRounds + 1);

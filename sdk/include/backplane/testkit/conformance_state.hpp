@@ -21,8 +21,9 @@ inline SavedState checked_save(const Subject& s, Rig& rig, Case& check) {
 }
 
 // A fresh instance in the place of another that was saved. Not connected.
-inline std::unique_ptr<Rig> restored(const Subject& s, const SavedState& saved, const Rig& from, Case& check) {
-    auto rig = s.powered(check);
+inline std::unique_ptr<Rig> restored(const Subject& s, const RigOptions& options, const SavedState& saved,
+                                     const Rig& from, Case& check) {
+    auto rig = s.powered(options, check);
     rig->take_over(from);
     rig->record();
     if (rig->load(saved) != BP_OK) check.fail("it refuses its own snapshot: " + rig->board().failure);
@@ -31,6 +32,35 @@ inline std::unique_ptr<Rig> restored(const Subject& s, const SavedState& saved, 
             check.fail("restored() acts on the board: " + done);
     return rig;
 }
+
+// Two devices that must not be told apart.
+struct Pair {
+    Rig& original;
+    Rig& copy;
+    Case& check;
+    u64 steps = 0;
+
+    // Lets both do the same and compares what they did to their surroundings.
+    template <class Function>
+    void do_both(Function function) {
+        ++steps;
+        function(original), function(copy);
+        const auto a = original.seen(), b = copy.seen();
+        if (a == b) return;
+        std::size_t at = 0;
+        while (at < a.size() && at < b.size() && a[at] == b[at]) ++at;
+        fail("the original has \"" + (at < a.size() ? a[at] : "nothing more") + "\", the copy \"" +
+             (at < b.size() ? b[at] : "nothing more") + "\"");
+    }
+    void compare_states() {
+        const std::string fault = difference(original.board().save(), copy.board().save());
+        if (!fault.empty()) fail(fault);
+    }
+    void fail(const std::string& what) {
+        check.fail("a restored copy goes another way after " + std::to_string(steps) + " steps, at: " + check.action() +
+                   ": " + what);
+    }
+};
 
 }  // namespace detail
 
@@ -69,7 +99,7 @@ inline void check_save(const Subject& s, Case& check) {
             copy->board().time = time;
             if (copy->load(saved) != BP_OK) check.fail("it refuses its own snapshot: " + copy->board().failure);
         } else {
-            copy = detail::restored(s, saved, *rig, check);
+            copy = detail::restored(s, s.rig, saved, *rig, check);
         }
         const std::string fault = difference(saved, copy->board().save());
         check.require(fault.empty(), "saved, and saved again after a restore: " + fault);
@@ -81,36 +111,27 @@ inline void check_save(const Subject& s, Case& check) {
 // A restored copy does what the original does, access by access.
 inline void check_divergence(const Subject& s, Case& check) {
     if (s.backend) check.skip("a back end");
-    constexpr u64 kRounds = 16;
-    const u64 steps = std::max<u64>(s.accesses / 8 / kRounds, 200);
+    constexpr u64 kRounds = 24;
+    const u64 steps = std::max<u64>(s.accesses / 2 / kRounds, 200);
     for (u64 round = 0; round < kRounds; ++round) {
-        const auto original = s.running(check);
+        const RigOptions options = s.conditions(round);
+        const auto original = s.powered(options, check);
+        original->connect();
         Random before(s.seed + 1000 + round);
         detail::run_steps(*original, before, round ? before.below(steps) : 0);
         const SavedState saved = detail::checked_save(s, *original, check);
-        const auto copy = detail::restored(s, saved, *original, check);
+        const auto copy = detail::restored(s, options, saved, *original, check);
         copy->connect();
         original->record(), original->seen(), copy->seen();
+        detail::Pair pair{*original, *copy, check};
+        if (round % 3) pair.do_both([round](Rig& rig) { rig.sweep(round % 3 == 2); });
         Random first(s.seed + 2000 + round), second = first;
         for (u64 step = 0; step < steps; ++step) {
-            original->step(first);
-            copy->step(second);
-            const auto a = original->seen(), b = copy->seen();
-            if (a != b) {
-                const auto at = static_cast<std::size_t>(
-                    std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(std::min(a.size(), b.size())),
-                                  b.begin())
-                        .first -
-                    a.begin());
-                check.fail("a restored copy goes another way after " + std::to_string(step + 1) + " steps, at: " +
-                           check.action() + ": the original has \"" + (at < a.size() ? a[at] : "nothing more") +
-                           "\", the copy \"" + (at < b.size() ? b[at] : "nothing more") + "\"");
-            }
-            if (step % 64 && step + 1 < steps) continue;
-            const std::string fault = difference(original->board().save(), copy->board().save());
-            check.require(fault.empty(), "a restored copy goes another way after " + std::to_string(step + 1) +
-                                             " steps, at: " + check.action() + ": " + fault);
+            pair.do_both([&](Rig& rig) { rig.step(&rig == original.get() ? first : second); });
+            if (step % 256 == 255) pair.compare_states();
         }
+        pair.do_both([](Rig& rig) { rig.sweep(true); });
+        pair.compare_states();
         check.require(original->places() == copy->places(), "the regions of a restored copy go to other places");
     }
 }

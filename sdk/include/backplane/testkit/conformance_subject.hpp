@@ -36,6 +36,17 @@ struct Subject {
         return out;
     }
 
+    // The surroundings in a round of a case: with and without what the device may have, traced or not.
+    RigOptions conditions(u64 round) const {
+        RigOptions out = rig;
+        out.optional_links = round % 4 != 1;
+        out.children = round % 4 != 2;
+        out.tracing = round % 2;
+        out.low_registers = round % 3 == 1;
+        out.vary = round % 8 < 4 ? 0 : seed + round;
+        return out;
+    }
+
   private:
     std::string power(const RigOptions& options, Case& check, std::unique_ptr<Rig>& out) const {
         out.reset();

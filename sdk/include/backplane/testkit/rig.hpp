@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "backplane/testkit/guest_access.hpp"
 #include "backplane/testkit/random.hpp"
+#include "backplane/testkit/rig_guest.hpp"
 #include "backplane/testkit/services.hpp"
 #include "backplane/testkit/standins.hpp"
 #include "backplane/testkit/verdict.hpp"
@@ -88,7 +88,7 @@ class Rig {
         if (random.one_in(400)) return reset(Reset::kSystem);
         const u64 what = random.below(100);
         if (what < 60 && regions)
-            access(random);
+            guest_.access(board_, random, check_);
         else if (what < 82 && !standins_.empty())
             act(random);
         else if (what < 90)
@@ -99,6 +99,19 @@ class Rig {
             posted();
         else
             write_memory(random);
+        examine();
+    }
+    // Looks at everything there is, the registers that stand behind others only if `indexed`.
+    void sweep(bool indexed) {
+        budget();
+        if (indexed) Guest::sweep_indexed(board_, check_);
+        budget();
+        Guest::sweep(board_, check_);
+        for (std::size_t i = 0; i < standins_.size(); ++i) {
+            budget();
+            check_.doing("%s", standin_names_[i].c_str());
+            standins_[i]->sweep();
+        }
         examine();
     }
     // Completes all that is under way, as a machine that comes to a standstill does.
@@ -121,6 +134,7 @@ class Rig {
     void take_over(const Rig& other) {
         board_.time = other.board_.time;
         board_.memory = other.board_.memory;
+        guest_ = other.guest_;
         for (u32 i = 0; i < board_.inputs(); ++i) board_.set_input_level(i, other.board_.input_level(i));
         for (std::size_t i = 0; i < standins_.size(); ++i) standins_[i]->copy(*other.standins_[i]);
     }
@@ -166,27 +180,6 @@ class Rig {
     Standin* add(std::string_view id, Role role, const StandinKind** kind = nullptr);
 
     // --- What happens to it -----------------------------------------------------------------------------------------
-    void access(Random& random) {
-        const u32 index = random.small(static_cast<u32>(declaration().regions.size()));
-        const Declaration::Region& r = declaration().regions[index];
-        const u32 bytes = 1u << random.below(r.kind == BP_REGION_MEMORY ? 4 : 3);
-        // Registers stand at the start; the edges are where things break.
-        u64 offset = random.one_in(4) ? random.below(r.length) : random.below(std::min<u64>(r.length, 64));
-        if (random.one_in(16)) offset = r.length - std::min<u64>(r.length, 1 + random.below(8));
-        if (random.one_in(2)) offset &= ~u64{bytes - 1};
-        const GuestAccess guest(board_, index);
-        if (random.one_in(2)) {
-            const u64 value = random.value(bytes);
-            check_.doing("write of %u bytes at offset 0x%llx of region %s, value 0x%llx", bytes,
-                         static_cast<unsigned long long>(offset), r.name.c_str(),
-                         static_cast<unsigned long long>(value));
-            guest.write(offset, bytes, value);
-        } else {
-            check_.doing("read of %u bytes at offset 0x%llx of region %s", bytes,
-                         static_cast<unsigned long long>(offset), r.name.c_str());
-            note("read", guest.read(offset, bytes));
-        }
-    }
     void act(Random& random) {
         const std::size_t index = random.below(standins_.size());
         check_.doing("%s", standin_names_[index].c_str());
@@ -215,7 +208,10 @@ class Rig {
     // The guest's processor writes to memory, and to the device's own where it can.
     void write_memory(Random& random) {
         const u64 value = random.value(4);
-        std::memcpy(board_.memory.data() + random.below(board_.memory.size() / 4) * 4, &value, 4);
+        const u64 address = random.below(board_.memory.size() / 4) * 4;
+        check_.doing("a write of memory at %llx", static_cast<unsigned long long>(address));
+        std::memcpy(board_.memory.data() + address, &value, 4);
+        for (const auto& s : standins_) s->memory_written(address, 4);
         if (board_.blocks().empty()) return;
         const GuestMemory& block = *random.pick(board_.blocks());
         if (block.size()) block.data()[random.below(block.size())] = static_cast<u8>(value);
@@ -238,6 +234,7 @@ class Rig {
     std::vector<std::string> standin_names_;
     std::vector<std::string> remarks_, seen_;
     std::vector<std::pair<std::string, const void*>> tables_;
+    Guest guest_;
     Board board_;
 };
 

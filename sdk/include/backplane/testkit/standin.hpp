@@ -40,7 +40,9 @@ class Standin {
     virtual void start() {}    // between attaching and the device's start()
     virtual void started() {}  // the device is started
     virtual void act(Random&) {}
-    virtual void settle() {}  // completes what the device has asked for
+    virtual void sweep() {}                                // asks the device for all that it tells
+    virtual void memory_written(u64 address, u64 size) {}  // somebody else wrote to the board's memory
+    virtual void settle() {}                               // completes what the device has asked for
     virtual void copy(const Standin& other) { random_ = other.random_; }
 
   protected:

@@ -23,9 +23,13 @@ class AtaHost : public Standin {
             case 4:
                 return random.one_in(8) ? control(static_cast<u8>(random.small(2) * 4 + random.small(2) * 2)) : read(7);
             case 5: return random.one_in(8) ? drive().dma_cancel(device_.instance) : read(8);
-            case 6: return info(random);
+            case 6: return info();
             default: return read(1 + random.small(8));
         }
+    }
+    void sweep() override {
+        for (u32 reg = 1; met() && reg <= 8; ++reg) read(reg);
+        if (met()) info();
     }
     void copy(const Standin& other) override {
         Standin::copy(other);
@@ -85,7 +89,7 @@ class AtaHost : public Standin {
         note("ata dma %u of %u, checksum %llx", part, bytes, static_cast<unsigned long long>(checksum(data, bytes)));
         drive().dma_advance(device_.instance, part);
     }
-    void info(Random&) {
+    void info() {
         bp_ata_info out{};
         out.size = sizeof out;
         drive().info(device_.instance, &out);

@@ -25,10 +25,16 @@ class PciHost : public Standin {
         u32 reg = random.small(256) & ~(bytes - 1);
         if (random.one_in(4)) return configure(random);
         if (random.one_in(2)) return write(reg, bytes, static_cast<u32>(random.value(bytes)));
-        note("pci %02x -> %x", reg, table<bp_pci_function>().config_read(device_.instance, reg, bytes));
+        read(reg, bytes);
+    }
+    void sweep() override {
+        for (u32 reg = 0; met() && reg < 256; reg += 4) read(reg, 4);
     }
 
   private:
+    void read(u32 reg, u32 bytes) {
+        note("pci %02x -> %x", reg, table<bp_pci_function>().config_read(device_.instance, reg, bytes));
+    }
     // Decoding on, base addresses where a firmware would put them, or where they are in the way.
     void configure(Random& random) {
         switch (random.below(4)) {
@@ -103,11 +109,23 @@ class Ps2Host : public Standin {
         if (!met()) return;
         if (random.one_in(2)) return take();
         const u8 byte = static_cast<u8>(random.one_in(2) ? 0xe0 + random.small(32) : random.next());
-        note("ps2 <- %02x", byte);
-        table<bp_ps2_device>().receive(device_.instance, byte);
+        send(byte);
+    }
+    void sweep() override {
+        if (!met()) return;
+        // Resend, status, scan code set, identify: what a device says about itself.
+        for (const u8 byte : {0xfe, 0xe9, 0xf0, 0x00, 0xf2}) {
+            for (u32 n = 0; n < 8; ++n) take();
+            send(byte);
+        }
+        for (u32 n = 0; n < 32; ++n) take();
     }
 
   private:
+    void send(u8 byte) {
+        note("ps2 <- %02x", byte);
+        table<bp_ps2_device>().receive(device_.instance, byte);
+    }
     void take() {
         const i32 byte = table<bp_ps2_device>().take(device_.instance);
         if (byte < -1 || byte > 0xff) blame("it sends something that is no byte");

@@ -89,27 +89,32 @@ class DisplayUser : public Standin {
   public:
     using Standin::Standin;
     void act(Random& random) override {
-        if (!met() || !random.one_in(32)) return;
+        if (met() && random.one_in(32)) look(random.one_in(2) ? random.below(100) : 65536, random.small(3));
+    }
+    void sweep() override {
+        if (met()) look(65536, 0);
+    }
+
+  private:
+    static constexpr u32 kMost = 16384;
+    void look(u64 capacity, u32 gap) {
         const bp_display& display = table<bp_display>();
         bp_display_size size{};
         size.size = sizeof size;
         display.dimensions(device_.instance, &size);
         if (!size.width || !size.height || size.width > kMost || size.height > kMost)
             blame("its picture has " + std::to_string(size.width) + " x " + std::to_string(size.height) + " pixels");
-        std::string text(random.one_in(2) ? random.below(100) : 65536, '\0');
+        std::string text(capacity, '\0');
         const size_t length = display.text(device_.instance, text.data(), text.size());
         if (length > text.size()) blame("its text is longer than the space for it");
         if (!size.text_columns && length) blame("it shows text in a graphics mode");
-        const u32 stride = size.width + random.small(3);
+        const u32 stride = size.width + gap;
         std::vector<u32> pixels(u64{stride} * size.height);
         display.render(device_.instance, pixels.data(), stride);
         note("picture %u x %u, checksum %llx, text checksum %llx", size.width, size.height,
              static_cast<unsigned long long>(board_.observe ? checksum(pixels.data(), pixels.size() * 4) : 0),
              static_cast<unsigned long long>(checksum(text.data(), length)));
     }
-
-  private:
-    static constexpr u32 kMost = 16384;
 };
 
 class PowerUser : public Standin {

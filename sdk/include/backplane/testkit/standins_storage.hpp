@@ -234,8 +234,14 @@ class NvramUser : public Standin {
         if (random.one_in(2))
             table<bp_nvram>().set(device_.instance, index, static_cast<u8>(random.next()));
         else
-            note("nvram get %u: %02x", index, table<bp_nvram>().get(device_.instance, index));
+            get(index);
     }
+    void sweep() override {
+        for (u32 index = 0; met() && index < 128; ++index) get(index);
+    }
+
+  private:
+    void get(u32 index) { note("nvram get %u: %02x", index, table<bp_nvram>().get(device_.instance, index)); }
 };
 
 }  // namespace backplane::testkit
