@@ -33,9 +33,9 @@ inline constexpr u8 kPciCapabilityMsi = 0x05;  ///< id of the capability
 /// What the capability offers.
 struct MsiOptions {
     u32 vectors = 1;        ///< messages asked for: 1, 2, 4, 8, 16 or 32
-    bool address64 = true;  /// 64-bit message address
-    bool maskable = false;  /// a mask and a pending bit for each vector
-    u32 at = 0;             /// offset of the capability; 0: the first free one
+    bool address64 = true;  ///< 64-bit message address
+    bool maskable = false;  ///< a mask and a pending bit for each vector
+    u32 at = 0;             ///< offset of the capability; 0: the first free one
 };
 
 /// The capability, and the way from it to the interrupt controllers; a member of the device.

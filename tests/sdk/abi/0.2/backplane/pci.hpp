@@ -1,6 +1,7 @@
 /// @file
-/// A PCI function's configuration space (PCI Local Bus Specification 2.1, chapter 6): identity, write masks, base
-/// address registers that move the device's regions, interrupt pin. Header type 0 only.
+/// A PCI function's configuration space (PCI Local Bus Specification 2.1, chapter 6): identity, declared registers with
+/// write masks, base address registers that move the device's regions, capability list (2.2, section 6.7), interrupt
+/// pin. Header type 0 only. Message-signalled interrupts: pci_msi.hpp.
 ///
 /// @code{.cpp}
 /// struct Nic : Device<Nic> {
@@ -11,10 +12,11 @@
 ///     bp_status start() {
 ///         pci_.identify({.vendor = 0x10ec, .device = 0x8139, .base_class = 2, .revision = 0x20, .interrupt_pin = 1});
 ///         pci_.io_bar(0, 256, registers_);
-///         pci_.on_write([this](u32 reg, u32 bytes) { ... });  // optional
+///         pci_.field({.name = "power", .reg = 0x44, .bytes = 2, .writable = 0x0003, .doc = "power state"});
+///         pci_.on_write(0x44, 2, [this] { ... });  // optional: after a guest's write was stored
 ///         return BP_OK;
 ///     }
-///     void reset(Reset kind) { pci_.reset(kind); pci_.set16(kPciCommand, 5); pci_.update(); }
+///     void reset(Reset kind) { pci_.reset(kind); }
 ///     void state(StateVisitor& v) { pci_.state(v); }
 ///     bp_status restored() { pci_.restored(); return BP_OK; }
 ///     PciFunction pci_;
@@ -25,9 +27,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <functional>
 #include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "backplane/abi/pci.h"
 #include "backplane/schema.hpp"
@@ -76,6 +83,17 @@ struct PciIdentity {
     u16 subsystem = 0x1100;         ///< subsystem id
 };
 
+/// A register of the configuration space. Bits that are neither writable nor cleared by writing 1 are read-only.
+struct PciField {
+    std::string_view name;      ///< for lists
+    u32 reg = 0;                ///< offset, a multiple of `bytes`
+    u32 bytes = 1;              ///< 1, 2 or 4
+    u32 reset = 0;              ///< value after every reset
+    u32 writable = 0;           ///< bits that a guest sets and clears
+    u32 write_one_clears = 0;   ///< bits that a guest clears by writing 1
+    std::string_view doc = {};  ///< for lists
+};
+
 /// The configuration space of one function; a member of the device.
 class PciFunction {
   public:
@@ -86,17 +104,57 @@ class PciFunction {
     using Written = std::function<void(u32 reg, u32 bytes)>;
     static constexpr u32 kRomBar = 6;  ///< index of the expansion ROM's BAR
 
-    // --- Set-up, in start() ---------------------------------------------------------------------------------------
-    /// First of all calls: sets identity and write masks, forgets all BARs.
+    // --- Set-up, in start(): an impossible declaration throws, and start() fails with its reason ------------------
+    /// First of all calls: sets identity and write masks, forgets registers, capabilities and BARs.
     void identify(const PciIdentity& id) {
-        identity_ = id;
-        mask_.fill(0);
+        interrupt_pin_ = id.interrupt_pin;
+        mask_.fill(0), clears_.fill(0), reset_.fill(0);
+        masked_.reset(), reserved_.reset(), fields_.clear(), hooks_.clear();
+        last_capability_ = 0, inhibited_ = nullptr;
         mask_[kPciCommand] = kPciCommandIo | kPciCommandMemory | kPciCommandMaster;
         mask_[kPciCacheLine] = mask_[kPciInterruptLine] = 0xff;
-        std::fill(mask_.begin() + 0x40, mask_.end(), u8{0xff});
         bars_ = {};
-        config_.fill(0);
-        load_identity();
+        load_identity(id);
+        config_ = reset_;
+    }
+    /// Declares a register. A function that declares registers or capabilities has no others: what nobody declared in
+    /// 40h-FFh reads as 0. In one that declares none, all of it is plain storage.
+    void field(const PciField& f) {
+        const auto refuse = [&](const char* why) {
+            throw std::invalid_argument("configuration register " + std::string(f.name) + ": " + why);
+        };
+        if ((f.bytes != 1 && f.bytes != 2 && f.bytes != 4) || f.reg % f.bytes || f.reg > 255) refuse("no such place");
+        for (const PciField& other : fields_)
+            if (f.reg < other.reg + other.bytes && other.reg < f.reg + f.bytes) refuse("declared twice");
+        fields_.push_back(f);
+        writable(f.reg, f.bytes, f.writable);
+        for (u32 i = 0; i < f.bytes; ++i) {
+            reserved_.set(f.reg + i);
+            clears_[f.reg + i] = static_cast<u8>(f.write_one_clears >> (8 * i));
+            config_[f.reg + i] = reset_[f.reg + i] = static_cast<u8>(f.reset >> (8 * i));
+        }
+    }
+    /// All declared registers, in the order of declaration.
+    const std::vector<PciField>& fields() const { return fields_; }
+    /// Adds a capability of `size` bytes, header of two bytes included, at the end of the list; returns its offset. The
+    /// registers behind the header are declared with field(). `at` 0: the first free place from 40h on.
+    u32 add_capability(u8 id, u32 size, u32 at = 0) {
+        const auto is_free = [&](u32 from) {
+            for (u32 reg = from; reg < from + size; ++reg)
+                if (reg > 0xff || reserved_.test(reg)) return false;
+            return true;
+        };
+        if (at == 0)
+            for (at = 0x40; at < 0x100 && !is_free(at);) at += 4;
+        if (size < 2 || size > 0xc0 || at < 0x40 || at % 4 || !is_free(at))
+            throw std::invalid_argument("PCI capability " + std::to_string(id) + ": no room");
+        field({.name = "capability", .reg = at, .bytes = 1, .reset = id, .doc = "capability id"});
+        field({.name = "next", .reg = at + 1, .bytes = 1, .doc = "offset of the next capability"});
+        for (u32 i = 0; i < size; ++i) reserved_.set(at + i);
+        const u32 pointer = last_capability_ ? last_capability_ + 1 : kPciCapabilities;
+        config_[pointer] = reset_[pointer] = static_cast<u8>(at);
+        last_capability_ = at;
+        return at;
     }
     /// `size` is a power of two and the region's declared length; I/O at least 4, memory at least 16.
     void io_bar(u32 index, u32 size, Region& region) { add_bar(index, size, kTypeIo, placer(region)); }
@@ -116,19 +174,27 @@ class PciFunction {
     }
     /// Sets what is called after each write of the guest.
     void on_write(Written written) { written_ = std::move(written); }
+    /// For one register: called when at least one of its bytes was written.
+    void on_write(u32 reg, u32 bytes, std::function<void()> written) {
+        hooks_.push_back({reg, bytes, std::move(written)});
+    }
+    /// While `inhibited` says yes, the interrupt pin stays low (the function signals in another way).
+    void inhibit_intx_while(std::function<bool()> inhibited) { inhibited_ = std::move(inhibited); }
     /// Replaces the write mask of a byte, word or dword.
     void writable(u32 reg, u32 bytes, u32 mask) {
-        for (u32 i = 0; i < bytes && reg + i < 256; ++i) mask_[reg + i] = static_cast<u8>(mask >> (8 * i));
+        for (u32 i = 0; i < bytes && reg + i < 256; ++i)
+            mask_[reg + i] = static_cast<u8>(mask >> (8 * i)), masked_.set(reg + i);
     }
 
     // --- Life cycle -----------------------------------------------------------------------------------------------
-    /// RST#: decoding off, BARs, cache line and interrupt line cleared, pin lowered. Power-on also restores the
-    /// identity and zeroes 40h-FFh. The device sets its own further values afterwards.
+    /// RST#: declared registers at their reset values, decoding off, BARs, cache line and interrupt line cleared, pin
+    /// lowered. Power-on also restores the identity and zeroes the rest of 40h-FFh. The device sets its own further
+    /// values afterwards.
     void reset(Reset kind) {
-        if (kind == Reset::kPowerOn) {
-            config_.fill(0);
-            load_identity();
-        }
+        if (kind == Reset::kPowerOn) config_ = reset_;
+        for (const PciField& f : fields_)
+            for (u32 i = 0; i < f.bytes; ++i) config_[f.reg + i] = reset_[f.reg + i];
+        if (last_capability_) config_[kPciStatus] |= kPciStatusCapabilities;
         set16(kPciCommand, get16(kPciCommand) & ~(kPciCommandIo | kPciCommandMemory | kPciCommandMaster));
         set8(kPciCacheLine, 0);
         set8(kPciInterruptLine, 0);
@@ -140,7 +206,10 @@ class PciFunction {
     /// To be called in the device's state().
     void state(StateVisitor& v) { v("pci", config_); }
     /// The bus keeps the pins' levels itself; only the placement is derived.
-    void restored() { update(); }
+    void restored() {
+        pin_ = pin_level();
+        update();
+    }
 
     // --- For the device -------------------------------------------------------------------------------------------
     /// Byte of a register, as the guest reads it.
@@ -158,12 +227,11 @@ class PciFunction {
     /// Whether the guest allows DMA.
     bool bus_master() const { return get16(kPciCommand) & kPciCommandMaster; }
 
-    /// Level of the interrupt pin; status bit 3 follows. Nothing happens on a function without a pin.
+    /// Level of the interrupt pin; status bit 3 follows. A function without a pin has the status bit only.
     void set_intx(bool level) {
         const u16 status = get16(kPciStatus);
-        if (((status & kPciStatusInterrupt) != 0) == level) return;
         set16(kPciStatus, level ? status | kPciStatusInterrupt : status & ~kPciStatusInterrupt);
-        if (bus_ && identity_.interrupt_pin) bus_->intx(bus_.instance(), identity_.interrupt_pin, level);
+        drive_pin();
     }
     /// Level of the interrupt pin.
     bool intx() const { return get16(kPciStatus) & kPciStatusInterrupt; }
@@ -183,10 +251,14 @@ class PciFunction {
     void write(u32 reg, u32 bytes, u32 value) {
         for (u32 i = 0; i < bytes && i < 4; ++i) {
             const u32 at = (reg + i) & 0xff;
-            const u8 mask = mask_[at];
-            config_[at] = static_cast<u8>((config_[at] & ~mask) | ((value >> (8 * i)) & mask));
+            const u8 data = static_cast<u8>(value >> (8 * i));
+            const u8 mask = is_storage(at) ? 0xff : mask_[at];
+            config_[at] = static_cast<u8>(((config_[at] & ~mask) | (data & mask)) & ~(data & clears_[at]));
         }
         if (reg < kPciInterruptLine) update();
+        drive_pin();
+        for (const Hook& hook : hooks_)
+            if (reg < hook.reg + hook.bytes && hook.reg < reg + bytes) hook.written();
         if (written_) written_(reg, bytes);
     }
     /// Moves every BAR to where command and base registers say.
@@ -215,6 +287,19 @@ class PciFunction {
         std::optional<u64> base;
     };
 
+    struct Hook {
+        u32 reg, bytes;
+        std::function<void()> written;
+    };
+
+    bool is_storage(u32 reg) const { return fields_.empty() && reg >= 0x40 && !masked_.test(reg); }
+    bool pin_level() const { return intx() && !(inhibited_ && inhibited_()); }
+    void drive_pin() {
+        const bool level = pin_level();
+        if (level == pin_) return;
+        pin_ = level;
+        if (bus_ && interrupt_pin_) bus_->intx(bus_.instance(), interrupt_pin_, level);
+    }
     static Place placer(Region& region) {
         return [&region](std::optional<u64> base) {
             if (base)
@@ -229,12 +314,14 @@ class PciFunction {
         writable(bar.reg, 4, ~(size - 1) | (index == kRomBar ? kRomEnable : 0));
         set32(bar.reg, type);
     }
-    void load_identity() {
-        set16(kPciVendor, identity_.vendor), set16(kPciDevice, identity_.device);
-        set8(kPciRevision, identity_.revision), set8(kPciProgIf, identity_.prog_if);
-        set8(kPciSubclass, identity_.subclass), set8(kPciBaseClass, identity_.base_class);
-        set8(kPciHeaderType, identity_.header_type), set8(kPciInterruptPin, identity_.interrupt_pin);
-        set16(kPciSubsystemVendor, identity_.subsystem_vendor), set16(kPciSubsystem, identity_.subsystem);
+    void load_identity(const PciIdentity& id) {
+        const auto set = [this](u32 reg, u32 value) { reset_[reg] = static_cast<u8>(value); };
+        const auto set_word = [&](u32 reg, u32 value) { set(reg, value), set(reg + 1, value >> 8); };
+        set_word(kPciVendor, id.vendor), set_word(kPciDevice, id.device);
+        set(kPciRevision, id.revision), set(kPciProgIf, id.prog_if);
+        set(kPciSubclass, id.subclass), set(kPciBaseClass, id.base_class);
+        set(kPciHeaderType, id.header_type), set(kPciInterruptPin, id.interrupt_pin);
+        set_word(kPciSubsystemVendor, id.subsystem_vendor), set_word(kPciSubsystem, id.subsystem);
     }
     /// A base of 0 and the all-ones value of a size probe are not decoded, and nothing wraps.
     std::optional<u64> decoded(const Bar& bar) const {
@@ -252,11 +339,18 @@ class PciFunction {
         return base;
     }
 
-    PciIdentity identity_;
-    std::array<u8, 256> config_{};
-    std::array<u8, 256> mask_{};
+    std::array<u8, 256> config_{};  // all of the state
+    std::array<u8, 256> reset_{};   // identity and declared registers
+    std::array<u8, 256> mask_{}, clears_{};
+    std::bitset<256> masked_, reserved_;  // by writable(); by fields and capabilities
+    std::vector<PciField> fields_;
+    u32 last_capability_ = 0;
+    u8 interrupt_pin_ = 0;
+    bool pin_ = false;  // as driven
+    std::function<bool()> inhibited_;
     std::array<Bar, 7> bars_;
     Written written_;
+    std::vector<Hook> hooks_;
     Link<bp_pci_bus> bus_;
 };
 

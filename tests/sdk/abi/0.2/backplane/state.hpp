@@ -22,6 +22,9 @@ struct StateField {
     bool writable = false;  ///< front ends may set it on a machine that stands still
 };
 
+/// For a point of the machine's time in nanoseconds: from power-on to a century later, so that no sum overflows.
+inline constexpr StateField kTimeField{.max = u64{1} << 62};
+
 /// What state(StateVisitor& v) gets: v("name", field) for every field that a guest could observe. Integers, bools,
 /// enums, floats and (nested) arrays of them. v.each("channel", array, fn) visits structs. An enum or an index that a
 /// snapshot must not set to anything else says so: {.max = ...}.

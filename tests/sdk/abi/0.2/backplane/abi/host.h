@@ -116,13 +116,15 @@ typedef struct bp_space_api {
     bp_status (*resize)(void* self, uint32_t region, uint64_t size);
 } bp_space_api;
 
-/** "bp.dma/1": guest physical memory as a bus master sees it (normal view, no SMRAM). RAM and video RAM only. */
+/** "bp.dma/1": guest physical memory as a bus master sees it (normal view, no SMRAM). RAM and video RAM only: registers
+ * are never reached, and message-signalled interrupts go through bp.msi/1. */
 #define BP_DMA_API "bp.dma/1"
 /** Table of bp.dma/1. */
 typedef struct bp_dma_api {
     uint32_t size;
-    /** Copies; on BP_ERR_INVALID (part of the range is no memory) the reachable part is copied, the rest reads as FFh.
-     */
+    /** Copies. BP_ERR_INVALID: part of the range is no memory (nothing, or registers of another device); the reachable
+     * part is copied, the rest reads as FFh. BP_ERR_REENTRANT: part of the range are registers of the device itself;
+     * nothing is written, all reads as FFh. The kernel counts such transfers and logs a device's first one. */
     bp_status (*read)(void* self, uint64_t address, void* data, uint64_t size);
     bp_status (*write)(void* self, uint64_t address, const void* data, uint64_t size);
 } bp_dma_api;
