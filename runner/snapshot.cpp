@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "kernel/config/convert.hpp"
 #include "kernel/state/diff.hpp"
 #include "kernel/state/text.hpp"
+#include "runner/ctl.hpp"
 #include "runner/options.hpp"
 #include "runner/snapshot_info.hpp"
 
@@ -76,8 +78,17 @@ int diff(const std::string& a, const std::string& b, const kernel::DiffOptions& 
 }  // namespace
 
 void add_snapshot(CLI::App& app, int& code) {
-    CLI::App* sub = app.add_subcommand("snapshot", "saved states of machines: list, show, compare");
+    CLI::App* sub = app.add_subcommand("snapshot", "saved states of machines: save, list, show, compare");
     sub->require_subcommand(1);
+
+    auto address = std::make_shared<std::string>(), target = std::make_shared<std::string>();
+    CLI::App* s = sub->add_subcommand("save", "saves the state of a machine that runs with --control");
+    s->add_option("file", *target, "where to; an existing file is replaced once the new one is complete")->required();
+    add_control_option(*s, *address);
+    s->callback([address, target, &code] {
+        code = control_call(*address, "save-state",
+                            {{"path", std::filesystem::absolute(*target).lexically_normal().string()}});
+    });
 
     auto folder = std::make_shared<std::string>(".");
     CLI::App* l = sub->add_subcommand("list", "the snapshots in a folder; broken ones with the reason");

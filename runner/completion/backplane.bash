@@ -42,7 +42,7 @@ _backplane() {
             else compopt -o default; fi ;;
         disk) COMPREPLY=($(compgen -W "info" -- "$cur")) ;;
         snapshot)
-            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list info diff" -- "$cur"))
+            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "save list info diff" -- "$cur"))
             elif [[ $cur == -* ]]; then
                 case ${COMP_WORDS[2]} in
                     info) COMPREPLY=($(compgen -W "--json --help" -- "$cur")) ;;
