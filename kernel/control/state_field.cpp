@@ -278,6 +278,9 @@ Json list_state(Machine& machine, const std::string& text) {
 }
 
 void set_state(Machine& machine, const std::string& text, const Json& value) {
+    if (machine.in_session())
+        throw CommandError(text +
+                           " cannot be set: a session is recorded or replayed, and a recording holds input only");
     const Path path(text);
     Instance& d = find_device(machine, path.device);
     if (path.field.empty()) throw CommandError(text + ": expected DEVICE.field");

@@ -75,6 +75,8 @@ class Machine {
     // must have been recorded on an equal machine in the same state. Throws Error.
     void record_input(const std::string& path);
     void replay_input(const std::string& path);
+    // A session is recorded or replayed: nothing but input may change the machine from outside.
+    bool in_session() const { return input_log_.recording() || input_log_.replaying(); }
     // Deterministic clock: runs `work` as at a standstill, when exactly `count` instructions have been executed. Throws
     // Error if that is past.
     void at_instructions(u64 count, std::function<void()> work);

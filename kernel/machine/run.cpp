@@ -207,7 +207,12 @@ void Machine::quit(std::string reason) {
     lock_.unlock();
 }
 
-void Machine::reset() { input(kResetChannel, ""); }
+void Machine::reset() {
+    if (clock_->deterministic()) return input(kResetChannel, "");
+    lock_.lock();
+    request(nullptr, BP_REQUEST_RESET, 0, "reset");
+    lock_.unlock();
+}
 
 void Machine::pause() {
     lock_.lock();

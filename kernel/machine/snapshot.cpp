@@ -107,8 +107,7 @@ void Machine::load(const std::string& path, bool force) {
         ~Unlock() { lock.unlock(); }
     } unlock{lock_};
     try {
-        if (input_log_.recording() || input_log_.replaying())
-            throw Error("a session that is recorded or replayed cannot go on somewhere else");
+        if (in_session()) throw Error("a session that is recorded or replayed cannot go on somewhere else");
         if (s.board != board_.name)
             throw Error("it was taken on the board " + in_ticks(s.board) + ", this machine is a " + board_.name);
         if (s.deterministic != clock_->deterministic() && !force)

@@ -11,6 +11,7 @@
 
 #include "backplane/abi/cpu.h"
 #include "backplane/device.hpp"
+#include "kernel/control/state_field.hpp"
 #include "kernel/machine/machine.hpp"
 
 using namespace backplane;
@@ -296,6 +297,21 @@ TEST_CASE("a recording whose process was killed is replayed as far as it goes, a
     CHECK(again->run().text == "enough");
     other.join();
     CHECK_THAT(again.log, Contains("has no end"));
+}
+
+TEST_CASE("while a session is recorded or replayed nothing but input changes the machine") {
+    File file, snapshot;
+    Bench live("100000");
+    live->save(snapshot.path);
+    CHECK_THROWS_WITH(set_state(*live.machine, "cpu.sum", 1), Contains("cannot be set") && !Contains("session"));
+    live->record_input(file.path);
+    CHECK_THROWS_WITH(live->load(snapshot.path, true), Contains("a session that is recorded or replayed"));
+    CHECK_THROWS_WITH(set_state(*live.machine, "cpu.sum", 1), Contains("a session is recorded or replayed"));
+    live->run();
+    Bench again("100000");
+    again->replay_input(file.path);
+    CHECK_THROWS_WITH(again->load(snapshot.path, true), Contains("a session that is recorded or replayed"));
+    CHECK(again->run().reason == Outcome::Reason::kExit);
 }
 
 TEST_CASE("work at an instruction count is done exactly there") {
