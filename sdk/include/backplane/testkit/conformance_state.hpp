@@ -111,9 +111,8 @@ inline void check_save(const Subject& s, Case& check) {
 // A restored copy does what the original does, access by access.
 inline void check_divergence(const Subject& s, Case& check) {
     if (s.backend) check.skip("a back end");
-    constexpr u64 kRounds = 24;
-    const u64 steps = std::max<u64>(s.accesses / 2 / kRounds, 200);
-    for (u64 round = 0; round < kRounds; ++round) {
+    const u64 rounds = std::clamp<u64>(s.accesses / 1000, 12, 400), steps = s.accesses / 2 / rounds + 100;
+    for (u64 round = 0; round < rounds; ++round) {
         const RigOptions options = s.conditions(round);
         const auto original = s.powered(options, check);
         original->connect();

@@ -85,7 +85,7 @@ class Rig {
     void step(Random& random) {
         budget();
         const bool regions = !declaration().regions.empty();
-        if (random.one_in(400)) return reset(Reset::kSystem);
+        if (random.one_in(1500)) return reset(Reset::kSystem);
         const u64 what = random.below(100);
         if (what < 60 && regions)
             guest_.access(board_, random, check_);

@@ -41,7 +41,7 @@ class Guest {
         for (u32 i = 0; i < board.declaration().regions.size(); ++i) {
             const Declaration::Region& r = board.declaration().regions[i];
             const u32 bytes = narrowest(r);
-            for (u64 offset = 0; offset + bytes <= std::min<u64>(r.length, 512); offset += bytes)
+            for (u64 offset = 0; offset + bytes <= std::min<u64>(r.length, 4096); offset += bytes)
                 read(board, i, offset, check);
         }
     }
@@ -56,7 +56,7 @@ class Guest {
                     check.doing("write of %u bytes at offset 0x%llx of region %s, value 0x%llx", bytes, number(offset),
                                 r.name.c_str(), number(index));
                     GuestAccess(board, i).write(offset, bytes, index);
-                    for (const u64 neighbour : {offset + bytes, offset + 16})
+                    for (const u64 neighbour : {offset + bytes, offset + 2 * bytes, offset + 16})
                         if (neighbour + bytes <= r.length) read(board, i, neighbour, check);
                 }
         }
@@ -83,8 +83,8 @@ class Guest {
         switch (random.below(8)) {
             case 0: offset_ = random.below(r.length); break;
             case 1: offset_ = r.length - std::min<u64>(r.length, 1 + random.below(8)); break;
-            case 2:
-            case 3: offset_ = random.below(std::min<u64>(r.length, 64)); break;
+            case 2: offset_ = random.below(std::min<u64>(r.length, 64)); break;
+            case 3: offset_ = random.below(std::min<u64>(r.length, 1024)) & ~u64{15}; break;
             case 4: offset_ += 1; break;
             case 5: offset_ -= 1; break;
             case 6: offset_ += bytes; break;

@@ -108,7 +108,9 @@ class Ps2Host : public Standin {
     void act(Random& random) override {
         if (!met()) return;
         if (random.one_in(2)) return take();
-        const u8 byte = static_cast<u8>(random.one_in(2) ? 0xe0 + random.small(32) : random.next());
+        if (random.one_in(8)) return send_rates(random);
+        u8 byte = static_cast<u8>(random.one_in(2) ? 0xe0 + random.small(32) : random.next());
+        if ((byte == 0xff || byte == 0xf6) && !random.one_in(8)) byte = 0xf4;  // a reset undoes all else
         send(byte);
     }
     void sweep() override {
@@ -122,6 +124,11 @@ class Ps2Host : public Standin {
     }
 
   private:
+    // Sample rates, of which some sequences mean something to a mouse.
+    void send_rates(Random& random) {
+        static constexpr u8 kSecond[] = {100, 200, 40};
+        for (const u8 byte : {u8{0xf3}, u8{200}, u8{0xf3}, random.pick(kSecond), u8{0xf3}, u8{80}}) send(byte);
+    }
     void send(u8 byte) {
         note("ps2 <- %02x", byte);
         table<bp_ps2_device>().receive(device_.instance, byte);
