@@ -141,6 +141,7 @@ class Machine {
 
     // snapshot.cpp
     Snapshot collect();
+    void check_times(const Snapshot& snapshot) const;
     void take_over(const Snapshot& saved, bool force, const std::function<void(const Assembly&)>& check);
 
     // input.cpp

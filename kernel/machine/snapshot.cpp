@@ -61,6 +61,25 @@ void compare_devices(const std::vector<DeviceState>& saved, const Assembly& here
 
 }  // namespace
 
+// Times that no machine reaches, and whose sums would overflow.
+void Machine::check_times(const Snapshot& s) const {
+    constexpr std::int64_t kMostTime = std::int64_t{1} << 61;
+    constexpr u64 kMostSeconds = u64{1} << 40;  // since 1970
+    if (s.time_ns < 0 || s.time_ns > kMostTime)
+        throw Error("its time, " + std::to_string(s.time_ns) + " ns, is beyond any machine's");
+    if (s.start_time > kMostSeconds)
+        throw Error("its start, " + std::to_string(s.start_time) + " s after 1970, is beyond any calendar");
+    const u64 most = static_cast<u64>(kMostTime / clock_->ns_per_instruction());
+    for (const u64 count : s.instructions)
+        if (count > most)
+            throw Error("its count of instructions, " + std::to_string(count) + ", is beyond any machine's");
+    for (const DeviceState& d : s.devices)
+        for (const DeviceState::Timer& t : d.timers)
+            if (t.due > kMostTime)
+                throw Error(d.name + "." + t.name + ": the timer's time, " + std::to_string(t.due) +
+                            " ns, is beyond any machine's");
+}
+
 Snapshot Machine::collect() {
     drain();
     Snapshot s;
@@ -113,6 +132,7 @@ void Machine::load(const std::string& path, bool force) {
         if (s.deterministic != clock_->deterministic() && !force)
             throw Error(s.deterministic ? "it was taken with the deterministic clock, this machine follows the host's"
                                         : "it was taken with the host's clock, this machine's is deterministic");
+        check_times(s);
         std::vector<std::pair<u32, std::size_t>> blocks;  // of guest memory: index here and in the file
         take_over(s, force, [&](const Assembly& next) {
             compare_devices(s.devices, next);

@@ -255,6 +255,9 @@ TEST_CASE("a snapshot of another machine is refused by the first difference") {
     CHECK_THAT(with([](Snapshot& s) { s.board = "other"; }), Contains("taken on the board `other`"));
     CHECK_THAT(with([](Snapshot& s) { s.deterministic = true; }), Contains("deterministic clock"));
     CHECK_THAT(with([](Snapshot& s) { s.instructions = {1}; }), Contains("1 processors, this board has 0"));
+    CHECK_THAT(with([](Snapshot& s) { s.time_ns = std::int64_t{1} << 62; }), Contains("its time"));
+    CHECK_THAT(with([](Snapshot& s) { s.start_time = ~u64{0}; }), Contains("its start"));
+    CHECK_THAT(with([](Snapshot& s) { s.instructions = {~u64{0}}; }), Contains("its count of instructions"));
     CHECK_THAT(with([](Snapshot& s) { s.devices[0].type = "test.other"; }), Contains("a is a test.chip here"));
     CHECK_THAT(with([](Snapshot& s) { s.devices[0].name = "x"; }), Contains("x (test.chip) is not on this board"));
     CHECK_THAT(with([](Snapshot& s) { s.devices.erase(s.devices.begin() + 1); }),
