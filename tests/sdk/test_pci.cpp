@@ -193,6 +193,14 @@ TEST_CASE("a reset unmaps everything, lowers the pin and keeps 40h-FFh") {
     CHECK(f.slot.read(0, 4) == 0x813910ec);
 }
 
+TEST_CASE("at power-on no BAR is decoded, wherever its region has been placed") {
+    Bench<Card> bench;
+    Card& card = *static_cast<Card*>(bench.offer(BP_PCI_FUNCTION_ID).instance);
+    REQUIRE(card.mmio_.map(0xd0000000) == BP_OK);
+    bench.reset(Reset::kPowerOn);
+    CHECK(bench.mapped("mmio") == kUnmapped);
+}
+
 TEST_CASE("a restored card is mapped where the saved one was") {
     Fixture f;
     f.slot.write(kIoBar, 4, 0xc000);

@@ -22,10 +22,13 @@ class ExampleTest(SystemTest):
         return ROOT / "examples" / self.example
 
     @property
+    def plugin(self):
+        return pathlib.Path(self.extra.examples).resolve() / self.example / f"{self.example}.so"
+
+    @property
     def environment(self):
         """Where the program finds the example's plugin, and nothing else that is not its own."""
-        folder = pathlib.Path(self.extra.examples).resolve() / self.example
-        return {**os.environ, "BACKPLANE_PLUGIN_PATH": str(folder)}
+        return {**os.environ, "BACKPLANE_PLUGIN_PATH": str(self.plugin.parent)}
 
     def assemble(self):
         image = self.folder / "guest.img"
