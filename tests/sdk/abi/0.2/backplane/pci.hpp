@@ -191,7 +191,12 @@ class PciFunction {
     /// lowered. Power-on also restores the identity and zeroes the rest of 40h-FFh. The device sets its own further
     /// values afterwards.
     void reset(Reset kind) {
-        if (kind == Reset::kPowerOn) config_ = reset_;
+        if (kind == Reset::kPowerOn) {
+            config_ = reset_;
+            // Nothing is decoded, wherever somebody may have placed a BAR's region meanwhile.
+            for (Bar& bar : bars_)
+                if (bar.size) bar.base.reset(), bar.place(std::nullopt);
+        }
         for (const PciField& f : fields_)
             for (u32 i = 0; i < f.bytes; ++i) config_[f.reg + i] = reset_[f.reg + i];
         if (last_capability_) config_[kPciStatus] |= kPciStatusCapabilities;
