@@ -41,9 +41,11 @@ struct Instance {
     std::map<u32, u32> mappings;  // handle -> claim
     u32 next_mapping = 1;
     u32 log = 0;
-    u64 refused_dma = 0;         // transfers to its own registers
-    std::string failure;         // text of the last fail()
-    std::string detail;          // what a service has to add to the next fail()
+    u64 refused_dma = 0;                                        // transfers to its own registers
+    std::string failure;                                        // text of the last fail()
+    std::string detail;                                         // what a service has to add to the next fail()
+    void (*run_changed)(void* context, int running) = nullptr;  // bp.run-state/1
+    void* run_context = nullptr;
     Instance* parent = nullptr;  // the device whose bus this one sits on
 
     const std::string& name() const { return spec->name; }

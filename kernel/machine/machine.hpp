@@ -177,6 +177,7 @@ class Machine {
     void run_due_timers();
     void run_late_timers();
     void timer_moved(const Assembly& assembly, std::int64_t due);
+    void tell_run_state(bool running);
     void stop_vcpus();
     void drain();
     void run_standstill();

@@ -224,12 +224,20 @@ void Machine::pause() {
 
 void Machine::resume() {
     lock_.lock();
-    if (paused_) tell_resumed(*control_);
+    if (paused_) {
+        tell_resumed(*control_);
+        tell_run_state(true);
+    }
     pause_requested_ = false;
     paused_ = false;
     clock_->resume();
     wake();
     lock_.unlock();
+}
+
+void Machine::tell_run_state(bool running) {
+    for (const Instance& d : live_->all())
+        if (d.run_changed) d.run_changed(d.run_context, running ? 1 : 0);
 }
 
 void Machine::stop_vcpus() {
@@ -329,6 +337,7 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
         paused_ = true;
         clock_->pause();
         tell_stopped(*control_);
+        tell_run_state(false);
     }
     return serve_requests(lock);
 }

@@ -31,6 +31,7 @@ struct SlotServices {
     static const bp_ram_api ram;
     static const bp_publish_api publish;
     static const bp_machine_api machine;
+    static const bp_run_state_api run_state;
     static const bp_input_api input;
     static const bp_control_api control;
     static const bp_files_api files;
@@ -270,6 +271,13 @@ const bp_machine_api SlotServices::machine{
         }
     }};
 
+const bp_run_state_api SlotServices::run_state{sizeof(bp_run_state_api),
+                                               [](void* s) { return at(s).machine->paused() ? 0 : 1; },
+                                               [](void* s, void (*changed)(void*, int), void* context) {
+                                                   at(s).run_changed = changed;
+                                                   at(s).run_context = context;
+                                               }};
+
 const bp_input_api SlotServices::input{sizeof(bp_input_api), [](void* s, const uint8_t* data, std::size_t size) {
                                            at(s).machine->input(at(s).name(),
                                                                 std::string(reinterpret_cast<const char*>(data), size));
@@ -319,6 +327,7 @@ const void* slot_service(void* self, bp_str id) {
     if (v == BP_RAM_API) return &SlotServices::ram;
     if (v == BP_PUBLISH_API) return &SlotServices::publish;
     if (v == BP_MACHINE_API) return &SlotServices::machine;
+    if (v == BP_RUN_STATE_API) return &SlotServices::run_state;
     if (v == BP_INPUT_API) return &SlotServices::input;
     if (v == BP_CONTROL_API) return at(self).type->frontend ? &SlotServices::control : nullptr;
     if (v == BP_FILES_API) return at(self).files ? &SlotServices::files : nullptr;

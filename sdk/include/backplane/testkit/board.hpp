@@ -252,6 +252,14 @@ class Board {
     };
     std::vector<Request> requests;
     std::string firmware_folder;
+    // Whether the machine runs; run() tells the device under test.
+    bool running = true;
+    void (*run_changed)(void* context, int running) = nullptr;
+    void* run_context = nullptr;
+    void run(bool on) {
+        running = on;
+        if (run_changed) run_changed(run_context, on ? 1 : 0);
+    }
     // Instead of firmware_folder: the path of the file for a name.
     std::function<std::string(const std::string& name)> find_firmware;
     // Hears what the device does to its surroundings, as text, if set.

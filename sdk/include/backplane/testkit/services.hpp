@@ -206,6 +206,13 @@ struct Services {
         },
         [](void* s, void (*fn)(void*), void* argument) { board(s).post([fn, argument] { fn(argument); }); },
         [](void*) { return 1; }, [](void*, void* data, std::size_t size) { std::memset(data, 0x5a, size); }};
+    // The board keeps the listener; tests stop and continue with Board::run().
+    static constexpr bp_run_state_api run_state{sizeof(bp_run_state_api),
+                                                [](void* s) { return board(s).running ? 1 : 0; },
+                                                [](void* s, void (*changed)(void*, int), void* context) {
+                                                    board(s).run_changed = changed;
+                                                    board(s).run_context = context;
+                                                }};
     static constexpr bp_input_api input{sizeof(bp_input_api), [](void* s, const u8* data, std::size_t size) {
                                             board(s).post([s, bytes = std::string(reinterpret_cast<const char*>(data),
                                                                                   size)] { board(s).input(bytes); });
@@ -247,6 +254,7 @@ inline const void* Board::service(void*, bp_str id) {
     if (v == BP_RAM_API) return &Services::ram;
     if (v == BP_PUBLISH_API) return &Services::publish;
     if (v == BP_MACHINE_API) return &Services::machine;
+    if (v == BP_RUN_STATE_API) return &Services::run_state;
     if (v == BP_INPUT_API) return &Services::input;
     if (v == BP_FILES_API) return &Services::files;
     if (v == BP_CONTROL_API) return &Services::control;

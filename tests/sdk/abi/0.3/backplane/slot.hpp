@@ -29,6 +29,7 @@ class Slot {
           ram_(find<bp_ram_api>(slot, BP_RAM_API)),
           publish_(find<bp_publish_api>(slot, BP_PUBLISH_API)),
           machine_(find<bp_machine_api>(slot, BP_MACHINE_API)),
+          run_state_(find<bp_run_state_api>(slot, BP_RUN_STATE_API)),
           input_(find<bp_input_api>(slot, BP_INPUT_API)),
           files_(find<bp_files_api>(slot, BP_FILES_API)),
           control_(find<bp_control_api>(slot, BP_CONTROL_API)) {}
@@ -55,6 +56,8 @@ class Slot {
     const bp_publish_api& publish() const { return *publish_; }
     /// bp.machine/1
     const bp_machine_api& machine() const { return *machine_; }
+    /// bp.run-state/1
+    const bp_run_state_api& run_state() const { return *run_state_; }
     /// bp.input/1
     const bp_input_api& input() const { return *input_; }
     const bp_files_api* files() const { return files_; }        ///< nullptr unless the plugin declared the need
@@ -76,6 +79,7 @@ class Slot {
     const bp_ram_api* ram_ = nullptr;
     const bp_publish_api* publish_ = nullptr;
     const bp_machine_api* machine_ = nullptr;
+    const bp_run_state_api* run_state_ = nullptr;
     const bp_input_api* input_ = nullptr;
     const bp_files_api* files_ = nullptr;
     const bp_control_api* control_ = nullptr;

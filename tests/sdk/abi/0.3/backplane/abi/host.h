@@ -202,6 +202,17 @@ typedef struct bp_machine_api {
     void (*random)(void* self, void* data, size_t size);
 } bp_machine_api;
 
+/** "bp.run-state/1": whether the machine runs. */
+#define BP_RUN_STATE_API "bp.run-state/1"
+/** Table of bp.run-state/1. */
+typedef struct bp_run_state_api {
+    uint32_t size;
+    int (*running)(void* self); /**< 0 while it is stopped */
+    /** Calls back after each stop (0) and before each continuation (1), in the machine's thread, under the lock. One
+     * listener an instance; NULL ends it. */
+    void (*listen)(void* self, void (*changed)(void* context, int running), void* context);
+} bp_run_state_api;
+
 /** "bp.input/1": the one door for what comes from outside the machine (typed characters, bytes of a socket). A back end
  * hands its bytes in; they come back to the same instance through bp_device_type.input. So they can be recorded with
  * their point of time, and on replay the recorded bytes come instead. */

@@ -17,7 +17,7 @@ extern "C" {
 /** A plugin built for another major.minor is refused while the major is 0. */
 #define BP_ABI_MAJOR 0u
 /** The second part; raised with every change of a layout. */
-#define BP_ABI_MINOR 2u
+#define BP_ABI_MINOR 3u
 
 /** A string: UTF-8, not terminated; data is NULL where its owner says so. */
 typedef struct bp_str {

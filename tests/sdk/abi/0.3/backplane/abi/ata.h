@@ -38,6 +38,8 @@ typedef struct bp_ata_info {
     uint32_t translation;                  /**< 0 none, 1 LBA, 2 large, 3 R-ECHS */
     uint32_t lcylinders, lheads, lsectors; /**< as INT 13h callers see the disk */
     bp_str reason;                         /**< where the geometry comes from; valid while the drive exists */
+    uint32_t logical_given;                /**< 1: the owner prescribed the logical geometry */
+    int32_t boot_index;                    /**< place in the boot order, lowest first; -1: not given */
 } bp_ata_info;
 
 /** "bp.ata.device/1": a drive, as its channel sees it. */
