@@ -312,8 +312,8 @@ TEST_CASE("the end of a transfer shows in the status even with nIEN set") {
 
 TEST_CASE("each hard disk is published under its position, other drives are not") {
     Board b(&DeviceType<Ide>::value, {}, {});
-    Drive disk({sizeof(bp_ata_info), BP_ATA_KIND_DISK, 2097152, 2080, 16, 63, 2, 520, 64, 63, {"why", 3}});
-    Drive cd({sizeof(bp_ata_info), BP_ATA_KIND_PACKET, 0, 0, 0, 0, 0, 0, 0, 0, {nullptr, 0}});
+    Drive disk({sizeof(bp_ata_info), BP_ATA_KIND_DISK, 2097152, 2080, 16, 63, 2, 520, 64, 63, {"why", 3}, 0, -1});
+    Drive cd({sizeof(bp_ata_info), BP_ATA_KIND_PACKET, 0, 0, 0, 0, 0, 0, 0, 0, {nullptr, 0}, 0, -1});
     REQUIRE(b.attach("0", "1", "hdb", cd.interface(), &cd.host) == BP_OK);
     REQUIRE(b.attach("1", "1", "hdd", disk.interface(), &disk.host) == BP_OK);
     REQUIRE(b.start() == BP_OK);
