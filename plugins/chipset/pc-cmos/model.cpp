@@ -59,9 +59,15 @@ void PcCmos::describe(Schema<PcCmos>& s) {
     s.link("nvram", &PcCmos::nvram_, BP_NVRAM_ID, "clock chip whose memory is set");
     s.property("boot_order", &PcCmos::boot_order_,
                {"up to three of: a, b floppy, c hard disk, d CD-ROM, n network; first to last", "cad"});
+    s.property("boot_once", &PcCmos::boot_once_, {"boot order until the first reset; empty: boot_order", ""});
     s.property("floppy_check", &PcCmos::floppy_check_, {"firmware looks for a boot signature on floppy disks", "true"});
     s.property("fpu", &PcCmos::fpu_, {"the equipment byte reports a numeric coprocessor", "true"});
     s.property("mouse", &PcCmos::mouse_, {"the equipment byte reports a PS/2 mouse", "true"});
+    static constexpr const char* kForget = "quirk: the disk came after the memory had been filled, its bytes stay zero";
+    s.property("forget_disk0", &PcCmos::forget_disk0_, {kForget, "false"});
+    s.property("forget_disk1", &PcCmos::forget_disk1_, {kForget, "false"});
+    s.property("forget_disk2", &PcCmos::forget_disk2_, {kForget, "false"});
+    s.property("forget_disk3", &PcCmos::forget_disk3_, {kForget, "false"});
     s.consumes("ram.layout", "below_4g, above_4g: bytes of memory on each side");
     s.consumes("cpu.count", "boot: processors present at power-on");
     s.consumes(
@@ -71,21 +77,37 @@ void PcCmos::describe(Schema<PcCmos>& s) {
 }
 
 bp_status PcCmos::start() {
-    if (boot_order_.size() > boot_devices_.size())
-        return fail(BP_ERR_INVALID, "boot_order \"%s\": at most %zu devices", boot_order_.c_str(),
-                    boot_devices_.size());
-    boot_devices_ = {};
-    for (std::size_t i = 0; i < boot_order_.size(); ++i) {
-        boot_devices_[i] = boot_code(boot_order_[i]);
-        if (!boot_devices_[i])
-            return fail(BP_ERR_INVALID, "boot_order \"%s\": '%c' is none of a, b, c, d, n", boot_order_.c_str(),
-                        boot_order_[i]);
-        if (boot_order_.find(boot_order_[i]) != i)
-            return fail(BP_ERR_INVALID, "boot_order \"%s\": '%c' stands there twice", boot_order_.c_str(),
-                        boot_order_[i]);
+    if (const bp_status s = parse("boot_order", boot_order_, &boot_devices_)) return s;
+    if (const bp_status s = parse("boot_once", boot_once_, &first_boot_)) return s;
+    once_ = !boot_once_.empty();
+    return BP_OK;
+}
+
+bp_status PcCmos::parse(const char* name, const std::string& letters, std::array<u8, 3>* devices) {
+    *devices = {};
+    if (letters.size() > devices->size())
+        return fail(BP_ERR_INVALID, "%s \"%s\": at most %zu devices", name, letters.c_str(), devices->size());
+    for (std::size_t i = 0; i < letters.size(); ++i) {
+        (*devices)[i] = boot_code(letters[i]);
+        if (!(*devices)[i])
+            return fail(BP_ERR_INVALID, "%s \"%s\": '%c' is none of a, b, c, d, n", name, letters.c_str(), letters[i]);
+        if (letters.find(letters[i]) != i)
+            return fail(BP_ERR_INVALID, "%s \"%s\": '%c' stands there twice", name, letters.c_str(), letters[i]);
     }
     return BP_OK;
 }
+
+// The first reset of a running machine ends the turn of `boot_once`.
+void PcCmos::reset(Reset kind) {
+    if (kind == Reset::kPowerOn) {
+        once_ = !boot_once_.empty();
+    } else if (once_) {
+        once_ = false;
+        write_boot_order();
+    }
+}
+
+void PcCmos::state(StateVisitor& v) { v("once", once_, {.since = 2}); }
 
 bp_status PcCmos::publish() {
     write();
@@ -103,6 +125,7 @@ bp_status PcCmos::consume(const Fact& fact) {
         if (i == disks_.size())
             return fail(BP_ERR_INVALID, "disk.geometry \"%.*s\": the key is no IDE position 0-3", length,
                         fact.key().data());
+        if (std::array{forget_disk0_, forget_disk1_, forget_disk2_, forget_disk3_}[i]) return BP_OK;
         disks_[i] = {true, static_cast<u32>(fact.number("cylinders")), static_cast<u32>(fact.number("heads")),
                      static_cast<u32>(fact.number("sectors")), static_cast<u32>(fact.number("translation"))};
     } else if (fact.what() == "floppy.drive") {
@@ -143,8 +166,9 @@ void PcCmos::write_memory() {
 }
 
 void PcCmos::write_boot_order() {
-    set(kBootFirst, boot_devices_[1] << 4 | boot_devices_[0]);
-    set(kBootThird, boot_devices_[2] << 4 | (floppy_check_ ? 0 : kNoFloppyCheck));
+    const auto& devices = once_ ? first_boot_ : boot_devices_;
+    set(kBootFirst, devices[1] << 4 | devices[0]);
+    set(kBootThird, devices[2] << 4 | (floppy_check_ ? 0 : kNoFloppyCheck));
 }
 
 void PcCmos::write_floppies() {

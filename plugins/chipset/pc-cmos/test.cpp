@@ -143,3 +143,28 @@ TEST_CASE("the checksum is not maintained, and a reset writes nothing") {
     CHECK(b.memory.writes == writes);
     CHECK(b.memory.bytes[0x3d] == 0x77);
 }
+
+TEST_CASE("another boot order holds until the first reset") {
+    Board b({{"boot_order", "cad"}, {"boot_once", "d"}});
+    b.ram(64 * kMiB);
+    b.cmos.reset(Reset::kPowerOn);
+    CHECK(b.memory.bytes[0x3d] == 0x03);
+    CHECK(b.memory.bytes[0x38] == 0x00);
+    b.memory.bytes[0x12] = 0x55;  // the guest's own
+    b.cmos.reset(Reset::kSystem);
+    CHECK(b.memory.bytes[0x3d] == 0x12);
+    CHECK(b.memory.bytes[0x38] == 0x30);
+    CHECK(b.memory.bytes[0x12] == 0x55);
+    b.memory.bytes[0x3d] = 0x77;
+    b.cmos.reset(Reset::kSystem);
+    CHECK(b.memory.bytes[0x3d] == 0x77);
+}
+
+TEST_CASE("the quirk leaves the bytes of a disk zero, and those of others as they are") {
+    Board b(testkit::Properties{{"forget_disk1", "true"}});
+    b.disk("0", 1024, 16, 63, 1);
+    b.disk("1", 1024, 16, 63, 1);
+    CHECK(b.memory.bytes[0x12] == 0xf0);
+    CHECK(b.memory.bytes[0x1a] == 0);
+    CHECK(b.memory.bytes[0x39] == 0x01);
+}

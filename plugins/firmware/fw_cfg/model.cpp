@@ -29,6 +29,8 @@ constexpr u16 kIndex = 0x3fff;
 // a power-off like S5).
 constexpr u8 kSleepStates[] = {0x80, 0x00, 0x00, 0x81, 0x80, 0x80};
 
+constexpr u64 kSmallFirmware = 128 << 10;
+
 constexpr u32 kRevision = 1;  // bit 1 would announce the DMA interface
 constexpr std::size_t kNameSize = 56;
 constexpr std::size_t kLargestBlob = 64 << 20;
@@ -80,6 +82,9 @@ void FwCfg::describe(Schema<FwCfg>& s) {
                           "sources of files and items; address: the file's name, or 0xNNNN for a numbered item");
     s.consumes("ram.layout", "total: bytes of memory");
     s.consumes("cpu.count", "boot, max: processors at power-on, and that there can be at most");
+    s.consumes("firmware.image", "bytes, name: the BIOS that reads this");
+    s.consumes("disk.boot", "index, path: makes the file bootorder");
+    s.consumes("disk.geometry", "if logical_given: path, lcylinders, lheads, lsectors make the file bios-geometry");
     s.trace("items", &FwCfg::trace_, "selections of items");
 }
 
@@ -115,11 +120,71 @@ bp_status FwCfg::consume(const Fact& fact) {
         const u64 most = fact.number("max", max_cpus_);
         max_cpus_ = static_cast<u32>(std::min<u64>(most, 255));
     }
+    if (fact.what() == "firmware.image") {
+        firmware_bytes_ = fact.number("bytes");
+        firmware_name_ = fact.text("name");
+        return check_geometry();
+    }
+    if (fact.what() == "disk.boot" || fact.what() == "disk.geometry") return add_drive(fact);
     return BP_OK;
 }
 
+bp_status FwCfg::add_drive(const Fact& fact) {
+    const std::string path(fact.text("path"));
+    const int length = static_cast<int>(fact.key().size());
+    const bool boot = fact.what() == "disk.boot";
+    if (!boot && !fact.number("logical_given")) return BP_OK;
+    if (path.empty())
+        return fail(BP_ERR_UNSUPPORTED,
+                    "drive %.*s asks for %s, and its controller has no name in the firmware's device tree", length,
+                    fact.key().data(), boot ? "a place in the boot order" : "a logical geometry of its own");
+    if (boot) {
+        for (const Boot& other : boot_order_)
+            if (other.index == fact.number("index"))
+                return fail(BP_ERR_CONFLICT, "two drives have the place %llu in the boot order: %s and %s",
+                            static_cast<unsigned long long>(other.index), other.path.c_str(), path.c_str());
+        boot_order_.push_back({fact.number("index"), path});
+        return BP_OK;
+    }
+    geometries_ += path;
+    for (const char* field : {"lcylinders", "lheads", "lsectors"})
+        geometries_ += " " + std::to_string(fact.number(field));
+    geometries_ += "\n";
+    geometry_key_ = fact.key();
+    return check_geometry();
+}
+
+// SeaBIOS reads bios-geometry in its larger images only; in the small one the guest would silently get another
+// geometry.
+bp_status FwCfg::check_geometry() {
+    if (geometries_.empty() || firmware_bytes_ == 0 || firmware_bytes_ > kSmallFirmware) return BP_OK;
+    return fail(BP_ERR_UNSUPPORTED,
+                "drive %s has a logical geometry of its own, which no translation of the configuration memory can "
+                "express; the firmware %s (128K) cannot be told, bios-256k.bin can (firmware: bios-256k.bin)",
+                geometry_key_.c_str(), firmware_name_.c_str());
+}
+
+// Lines, the last one ended by a zero.
+void FwCfg::add_drive_files() {
+    const auto add = [this](const char* name, std::string text) {
+        if (text.empty()) return;
+        for (const File& file : files_)
+            if (file.name == name) return;
+        text.back() = '\0';
+        add_file({this, "", std::string(this->name())}, name, text.data(), text.size());
+    };
+    std::sort(boot_order_.begin(), boot_order_.end(), [](const Boot& a, const Boot& b) { return a.index < b.index; });
+    std::string order;
+    for (const Boot& boot : boot_order_) order += boot.path + "\n";
+    add("bootorder", order);
+    add("bios-geometry", geometries_);
+}
+
 void FwCfg::reset(Reset kind) {
-    if (kind == Reset::kPowerOn) build();
+    if (kind == Reset::kPowerOn) {
+        add_drive_files();
+        build();
+    }
     selector_ = kSignature;
     offset_ = 0;
 }

@@ -45,6 +45,9 @@ struct FwCfg : Device<FwCfg> {
     static const bp_fw_cfg kSourceTable;
     bp_status add_file(const Source& source, std::string_view name, const void* data, std::size_t size);
     bp_status add_item(const Source& source, u32 selector, const void* data, std::size_t size);
+    bp_status add_drive(const Fact& fact);
+    bp_status check_geometry();
+    void add_drive_files();
     void build();
     void set_number(u16 selector, u64 value, u32 bytes);
     const Blob* selected() const;
@@ -58,6 +61,16 @@ struct FwCfg : Device<FwCfg> {
     bool sleep_states_ = false;
     u32 cpus_ = 1;
     u32 max_cpus_ = 0;
+
+    // What facts said about drives: lines of the files bootorder and bios-geometry.
+    struct Boot {
+        u64 index;
+        std::string path;
+    };
+    std::vector<Boot> boot_order_;
+    std::string geometries_, geometry_key_;
+    u64 firmware_bytes_ = 0;  // 0: not known
+    std::string firmware_name_;
 
     // Guest-visible state.
     u16 selector_ = 0;

@@ -203,3 +203,33 @@ TEST_CASE("a restored device goes on where the saved one stood") {
     REQUIRE(other.load(b.save()) == BP_OK);
     CHECK(other.in("data", 0) == 'M');
 }
+
+TEST_CASE("drives with a place in the boot order make a file, lowest first") {
+    Machine b;
+    REQUIRE(b.consume("disk.boot", "0", {{"index", 7}, {"path", 0, "/first"}}) == BP_OK);
+    REQUIRE(b.consume("disk.boot", "2", {{"index", 0}, {"path", 0, "/second"}}) == BP_OK);
+    CHECK(b.consume("disk.boot", "3", {{"index", 7}, {"path", 0, "/third"}}) != BP_OK);
+    b.reset(Reset::kPowerOn);
+    const std::string directory = item(b, 0x19, 4 + 64);
+    CHECK(directory[3] == 1);
+    CHECK(std::string(directory.c_str() + 12) == "bootorder");
+    CHECK(item(b, 0x20, 15) == std::string("/second\n/first\0", 15));
+}
+
+TEST_CASE("a logical geometry of its own needs a firmware that reads it") {
+    for (const u64 bytes : {128u << 10, 256u << 10}) {
+        Machine b;
+        REQUIRE(b.consume("firmware.image", "", {{"bytes", bytes}, {"name", 0, "small.bin"}}) == BP_OK);
+        REQUIRE(b.consume("disk.geometry", "0", {{"logical_given", 0}, {"lheads", 5}}) == BP_OK);
+        const bp_status status = b.consume(
+            "disk.geometry", "1",
+            {{"logical_given", 1}, {"lcylinders", 1000}, {"lheads", 43}, {"lsectors", 63}, {"path", 0, "/disk"}});
+        CHECK((status == BP_OK) == (bytes > 128 << 10));
+        if (status != BP_OK) {
+            CHECK(b.failure.find("small.bin") != std::string::npos);
+            continue;
+        }
+        b.reset(Reset::kPowerOn);
+        CHECK(item(b, 0x20, 17) == std::string("/disk 1000 43 63\0", 17));
+    }
+}

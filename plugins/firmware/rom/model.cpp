@@ -30,6 +30,7 @@ void FirmwareRom::describe(Schema<FirmwareRom>& s) {
     s.property(
         "low_alias", &FirmwareRom::low_alias_,
         {.doc = "show the image's last 128 KiB below 1 MiB, where a processor in real mode finds it", .def = "true"});
+    s.publishes("firmware.image", "bytes, name: the image", false);
     s.property("low_writable", &FirmwareRom::low_writable_,
                {.doc = "below 1 MiB is memory that each reset fills with the image: for boards whose chipset has no "
                        "shadow RAM",
@@ -39,7 +40,7 @@ void FirmwareRom::describe(Schema<FirmwareRom>& s) {
 bp_status FirmwareRom::start() {
     std::vector<u8> image;
     if (const bp_status s = firmware::read(slot(), image_, kLargest, &image)) return s;
-    const u64 size = image.size();
+    const u64 size = bytes_ = image.size();
     const u64 unit = base_.value ? kOptionRomUnit : kBiosUnit;
     if (size % unit)
         return fail(BP_ERR_INVALID, "%s has %" PRIu64 " bytes; the size must be a multiple of %" PRIu64, image_.c_str(),
@@ -64,6 +65,10 @@ bp_status FirmwareRom::start() {
     if (const bp_status s = ram.create(slot().self(), to_bp("shadow"), low, &shadow_)) return s;
     shadow_size_ = low, shadow_from_ = size - low;
     return map(shadow_, 0, kLowEnd - low, low, BP_MAP_READ | BP_MAP_WRITE);
+}
+
+bp_status FirmwareRom::publish() {
+    return publish_fact("firmware.image", "", {{"bytes", bytes_}, {"name", 0, image_}});
 }
 
 void FirmwareRom::reset(Reset) {

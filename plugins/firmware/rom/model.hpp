@@ -18,12 +18,14 @@ struct FirmwareRom : Device<FirmwareRom> {
 
     static void describe(Schema<FirmwareRom>& s);
     bp_status start();
+    bp_status publish();
     void reset(Reset kind);
 
   private:
     bp_status map(u32 block, u64 offset, u64 base, u64 size, u32 flags);
 
     std::string image_;
+    u64 bytes_ = 0;  // of the image
     Bytes end_;
     Bytes base_;
     bool low_alias_ = true;

@@ -13,6 +13,7 @@ void Ide::describe(Schema<Ide>& s) {
     s.bus<&Ide::attach>("0", BP_ATA_DEVICE_ID, BP_ATA_BUS_ID, "the channel: 0 master, 1 slave");
     s.line_out("irq", &Ide::irq_, "interrupt of the channel");
     s.publishes("disk.geometry", "what IDENTIFY reports, for each hard disk by position 0-3", true);
+    s.publishes("disk.boot", "index: place in the boot order; path: name in the firmware's device tree", false);
 }
 
 bp_status Ide::start() {
@@ -21,10 +22,11 @@ bp_status Ide::start() {
 }
 
 bp_status Ide::publish() {
-    return ata::publish_geometry(channel_, number_,
-                                 [this](std::string_view key, std::initializer_list<FactField> fields) {
-                                     return publish_fact("disk.geometry", key, fields);
-                                 });
+    return ata::publish_drives(
+        channel_, number_, "",
+        [this](std::string_view what, std::string_view key, std::initializer_list<FactField> fields) {
+            return publish_fact(what, key, fields);
+        });
 }
 
 bp_status Ide::attach(std::string_view address, std::string_view child, bp_interface drive, bp_interface* host) {

@@ -29,6 +29,8 @@ Ide::Ide(const Slot& slot) : Device(slot) {
 
 void Ide::describe(Schema<Ide>& s) {
     s.doc("PIIX3 IDE controller: two ATA channels with bus-master DMA");
+    s.property("firmware_path", &Ide::firmware_path_,
+               {.doc = "the controller's name in the firmware's device tree, for a boot order by drive", .def = ""});
     s.ports<&Ide::read_command<0>, &Ide::write_command<0>>("primary", kCommandPorts, 1 | 2 | 4,
                                                            "command block of the primary channel");
     s.ports<&Ide::read_control<0>, &Ide::write_control<0>>("primary_control", kControlPorts, 1,
@@ -45,6 +47,7 @@ void Ide::describe(Schema<Ide>& s) {
     s.bus<&Ide::attach<1>>("1", BP_ATA_DEVICE_ID, BP_ATA_BUS_ID, "secondary channel: 0 master, 1 slave");
     s.lines_out("irq", &Ide::irq_, "interrupt of the channel");
     s.publishes("disk.geometry", "what IDENTIFY reports, for each hard disk by position 0-3", true);
+    s.publishes("disk.boot", "index: place in the boot order; path: name in the firmware's device tree", false);
     s.trace("command", &Ide::trace_command_, "writes to the command blocks");
 }
 
@@ -56,9 +59,10 @@ bp_status Ide::start() {
 
 bp_status Ide::publish() {
     for (unsigned i = 0; i < kChannels; ++i) {
-        const bp_status status = ata::publish_geometry(
-            channels_[i], i, [this](std::string_view key, std::initializer_list<FactField> fields) {
-                return publish_fact("disk.geometry", key, fields);
+        const bp_status status = ata::publish_drives(
+            channels_[i], i, firmware_path_,
+            [this](std::string_view what, std::string_view key, std::initializer_list<FactField> fields) {
+                return publish_fact(what, key, fields);
             });
         if (status != BP_OK) return status;
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 
 #include "ata/channel.hpp"
 #include "backplane/device.hpp"
@@ -25,6 +26,7 @@ class Ide final : public Device<Ide>, private ata::ChannelHost {
     bp_status restored();
 
   private:
+    std::string firmware_path_;
     static constexpr unsigned kChannels = 2;
     static constexpr u32 kBusMasterPorts = kChannels * BusMaster::kPorts;
 
