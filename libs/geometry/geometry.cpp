@@ -19,23 +19,10 @@ constexpr std::size_t kSignature = 0x1fe;
 
 // Interrupt 13h has ten bits for the cylinder.
 constexpr uint32_t kInt13Cylinders = 1024;
-// Largest cylinders x heads that bit shifting brings below 1024 cylinders with up to 128 heads.
-constexpr uint32_t kLargeLimit = 131072;
 
 uint32_t dword(std::span<const uint8_t> bytes, std::size_t at) {
     return static_cast<uint32_t>(bytes[at]) | static_cast<uint32_t>(bytes[at + 1]) << 8 |
            static_cast<uint32_t>(bytes[at + 2]) << 16 | static_cast<uint32_t>(bytes[at + 3]) << 24;
-}
-
-Translation automatic(const Chs& p) {
-    const bool fits = p.cylinders <= kInt13Cylinders && p.heads <= kMaxHeads && p.sectors <= kMaxSectors;
-    return fits ? Translation::kNone : Translation::kLba;
-}
-
-std::string automatic_reason(const Chs& p) {
-    return automatic(p) == Translation::kNone
-               ? "at most 1024 cylinders need no translation"
-               : "more than 1024 cylinders and no partition table that says otherwise need LBA translation";
 }
 
 Chs shifted(Chs c) {
@@ -99,44 +86,6 @@ Chs logical(Translation translation, const Chs& physical, uint64_t sectors) {
     return c;
 }
 
-Geometry resolve(const Input& input) {
-    Geometry g;
-    g.sectors = input.sectors;
-    unsigned entry = 0;
-    if (input.settings.chs) {
-        g.physical = *input.settings.chs;
-        g.translation = automatic(g.physical);
-        g.reason = "cylinders, heads and sectors were given; " + automatic_reason(g.physical);
-    } else if (const auto guess = guess_from_partition_table(input.sectors, input.first_sector, &entry); !guess) {
-        g.physical = default_physical(input.sectors);
-        g.translation = automatic(g.physical);
-        const bool readable = input.first_sector.size() >= kSectorBytes;
-        g.reason = std::string(readable ? "no usable partition table" : "the first sector could not be read") +
-                   ", so 16 heads and 63 sectors; " + automatic_reason(g.physical);
-    } else {
-        const std::string found = "partition " + std::to_string(entry) + " ends at head " +
-                                  std::to_string(guess->heads - 1) + ", sector " + std::to_string(guess->sectors);
-        if (guess->heads > kMaxHeads) {
-            // The table was written under a translating BIOS; only the fact counts, not the number of heads.
-            g.physical = default_physical(input.sectors);
-            const bool large = g.physical.cylinders * g.physical.heads <= kLargeLimit;
-            g.translation = large ? Translation::kLarge : Translation::kLba;
-            g.reason = found + ", more heads than a drive has: written under a translating BIOS; " +
-                       (large ? "at most 8192 cylinders: bit shift" : "more than 8192 cylinders: LBA");
-        } else {
-            g.physical = *guess;
-            g.translation = Translation::kNone;
-            g.reason = found + ": written without translation";
-        }
-    }
-    if (input.settings.translation) {
-        g.translation = *input.settings.translation;
-        g.reason += "; translation " + std::string(name(g.translation)) + " was given";
-    }
-    g.logical = logical(g.translation, g.physical, input.sectors);
-    return g;
-}
-
 std::string_view name(Translation translation) {
     switch (translation) {
         case Translation::kNone: return "none";
@@ -146,6 +95,8 @@ std::string_view name(Translation translation) {
     }
     return "none";
 }
+
+std::string_view name(Policy policy) { return policy == Policy::kAuto ? "auto" : "qemu-0.12"; }
 
 std::string text(const Chs& c) {
     return std::to_string(c.cylinders) + "/" + std::to_string(c.heads) + "/" + std::to_string(c.sectors);
@@ -160,12 +111,20 @@ std::string report(const Geometry& g) {
 }
 
 std::string check(const Settings& settings) {
-    if (!settings.chs) return {};
-    const Chs& c = *settings.chs;
-    if (c.cylinders < 1 || c.heads < 1 || c.sectors < 1)
-        return "cylinders, heads and sectors must be given together, each at least 1 (given: " + text(c) + ")";
-    if (c.cylinders > kMaxCylinders || c.heads > kMaxHeads || c.sectors > kMaxSectors)
-        return "an ATA drive has at most 16383 cylinders, 16 heads and 63 sectors (given: " + text(c) + ")";
+    if (settings.chs) {
+        const Chs& c = *settings.chs;
+        if (c.cylinders < 1 || c.heads < 1 || c.sectors < 1)
+            return "cylinders, heads and sectors must be given together, each at least 1 (given: " + text(c) + ")";
+        if (c.cylinders > kMaxCylinders || c.heads > kMaxHeads || c.sectors > kMaxSectors)
+            return "an ATA drive has at most 16383 cylinders, 16 heads and 63 sectors (given: " + text(c) + ")";
+    }
+    if (settings.logical) {
+        const Chs& c = *settings.logical;
+        if (c.cylinders < 1 || c.heads < 1 || c.sectors < 1)
+            return "lcylinders, lheads and lsectors must be given together, each at least 1 (given: " + text(c) + ")";
+        if (c.cylinders > kMaxLogicalCylinders || c.heads > kMaxLogicalHeads || c.sectors > kMaxSectors)
+            return "interrupt 13h has at most 255 heads and 63 sectors (given: " + text(c) + ")";
+    }
     return {};
 }
 

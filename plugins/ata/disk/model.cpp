@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "geometry/boot_sectors.hpp"
+
 namespace backplane::ata {
 namespace {
 
@@ -89,10 +91,29 @@ void Disk::stop() {
 // earlier).
 bp_status Disk::publish() {
     if (const bp_status s = resolve()) return s;
-    log_info("%llu sectors, physical %s, translation %s, logical %s: %s", static_cast<unsigned long long>(total_),
+    log_info("%llu sectors, physical %s, translation %s, logical %s: %s%s%s", static_cast<unsigned long long>(total_),
              geometry::text(geometry_.physical).c_str(), std::string(geometry::name(geometry_.translation)).c_str(),
-             geometry::text(geometry_.logical).c_str(), geometry_.reason.c_str());
+             geometry::text(geometry_.logical).c_str(), geometry_.reason.c_str(),
+             geometry_.otherwise.empty() ? "" : "; ", geometry_.otherwise.c_str());
+    warn_of_expectation();
     return BP_OK;
+}
+
+geometry::Reader Disk::reader() {
+    return [this](u64 lba, std::span<u8> bytes) {
+        return image_->read_now(image_.instance(), lba * kSectorBytes, bytes.data(), bytes.size()) == 0;
+    };
+}
+
+// Boot code of Windows NT to 2003 and of DOS computes with its own boot sector's numbers, whatever INT 13h says.
+void Disk::warn_of_expectation() {
+    const auto wanted = geometry::expectation(reader(), total_);
+    const geometry::Chs& is = geometry_.logical;
+    if (!wanted || (wanted->heads == is.heads && wanted->sectors == is.sectors)) return;
+    log_warn(
+        "%s, but INT 13h will say %u heads and %u sectors: boot code that relies on its boot sector reads wrong "
+        "places; `backplane disk doctor IMAGE` says what to do",
+        wanted->text.c_str(), is.heads, is.sectors);
 }
 
 bp_status Disk::resolve() {
@@ -113,6 +134,9 @@ bp_status Disk::resolve() {
         return fail(BP_ERR_INVALID, "%s", wrong.c_str());
     std::array<u8, kSectorBytes> first{};
     if (image_->read_now(image_.instance(), 0, first.data(), first.size()) == 0) input.first_sector = first;
+    input.reader = reader();
+    if (medium.hint_cylinders)
+        input.header = geometry::Chs{medium.hint_cylinders, medium.hint_heads, medium.hint_sectors};
     geometry_ = geometry::resolve(input);
     resolved_ = true;
     return BP_OK;
@@ -133,6 +157,7 @@ void Disk::info(bp_ata_info* out) {
     out->lheads = geometry_.logical.heads;
     out->lsectors = geometry_.logical.sectors;
     out->reason = to_bp(geometry_.reason);
+    out->logical_given = geometry_.logical_given;
 }
 
 bp_ata_place Disk::place() const {

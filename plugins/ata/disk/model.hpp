@@ -64,6 +64,8 @@ class Disk final : public Device<Disk> {
     void dma_cancel();
 
     bp_status resolve();
+    geometry::Reader reader();
+    void warn_of_expectation();
     void set_signature();
     void reset_task_file();
     bp_ata_place place() const;
