@@ -1,9 +1,13 @@
 #include "runner/options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <array>
+#include <cstdio>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "kernel/config/convert.hpp"
+#include "libs/drives/boot.hpp"
 #include "runner/terminal.hpp"
 
 namespace backplane::runner {
@@ -15,6 +19,84 @@ Context::Context() : search(kernel::SearchPaths::standard()), registry(std::make
 
 void Context::use_terminal() { registry->add(terminal_type(), true); }
 
+namespace {
+
+// Drives that name no place keep away from those of the VM file.
+void occupy(drives::DriveList& list, const kernel::BoardRequest& request) {
+    if (request.vm_file.empty()) return;
+    const kernel::BoardSpec board = kernel::load_board(request, kernel::SearchPaths::standard());
+    for (unsigned i = 0; i < drives::kPositions; ++i)
+        for (const char* key : {".file", ".media"}) {
+            const kernel::Parameter* p = board.parameter("drives." + std::string(drives::kPositionNames[i]) + key);
+            if (p && p->given) list.occupy(i);
+        }
+}
+
+void add_drives(kernel::BoardRequest& request, const BoardOptions& options) {
+    try {
+        drives::DriveList list = options.drives;
+        if (!list.empty()) {
+            occupy(list, request);
+            for (const drives::Setting& s : list.settings()) request.settings.push_back({s.path, s.value, s.option});
+            for (const std::string& text : list.warnings()) std::fprintf(stderr, "backplane: %s\n", text.c_str());
+        }
+        if (!options.boot.empty())
+            for (const drives::Setting& s : drives::boot_settings(options.boot, "--boot " + options.boot))
+                request.settings.push_back({s.path, s.value, s.option});
+    } catch (const drives::OptionError& e) {
+        throw kernel::Error(e.what());
+    }
+}
+
+// In the order of the command line, whatever stands between: a --device belongs to a --drive before it.
+void add_drive_options(CLI::App& app, BoardOptions& o) {
+    const auto option = [&app](const char* flags, const char* type, const char* help,
+                               std::function<void(const std::string& value)> take) {
+        app.add_option_function<std::string>(
+               flags,
+               [take](const std::string& value) {
+                   try {
+                       take(value);
+                   } catch (const drives::OptionError& e) {
+                       throw kernel::Error(e.what());
+                   }
+               },
+               help)
+            ->type_name(type)
+            ->allow_extra_args(false)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+            ->trigger_on_parse();
+    };
+    static constexpr std::array kHelp{"disk image or block device: primary master", "primary slave", "secondary master",
+                                      "secondary slave"};
+    for (unsigned i = 0; i < drives::kPositions; ++i) {
+        const std::string flag = "--" + std::string(drives::kPositionNames[i]);
+        option(flag.c_str(), "FILE", kHelp[i],
+               [&o, i, flag](const std::string& file) { o.drives.disk(i, file, flag + " " + file); });
+    }
+    option("--cdrom", "FILE", "disc image (ISO) in a CD-ROM drive: secondary master",
+           [&o](const std::string& file) { o.drives.cdrom(file, "--cdrom " + file); });
+    option(
+        "--drive", "KEY=VALUE,...",
+        "a drive with all it can be told: file= if=ide|none index= bus= unit= media=disk|cdrom format= cache= boot=on "
+        "readonly=on cyls= heads= secs= trans= snapshot=on serial= werror= rerror= id=; may be repeated",
+        [&o](const std::string& text) { o.drives.drive(text, "--drive " + text); });
+    option("--device", "TYPE,KEY=VALUE,...",
+           "attaches a --drive with if=none: ide-hd, ide-cd or ide-drive, with drive=ID bus=ide.0 unit= cyls= heads= "
+           "secs= bios-chs-trans= serial= ver= bootindex=",
+           [&o](const std::string& text) {
+               if (!o.drives.device(text, "--device " + text))
+                   throw kernel::Error("--device " + text +
+                                       ": this option knows ide-hd, ide-cd and ide-drive; other devices are added in a "
+                                       "VM file, under `devices`");
+           });
+    app.add_option("--boot", o.boot,
+                   "boot order: a, b floppy, c disk, d CD-ROM, n network; such as cad, or order=c,once=d,menu=on")
+        ->type_name("ORDER");
+}
+
+}  // namespace
+
 kernel::BoardRequest BoardOptions::request() const {
     kernel::BoardRequest r;
     r.machine = machine;
@@ -22,6 +104,7 @@ kernel::BoardRequest BoardOptions::request() const {
     if (machine.empty() && vm.empty()) r.machine = "pc-0.12";
     for (const auto& [name, value] : shortcuts)
         r.settings.push_back({name, value, "--" + name.substr(0, name.find('.')) + " " + value});
+    add_drives(r, *this);
     for (const std::string& s : sets) {
         const auto equals = s.find('=');
         if (equals == std::string::npos || equals == 0)
@@ -67,6 +150,7 @@ void add_board_options(CLI::App& app, BoardOptions& o) {
                    "control socket for `backplane ctl`: unix:PATH or tcp:127.0.0.1:PORT; may be repeated")
         ->type_name("WHERE")
         ->allow_extra_args(false);
+    add_drive_options(app, o);
     // What a short option means is written in the board file (`aliases`).
     static const struct {
         const char *name, *flags, *type, *help;
@@ -74,11 +158,6 @@ void add_board_options(CLI::App& app, BoardOptions& o) {
         {"memory", "--memory,-m", "SIZE", "guest RAM, such as 256M"},
         {"cpu", "--cpu", "MODEL", "CPU model"},
         {"engine", "--engine", "ENGINE", "CPU engine: interp, or auto for the fastest that works"},
-        {"hda", "--hda", "FILE", "disk image or block device: primary master"},
-        {"hdb", "--hdb", "FILE", "primary slave"},
-        {"hdc", "--hdc", "FILE", "secondary master"},
-        {"hdd", "--hdd", "FILE", "secondary slave"},
-        {"boot", "--boot", "ORDER", "boot order: a, b floppy, c disk, d CD-ROM, n network; such as cad"},
         {"vga", "--vga", "CARD", "display adapter: std or none"},
         {"serial", "--serial", "WHERE", "first serial port: stdio, none, pty, file:PATH, unix:PATH"},
         {"parallel", "--parallel", "WHERE", "parallel port: none, file:PATH, pty, unix:PATH"},

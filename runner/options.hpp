@@ -8,6 +8,7 @@
 #include "kernel/config/board_spec.hpp"
 #include "kernel/config/search.hpp"
 #include "kernel/plugin/registry.hpp"
+#include "libs/drives/drives.hpp"
 
 namespace CLI {
 class App;
@@ -34,7 +35,11 @@ struct BoardOptions {
     std::string machine;
     std::vector<std::string> sets;
     std::vector<std::pair<std::string, std::string>> shortcuts;  // option name without dashes -> value
-    bool empty() const { return vm.empty() && machine.empty() && sets.empty() && shortcuts.empty(); }
+    drives::DriveList drives;
+    std::string boot;
+    bool empty() const {
+        return vm.empty() && machine.empty() && sets.empty() && shortcuts.empty() && drives.empty() && boot.empty();
+    }
     std::vector<std::string> controls;
     kernel::BoardRequest request() const;
     void add_controls(kernel::BoardRequest& request) const;

@@ -5,13 +5,12 @@ namespace backplane::drives {
 namespace {
 
 const std::vector<std::string_view> kDriveKeys{
-    "file",   "if",         "index",      "bus",      "unit",    "media",   "format",   "cache",
-    "boot",   "readonly",   "read-only",  "cyls",     "heads",   "secs",    "trans",    "lcyls",
-    "lheads", "lsecs",      "geometry",   "snapshot", "serial",  "werror",  "rerror",   "id",
-    "aio",    "discard",    "detect-zeroes"};
+    "file",     "if",        "index",  "bus",    "unit",   "media", "format", "cache",   "boot",
+    "readonly", "read-only", "cyls",   "heads",  "secs",   "trans", "lcyls",  "lheads",  "lsecs",
+    "geometry", "snapshot",  "serial", "werror", "rerror", "id",    "aio",    "discard", "detect-zeroes"};
 const std::vector<std::string_view> kDeviceKeys{
-    "drive", "bus",    "unit",  "id",    "cyls",  "heads",    "secs",      "bios-chs-trans", "lcyls", "lheads",
-    "lsecs", "serial", "ver",   "model", "werror", "rerror", "bootindex", "write-cache",    "geometry"};
+    "drive", "bus",    "unit", "id",    "cyls",   "heads",  "secs",      "bios-chs-trans", "lcyls",   "lheads",
+    "lsecs", "serial", "ver",  "model", "werror", "rerror", "bootindex", "write-cache",    "geometry"};
 
 constexpr std::uint64_t kMaxCylinders = 16383, kMaxHeads = 16, kMaxSectors = 63;
 
@@ -65,15 +64,16 @@ void DriveList::read_drive(Keys& keys, Drive& drive) {
     if (const auto index = keys.number("index", 0, kPositions - 1)) drive.position = static_cast<unsigned>(*index);
     if (const auto bus = keys.number("bus", 0, 1)) drive.channel = static_cast<unsigned>(*bus);
     read_place(keys, drive);
-    if (drive.position && (drive.channel || drive.unit)) keys.fail("index= and bus=,unit= say the same; give one of them");
+    if (drive.position && (drive.channel || drive.unit))
+        keys.fail("index= and bus=,unit= say the same; give one of them");
     if (const auto id = keys.text("id")) {
         drive.id = *id;
         drive.set("id", *id);
     }
     if (const auto file = keys.text("file"); file && !file->empty()) drive.set("file", *file);
     if (const auto format = keys.text("format")) drive.set("format", *format);
-    if (const auto cache = keys.choice(
-            "cache", {"writeback", "none", "off=none", "writethrough", "directsync", "unsafe"}))
+    if (const auto cache =
+            keys.choice("cache", {"writeback", "none", "off=none", "writethrough", "directsync", "unsafe"}))
         drive.set("cache", *cache);
     if (const auto on = keys.boolean("snapshot")) drive.set("snapshot", *on ? "true" : "false");
     for (const char* name : {"readonly", "read-only"})

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "drives/boot.hpp"
 #include "drives/drives.hpp"
 
 using namespace backplane::drives;
@@ -11,7 +12,8 @@ namespace {
 std::string told(DriveList& list, bool with_way = false) {
     std::vector<std::string> lines;
     for (const Setting& s : list.settings())
-        if (with_way || (!s.path.ends_with(".attached") && !s.path.ends_with(".id"))) lines.push_back(s.path + "=" + s.value);
+        if (with_way || (!s.path.ends_with(".attached") && !s.path.ends_with(".id")))
+            lines.push_back(s.path + "=" + s.value);
     std::sort(lines.begin(), lines.end());
     std::string text;
     for (const std::string& line : lines) text += line + "\n";
@@ -180,4 +182,21 @@ TEST_CASE("only ATA drives are known here") {
     DriveList list;
     CHECK_FALSE(list.device("isa-serial,chardev=a", "x"));
     CHECK(list.empty());
+}
+
+TEST_CASE("a boot order is letters, or keys") {
+    const auto text = [](const char* option) {
+        std::string all;
+        for (const Setting& s : boot_settings(option, std::string("--boot ") + option))
+            all += s.path + "=" + s.value + " ";
+        return all;
+    };
+    CHECK(text("c") == "boot=c ");
+    CHECK(text("order=dc,once=d,menu=on") == "boot=dc boot_once=d boot_menu=true ");
+    CHECK(text("once=a") == "boot_once=a ");
+    CHECK(error([&] { text("x"); }).find("--boot x: 'x' is none of") == 0);
+    CHECK(error([&] { text("cc"); }).find("twice") != std::string::npos);
+    CHECK(error([&] { text("abcd"); }).find("three") != std::string::npos);
+    CHECK(error([&] { text("order=c,colour=red"); }).find("colour") != std::string::npos);
+    CHECK(error([&] { text("splash=x.bmp"); }).find("not served") != std::string::npos);
 }
