@@ -33,7 +33,7 @@ void Disk::identify() {
     const geometry::Chs& g = geometry_.physical;
     const u32 capacity = g.cylinders * g.heads * g.sectors;
 
-    std::string serial = serial_;
+    std::string serial = serial_shown_;
     if (serial.empty()) {
         const bp_ata_place at = place();
         char text[16];

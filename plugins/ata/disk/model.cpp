@@ -44,7 +44,7 @@ Disk::~Disk() {
 void Disk::describe(Schema<Disk>& s) {
     s.doc("ATA hard disk");
     s.property("serial", &Disk::serial_,
-               {.doc = "serial number, at most 20 characters; empty: QM00001 ... by position"});
+               {.doc = "serial number, at most 20 characters; empty: the drive's, else QM00001 ... by position"});
     s.property("version", &Disk::version_, {.doc = "firmware version, at most 8 characters", .def = "0.12.3"});
     s.property("model", &Disk::model_, {.doc = "model name, at most 40 characters", .def = "QEMU HARDDISK"});
     s.property("cylinders", &Disk::cylinders_,
@@ -58,13 +58,29 @@ void Disk::describe(Schema<Disk>& s) {
                {.doc = "what the firmware makes of the geometry for INT 13h; auto: by size and partition table",
                 .def = "auto",
                 .choices = "auto|none|lba|large|rechs"});
+    s.property("lcylinders", &Disk::logical_cylinders_,
+               {.doc = "logical cylinders, for firmware that is told them; give all three of lcylinders, lheads, "
+                       "lsectors, or none",
+                .def = "0",
+                .max = geometry::kMaxLogicalCylinders});
+    s.property("lheads", &Disk::logical_heads_,
+               {.doc = "logical heads", .def = "0", .max = geometry::kMaxLogicalHeads});
+    s.property("lsectors", &Disk::logical_sectors_,
+               {.doc = "logical sectors per track", .def = "0", .max = geometry::kMaxSectors});
+    s.property("geometry", &Disk::policy_,
+               {.doc = "where a geometry comes from that is not given: qemu-0.12 from size and partition table, auto "
+                       "also from image header and boot sectors; drive: as the drive says",
+                .def = "drive",
+                .choices = "drive|qemu-0.12|auto"});
     s.property("write_cache", &Disk::write_cache_default_,
-               {.doc = "report a write cache, which guests flush; off: every write is flushed before it completes",
+               {.doc = "report a write cache, which guests flush, unless the drive has none; off: every write is "
+                       "flushed before it completes",
                 .def = "true"});
     s.property("read_only", &Disk::read_only_, {.doc = "refuse writes", .def = "false"});
     s.property("latency", &Disk::latency_,
                {.doc = "duration of an access to the medium under the deterministic clock", .def = "100us"});
-    s.link("image", &Disk::image_, BP_BLOCK_ID, "the medium");
+    s.link("drive", &Disk::drive_, BP_DRIVE_ID, "the drive: medium, and what its owner prescribes", true);
+    s.link("image", &Disk::image_, BP_BLOCK_ID, "the medium, if there is no drive", true);
     s.plug(BP_ATA_DEVICE_ID, &kTable, BP_ATA_BUS_ID, &Disk::bus_);
     s.timer<&Disk::completion>("completion", &Disk::completion_);
     s.trace("command", &Disk::trace_command_, "commands with their task file");
@@ -72,6 +88,7 @@ void Disk::describe(Schema<Disk>& s) {
 }
 
 bp_status Disk::start() {
+    if (const bp_status s = join()) return s;
     const auto too_long = [this](const char* what, const std::string& text, std::size_t limit) {
         return text.size() <= limit
                    ? bp_status{BP_OK}
@@ -82,9 +99,22 @@ bp_status Disk::start() {
     return too_long("model", model_, kModelChars);
 }
 
+// The medium is the drive's, or an image without one. What is given here goes before what the drive says.
+bp_status Disk::join() {
+    if (static_cast<bool>(drive_) == static_cast<bool>(image_))
+        return fail(BP_ERR_INVALID, drive_ ? "both drive and image are given: a disk has one medium"
+                                           : "no medium: give drive (a disk.drive) or image (a bare image)");
+    if (!drive_) {
+        medium_.bind({image_.operator->(), image_.instance()});
+        return BP_OK;
+    }
+    medium_.bind({drive_->block, drive_.instance()});
+    return BP_OK;
+}
+
 void Disk::stop() {
     // Whatever the guest was told to be written is with the host before the image is closed.
-    if (image_) image_->drain(image_.instance());
+    if (medium_) medium_->drain(medium_.instance());
 }
 
 // The image may start after the drive, so the medium is first looked at here (or when the channel asks, if that is
@@ -101,7 +131,7 @@ bp_status Disk::publish() {
 
 geometry::Reader Disk::reader() {
     return [this](u64 lba, std::span<u8> bytes) {
-        return image_->read_now(image_.instance(), lba * kSectorBytes, bytes.data(), bytes.size()) == 0;
+        return medium_->read_now(medium_.instance(), lba * kSectorBytes, bytes.data(), bytes.size()) == 0;
     };
 }
 
@@ -120,20 +150,35 @@ bp_status Disk::resolve() {
     if (resolved_) return BP_OK;
     bp_block_info medium{};
     medium.size = sizeof medium;
-    image_->info(image_.instance(), &medium);
+    medium_->info(medium_.instance(), &medium);
     total_ = medium.bytes / kSectorBytes;
-    if (total_ == 0) return fail(BP_ERR_INVALID, "the image is smaller than one sector of 512 bytes");
+    if (total_ == 0)
+        return fail(BP_ERR_INVALID, medium.bytes || !drive_ ? "the image is smaller than one sector of 512 bytes"
+                                                            : "the drive has no medium: a hard disk needs one");
     if (medium.read_only) read_only_ = true;
+
+    bp_drive_info drive{};
+    drive.size = sizeof drive;
+    drive.boot_index = -1;
+    drive.write_cache = 1;
+    if (drive_) drive_->info(drive_.instance(), &drive);
+    serial_shown_ = serial_.empty() ? std::string(to_view(drive.serial)) : serial_;
+    if (serial_shown_.size() > kSerialChars)
+        return fail(BP_ERR_INVALID, "the drive's serial \"%s\" has more than %zu characters", serial_shown_.c_str(),
+                    kSerialChars);
+    if (!drive.write_cache) write_cache_default_ = false;
+    boot_index_ = drive.boot_index;
 
     geometry::Input input;
     input.sectors = total_;
-    if (cylinders_ || heads_ || sectors_) input.settings.chs = geometry::Chs{cylinders_, heads_, sectors_};
-    if (translation_ != TranslationChoice::kAuto)
-        input.settings.translation = static_cast<geometry::Translation>(static_cast<u8>(translation_) - 1);
+    input.settings = settings(drive);
+    const bool automatic =
+        policy_ == PolicyChoice::kAuto || (policy_ == PolicyChoice::kDrive && drive.policy == BP_GEOMETRY_AUTO);
+    input.policy = automatic ? geometry::Policy::kAuto : geometry::Policy::kQemu012;
     if (const std::string wrong = geometry::check(input.settings); !wrong.empty())
         return fail(BP_ERR_INVALID, "%s", wrong.c_str());
     std::array<u8, kSectorBytes> first{};
-    if (image_->read_now(image_.instance(), 0, first.data(), first.size()) == 0) input.first_sector = first;
+    if (medium_->read_now(medium_.instance(), 0, first.data(), first.size()) == 0) input.first_sector = first;
     input.reader = reader();
     if (medium.hint_cylinders)
         input.header = geometry::Chs{medium.hint_cylinders, medium.hint_heads, medium.hint_sectors};
@@ -142,11 +187,28 @@ bp_status Disk::resolve() {
     return BP_OK;
 }
 
+geometry::Settings Disk::settings(const bp_drive_info& drive) const {
+    const auto chosen = [](geometry::Chs own, geometry::Chs other) {
+        const geometry::Chs& chs = own == geometry::Chs{} ? other : own;
+        return chs == geometry::Chs{} ? std::nullopt : std::optional(chs);
+    };
+    geometry::Settings s;
+    s.chs = chosen({cylinders_, heads_, sectors_}, {drive.cylinders, drive.heads, drive.sectors});
+    s.logical = chosen({logical_cylinders_, logical_heads_, logical_sectors_},
+                       {drive.lcylinders, drive.lheads, drive.lsectors});
+    // Both count from "default" on: none, LBA, large, R-ECHS.
+    const u32 own = static_cast<u32>(translation_);
+    if (const u32 t = own ? own : drive.translation; t >= BP_TRANSLATION_NONE && t <= BP_TRANSLATION_RECHS)
+        s.translation = static_cast<geometry::Translation>(t - BP_TRANSLATION_NONE);
+    return s;
+}
+
 void Disk::info(bp_ata_info* out) {
     const u32 size = out->size;
     *out = {};
     out->size = size;
     out->kind = BP_ATA_KIND_DISK;
+    out->boot_index = -1;
     if (resolve() != BP_OK) return;  // the drive's own publish() reports it
     out->sectors_total = total_;
     out->cylinders = geometry_.physical.cylinders;
@@ -158,6 +220,7 @@ void Disk::info(bp_ata_info* out) {
     out->lsectors = geometry_.logical.sectors;
     out->reason = to_bp(geometry_.reason);
     out->logical_given = geometry_.logical_given;
+    out->boot_index = boot_index_;
 }
 
 bp_ata_place Disk::place() const {

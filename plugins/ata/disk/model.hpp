@@ -12,6 +12,7 @@
 #include "ata/registers.hpp"
 #include "backplane/abi/ata.h"
 #include "backplane/abi/backend.h"
+#include "backplane/abi/drive.h"
 #include "backplane/device.hpp"
 #include "geometry/geometry.hpp"
 
@@ -42,6 +43,7 @@ class Disk final : public Device<Disk> {
     // What the drive waits for.
     enum class Phase : u8 { kIdle, kHostReads, kHostWrites, kDmaIn, kDmaOut, kMedium };
     enum class TranslationChoice : u8 { kAuto, kNone, kLba, kLarge, kRechs };
+    enum class PolicyChoice : u8 { kDrive, kQemu012, kAuto };
 
     // One access to the image. Outlives a reset, and the drive if it must.
     struct Request {
@@ -63,7 +65,9 @@ class Disk final : public Device<Disk> {
     void dma_advance(u32 bytes);
     void dma_cancel();
 
+    bp_status join();
     bp_status resolve();
+    geometry::Settings settings(const bp_drive_info& drive) const;
     geometry::Reader reader();
     void warn_of_expectation();
     void set_signature();
@@ -119,11 +123,15 @@ class Disk final : public Device<Disk> {
     // Configuration.
     std::string serial_, version_, model_;
     u32 cylinders_ = 0, heads_ = 0, sectors_ = 0;
+    u32 logical_cylinders_ = 0, logical_heads_ = 0, logical_sectors_ = 0;
     TranslationChoice translation_ = TranslationChoice::kAuto;
+    PolicyChoice policy_ = PolicyChoice::kDrive;
     bool write_cache_default_ = true;
     bool read_only_ = false;
     Duration latency_;
+    Link<bp_drive> drive_;
     Link<bp_block> image_;
+    Link<bp_block> medium_;  // the drive's or the image
     Link<bp_ata_bus> bus_;
     Timer completion_;
     TracePoint trace_command_, trace_medium_;
@@ -132,6 +140,8 @@ class Disk final : public Device<Disk> {
     bool resolved_ = false;
     geometry::Geometry geometry_;
     u64 total_ = 0;  // sectors
+    std::string serial_shown_;
+    i32 boot_index_ = -1;
 
     // Task file. `previous_` are the bytes written before the current ones ("HOB").
     struct TaskFile {

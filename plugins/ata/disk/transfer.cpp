@@ -208,7 +208,7 @@ void Disk::submit() {
                                                     : "flush",
                   static_cast<unsigned long long>(chunk_lba_ + io_first_), io_sectors_);
     own->in_flight = true;
-    if (image_->submit(image_.instance(), &request) == BP_OK) return;
+    if (medium_->submit(medium_.instance(), &request) == BP_OK) return;
     // Refused. The answer still comes later: a guest that has just written a command finds the drive busy.
     own->in_flight = false;
     io_answered_ = true;
@@ -229,7 +229,7 @@ void Disk::done(void* argument, i32 error) {
     self->submit();
     // Deterministic clock: if its time has come already, the CPU waits for this access as well.
     if (self->io_waiting_ && !self->completion_.armed() && self->slot().machine().deterministic(self->slot().self()))
-        self->image_->drain(self->image_.instance());
+        self->medium_->drain(self->medium_.instance());
 }
 
 void Disk::answered(i32 error) {
@@ -244,7 +244,7 @@ void Disk::completion(i64) {
     if (io_answered_)
         deliver();
     else
-        image_->drain(image_.instance());  // done() follows, and finds the timer expired
+        medium_->drain(medium_.instance());  // done() follows, and finds the timer expired
 }
 
 void Disk::deliver() {
