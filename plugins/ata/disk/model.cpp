@@ -5,13 +5,6 @@
 #include "geometry/boot_sectors.hpp"
 
 namespace backplane::ata {
-namespace {
-
-constexpr std::size_t kSerialChars = 20;
-constexpr std::size_t kVersionChars = 8;
-constexpr std::size_t kModelChars = 40;
-
-}  // namespace
 
 const bp_ata_device Disk::kTable{
     sizeof(bp_ata_device),
@@ -24,22 +17,6 @@ const bp_ata_device Disk::kTable{
     [](void* i, uint32_t* bytes, int* to_memory) { return static_cast<Disk*>(i)->dma_window(bytes, to_memory); },
     [](void* i, uint32_t bytes) { static_cast<Disk*>(i)->dma_advance(bytes); },
     [](void* i) { static_cast<Disk*>(i)->dma_cancel(); }};
-
-Disk::Disk(const Slot& slot) : Device(slot) {
-    for (Request*& request : slots_) {
-        request = new Request;
-        request->owner = this;
-    }
-}
-
-Disk::~Disk() {
-    for (Request* request : slots_) {
-        if (request->in_flight)
-            request->owner = nullptr;
-        else
-            delete request;
-    }
-}
 
 void Disk::describe(Schema<Disk>& s) {
     s.doc("ATA hard disk");
@@ -82,9 +59,10 @@ void Disk::describe(Schema<Disk>& s) {
     s.link("drive", &Disk::drive_, BP_DRIVE_ID, "the drive: medium, and what its owner prescribes", true);
     s.link("image", &Disk::image_, BP_BLOCK_ID, "the medium, if there is no drive", true);
     s.plug(BP_ATA_DEVICE_ID, &kTable, BP_ATA_BUS_ID, &Disk::bus_);
-    s.timer<&Disk::completion>("completion", &Disk::completion_);
+    s.timer<&Disk::completion>("completion", [](Disk& d) -> Timer& { return d.access_.completion; });
     s.trace("command", &Disk::trace_command_, "commands with their task file");
-    s.trace("medium", &Disk::trace_medium_, "accesses to the image");
+    s.trace(
+        "medium", [](Disk& d) -> TracePoint& { return d.access_.trace; }, "accesses to the image");
 }
 
 bp_status Disk::start() {
@@ -104,17 +82,14 @@ bp_status Disk::join() {
     if (static_cast<bool>(drive_) == static_cast<bool>(image_))
         return fail(BP_ERR_INVALID, drive_ ? "both drive and image are given: a disk has one medium"
                                            : "no medium: give drive (a disk.drive) or image (a bare image)");
-    if (!drive_) {
-        medium_.bind({image_.operator->(), image_.instance()});
-        return BP_OK;
-    }
-    medium_.bind({drive_->block, drive_.instance()});
+    access_.join(drive_ ? bp_interface{drive_->block, drive_.instance()}
+                        : bp_interface{image_.operator->(), image_.instance()});
     return BP_OK;
 }
 
 void Disk::stop() {
     // Whatever the guest was told to be written is with the host before the image is closed.
-    if (medium_) medium_->drain(medium_.instance());
+    if (const Link<bp_block>& medium = access_.medium()) medium->drain(medium.instance());
 }
 
 // The image may start after the drive, so the medium is first looked at here (or when the channel asks, if that is
@@ -131,7 +106,8 @@ bp_status Disk::publish() {
 
 geometry::Reader Disk::reader() {
     return [this](u64 lba, std::span<u8> bytes) {
-        return medium_->read_now(medium_.instance(), lba * kSectorBytes, bytes.data(), bytes.size()) == 0;
+        return access_.medium()->read_now(access_.medium().instance(), lba * kSectorBytes, bytes.data(),
+                                          bytes.size()) == 0;
     };
 }
 
@@ -150,7 +126,7 @@ bp_status Disk::resolve() {
     if (resolved_) return BP_OK;
     bp_block_info medium{};
     medium.size = sizeof medium;
-    medium_->info(medium_.instance(), &medium);
+    access_.medium()->info(access_.medium().instance(), &medium);
     total_ = medium.bytes / kSectorBytes;
     if (total_ == 0)
         return fail(BP_ERR_INVALID, medium.bytes || !drive_ ? "the image is smaller than one sector of 512 bytes"
@@ -178,7 +154,8 @@ bp_status Disk::resolve() {
     if (const std::string wrong = geometry::check(input.settings); !wrong.empty())
         return fail(BP_ERR_INVALID, "%s", wrong.c_str());
     std::array<u8, kSectorBytes> first{};
-    if (medium_->read_now(medium_.instance(), 0, first.data(), first.size()) == 0) input.first_sector = first;
+    if (access_.medium()->read_now(access_.medium().instance(), 0, first.data(), first.size()) == 0)
+        input.first_sector = first;
     input.reader = reader();
     if (medium.hint_cylinders)
         input.header = geometry::Chs{medium.hint_cylinders, medium.hint_heads, medium.hint_sectors};
@@ -303,8 +280,7 @@ void Disk::reset(Reset kind) {
     cancel();
     reset_task_file();
     multiple_ = kMaxMultiple;
-    single_modes_ = multi_modes_ = 0;
-    ultra_modes_ = 1u << 5;
+    modes_.reset();
     write_cache_ = write_cache_default_;
     if (kind == Reset::kPowerOn) {
         smart_enabled_ = smart_autosave_ = true;
@@ -330,7 +306,7 @@ void Disk::state(StateVisitor& v) {
     v.group("previous", [&] { task_file(previous_); });
     v("error", error_), v("device", device_), v("status", status_), v("control", control_);
     v("multiple", multiple_, {.max = kMaxMultiple});
-    v("single_modes", single_modes_), v("multi_modes", multi_modes_), v("ultra_modes", ultra_modes_);
+    modes_.state(v);
     v("write_cache", write_cache_);
     v("smart_enabled", smart_enabled_), v("smart_autosave", smart_autosave_);
     v("self_tests", self_tests_, {.max = self_test_log_.size()}), v("self_test_log", self_test_log_);
@@ -342,10 +318,7 @@ void Disk::state(StateVisitor& v) {
     v("chunk_lba", chunk_lba_), v("chunk_sectors", chunk_sectors_, {.max = kBufferSectors});
     v("good", good_, {.max = kBufferSectors});
     v("probing", probing_), v("bad", bad_);
-    v("io_waiting", io_waiting_), v("io_answered", io_answered_), v("io_error", io_error_);
-    v("io_operation", io_operation_, {.max = BP_BLOCK_FLUSH});
-    v("io_first", io_first_, {.max = kBufferSectors}), v("io_sectors", io_sectors_, {.max = kBufferSectors});
-    v.bytes("buffer", buffer(), kBufferBytes);
+    access_.state(v);
 }
 
 // Fields that contradict one another, or nothing: a snapshot is input like any other.
@@ -355,9 +328,10 @@ std::string_view Disk::inconsistent() const {
     if (good_ > chunk_sectors_) return "sectors in the buffer";
     const auto on_medium = [this](u64 lba, u64 sectors) { return lba <= total_ && sectors <= total_ - lba; };
     if (!on_medium(lba_, left_) || !on_medium(chunk_lba_, chunk_sectors_)) return "sectors beyond the medium";
-    if (io_first_ > chunk_sectors_ || io_sectors_ > chunk_sectors_ - io_first_) return "sectors of the access";
-    if (io_waiting_ && io_operation_ == 0) return "kind of the access";
-    if (io_waiting_ != (phase_ == Phase::kMedium)) return "phase and access disagree";
+    if (const std::string_view wrong = access_.inconsistent(); !wrong.empty()) return wrong;
+    if (access_.at() + access_.length() > chunk_sectors_ * kSectorBytes) return "sectors of the access";
+    if (access_.length() && access_.offset() != chunk_lba_ * kSectorBytes + access_.at()) return "place of the access";
+    if (access_.waiting() != (phase_ == Phase::kMedium)) return "phase and access disagree";
     const bool moving = phase_ != Phase::kIdle && phase_ != Phase::kMedium;
     if (moving && position_ == end_) return "nothing to transfer";
     switch (phase_) {
@@ -375,14 +349,7 @@ std::string_view Disk::inconsistent() const {
 bp_status Disk::restored() {
     if (const std::string_view wrong = inconsistent(); !wrong.empty())
         return fail(BP_ERR_INVALID, "saved state: %.*s", static_cast<int>(wrong.size()), wrong.data());
-    if (Request& old = *slots_[current_]; old.in_flight) {
-        // Restored onto a running drive: the old request runs out beside us.
-        old.stale = true;
-        current_ ^= 1;
-        std::copy(std::begin(old.data), std::end(old.data), buffer());
-    }
-    // An access that was under way is described completely by the state: it is made again.
-    if (io_waiting_ && !io_answered_) submit();
+    access_.restored();
     return BP_OK;
 }
 
