@@ -19,7 +19,7 @@ namespace kit = testkit;
 
 struct CheckOptions {
     std::string file, type;
-    std::vector<std::string> sets, cases;
+    std::vector<std::string> sets, links, cases;
     u64 accesses = 1'000'000, seed = 1;
     double patience = kit::kPatience;
 };
@@ -72,8 +72,8 @@ kit::Verdict check_load(const CheckOptions& options, const kernel::Manifest& man
     });
 }
 
-// Whether one of the types has each property that is set.
-kit::Verdict check_properties(const CheckOptions& options, const kit::Properties& given) {
+// Whether one of the types has each property that is set, and each link that is chosen.
+kit::Verdict check_names(const CheckOptions& options, const kit::Properties& given) {
     return kit::run_case([&](kit::Case& check) {
         const kit::PluginFile file(options.file);
         for (const auto& [name, unused] : given) {
@@ -81,6 +81,13 @@ kit::Verdict check_properties(const CheckOptions& options, const kit::Properties
             for (u32 i = 0; i < file.types().count; ++i)
                 for (const auto& p : kit::declare(file.types().types[i]).properties) known = known || p.name == name;
             check.require(known, "no type of " + options.file + " has the property " + kernel::in_ticks(name));
+        }
+        for (const std::string& name : options.links) {
+            bool known = false;
+            for (u32 i = 0; i < file.types().count; ++i)
+                for (const auto& l : kit::declare(file.types().types[i]).links)
+                    known = known || (l.name == name && l.optional);
+            check.require(known, "no type of " + options.file + " has an optional link " + kernel::in_ticks(name));
         }
     });
 }
@@ -101,6 +108,7 @@ void check_type(const CheckOptions& options, const kernel::Manifest& manifest, c
         for (const auto& item : given)
             for (const auto& p : kit::declare(s.type).properties)
                 if (p.name == item.first) s.rig.properties.push_back(item);
+        s.rig.links = options.links;
         return s;
     };
     const auto wanted = [&](const char* name) {
@@ -158,7 +166,7 @@ int check(const CheckOptions& options) {
                 options.file.c_str());
     Count count;
     if (report("load", check_load(options, manifest), count).failed()) return kernel::kExitPlugin;
-    if (const kit::Verdict v = check_properties(options, given); v.failed())
+    if (const kit::Verdict v = check_names(options, given); v.failed())
         throw kernel::Error(v.reason, kernel::kExitConfig);
     for (const std::string& type : types) check_type(options, manifest, type, given, count);
     if (count.failed)
@@ -177,6 +185,8 @@ void add_plugin_check(CLI::App& plugin, int& code) {
     sub->add_option("--type", options->type, "only this type of the plugin")->type_name("TYPE");
     sub->add_option("--set", options->sets, "value of a property; {folder} in it is an empty folder of the check's own")
         ->type_name("PROPERTY=VALUE");
+    sub->add_option("--link", options->links, "of its optional links, only this one is joined; may be repeated")
+        ->type_name("LINK");
     sub->add_option("--accesses", options->accesses, "random accesses of the longest case (default 1000000)")
         ->type_name("N")
         ->check(CLI::Range(u64{1}, u64{1} << 40));

@@ -204,6 +204,7 @@ bool Channel::info(unsigned device, bp_ata_info* info) const {
     if (!drive) return false;
     *info = {};
     info->size = sizeof *info;
+    info->boot_index = -1;
     drive->info(drive.instance(), info);
     return true;
 }

@@ -2,6 +2,7 @@
 // adapter of one channel that only records.
 #pragma once
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -13,6 +14,7 @@
 
 #include "ata/channel.hpp"
 #include "backplane/abi/backend.h"
+#include "backplane/abi/drive.h"
 
 namespace backplane::ata::testkit {
 
@@ -41,10 +43,15 @@ class FakeImage {
     std::size_t pending() const { return pending_.size(); }
 
     bool read_only = false;
-    bool refuse = false;  // submit() fails
+    std::array<u32, 3> header{};  // geometry
+    bool refuse = false;          // submit() fails
     i32 flush_error = 0;
     std::set<u64> bad;  // sectors that fail with EIO
     unsigned reads = 0, writes = 0, flushes = 0;
+
+  protected:
+    u64 sectors_;
+    static const bp_block kTable;
 
   private:
     struct Pending {
@@ -52,7 +59,6 @@ class FakeImage {
         bool performed;
         i32 error = 0;
     };
-    u64 sectors_;
     std::map<u64, std::vector<u8>> data_;
     std::deque<Pending> pending_;
 
@@ -82,32 +88,76 @@ class FakeImage {
             }
         }
     }
-    static inline const bp_block kTable{
-        sizeof(bp_block),
-        [](void* i, bp_block_info* out) {
-            auto& self = *static_cast<FakeImage*>(i);
-            out->bytes = self.sectors_ * 512;
-            out->read_only = self.read_only;
-        },
-        [](void* i, const bp_block_request* r) -> bp_status {
-            auto& self = *static_cast<FakeImage*>(i);
-            if (self.refuse) return BP_ERR_IO;
-            if (r->operation != BP_BLOCK_FLUSH && (r->offset + r->length > self.sectors_ * 512 || r->length == 0))
-                throw std::logic_error("access beyond the image");
-            self.pending_.push_back({*r, false, 0});
-            return BP_OK;
-        },
-        [](void* i, uint64_t offset, void* data, uint64_t length) -> int32_t {
-            auto& self = *static_cast<FakeImage*>(i);
-            if (self.bad.count(offset / 512)) return EIO;
-            std::memcpy(data, self.sector(offset / 512).data(), length);
-            return 0;
-        },
-        [](void* i) {
-            auto& self = *static_cast<FakeImage*>(i);
-            for (Pending& p : self.pending_) self.perform(p);
-        }};
 };
+
+inline const bp_block FakeImage::kTable{
+    sizeof(bp_block),
+    [](void* i, bp_block_info* out) {
+        auto& self = *static_cast<FakeImage*>(i);
+        out->bytes = self.sectors_ * 512;
+        out->read_only = self.read_only;
+        out->hint_cylinders = self.header[0], out->hint_heads = self.header[1], out->hint_sectors = self.header[2];
+    },
+    [](void* i, const bp_block_request* r) -> bp_status {
+        auto& self = *static_cast<FakeImage*>(i);
+        if (self.refuse) return BP_ERR_IO;
+        if (r->operation != BP_BLOCK_FLUSH && (r->offset + r->length > self.sectors_ * 512 || r->length == 0))
+            throw std::logic_error("access beyond the image");
+        self.pending_.push_back({*r, false, 0});
+        return BP_OK;
+    },
+    [](void* i, uint64_t offset, void* data, uint64_t length) -> int32_t {
+        auto& self = *static_cast<FakeImage*>(i);
+        if (self.bad.count(offset / 512)) return EIO;
+        std::memcpy(data, self.sector(offset / 512).data(), length);
+        return 0;
+    },
+    [](void* i) {
+        auto& self = *static_cast<FakeImage*>(i);
+        for (Pending& p : self.pending_) self.perform(p);
+    }};
+
+// A drive over such an image, and what its attachment told it.
+class FakeDrive : public FakeImage {
+  public:
+    explicit FakeDrive(u64 sectors) : FakeImage(sectors) {
+        prescribed.size = sizeof prescribed;
+        prescribed.write_cache = 1;
+        prescribed.boot_index = -1;
+    }
+    bp_interface drive() { return {&kDriveTable, static_cast<FakeImage*>(this)}; }
+    // Another medium; 0 sectors: none.
+    void change(u64 sectors) {
+        run();
+        sectors_ = inserted_ = sectors;
+        open = false;
+        if (listener_) listener_->medium_changed(listener_instance_);
+    }
+    void ask_to_eject() { listener_->eject_request(listener_instance_); }
+
+    bp_drive_info prescribed{};
+    bool open = false, locked = false;
+
+  private:
+    static FakeDrive& at(void* i) { return static_cast<FakeDrive&>(*static_cast<FakeImage*>(i)); }
+    u64 inserted_ = sectors_;
+    const bp_drive_listener* listener_ = nullptr;
+    void* listener_instance_ = nullptr;
+    static const bp_drive kDriveTable;
+};
+
+inline const bp_drive FakeDrive::kDriveTable{sizeof(bp_drive),
+                                             &kTable,
+                                             [](void* i, bp_drive_info* out) { *out = at(i).prescribed; },
+                                             [](void* i, const bp_drive_listener* listener, void* instance) {
+                                                 at(i).listener_ = listener, at(i).listener_instance_ = instance;
+                                             },
+                                             [](void* i, int open) {
+                                                 at(i).run();
+                                                 at(i).open = open != 0;
+                                                 at(i).sectors_ = open ? 0 : at(i).inserted_;
+                                             },
+                                             [](void* i, int locked) { at(i).locked = locked != 0; }};
 
 // Moves DMA data to and from a vector.
 struct Recorder : ChannelHost {

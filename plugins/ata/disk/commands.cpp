@@ -1,4 +1,5 @@
 // The command set: ATA/ATAPI-5, section 8, and the 48-bit commands of ATA/ATAPI-6.
+#include "ata/features.hpp"
 #include "model.hpp"
 
 namespace backplane::ata {
@@ -55,25 +56,6 @@ enum Command : u8 {
 constexpr u8 kDeviceReset = 0x08;  // packet devices; the one command that a busy drive listens to
 
 constexpr u8 kPowerActive = 0xff;
-
-// Subcommands of SET FEATURES that are accepted; those that change nothing here are listed because guests send them.
-enum Feature : u8 {
-    kEnableWriteCache = 0x02,
-    kTransferMode = 0x03,
-    kEnableApm = 0x05,
-    kEnableAam = 0x42,
-    kDisableLookAhead = 0x55,
-    kKeepSettings = 0x66,
-    kEccLength = 0x67,  // obsolete
-    kPowerUpInStandby = 0x69,
-    kDisableWriteCache = 0x82,
-    kDisableApm = 0x85,
-    kNop96 = 0x96,
-    kNop9a = 0x9a,
-    kEnableLookAhead = 0xaa,
-    kDisableAam = 0xc2,
-    kRevertSettings = 0xcc,
-};
 
 constexpr u8 kOk = kStatusReady | kStatusSeek;
 
@@ -274,43 +256,13 @@ void Disk::set_features() {
             // What the cache holds is on the medium when the command completes.
             write_cache_ = false;
             return flush();
-        case kEnableApm:
-        case kEnableAam:
-        case kDisableLookAhead:
-        case kKeepSettings:
-        case kEccLength:
-        case kPowerUpInStandby:
-        case kDisableApm:
-        case kNop96:
-        case kNop9a:
-        case kEnableLookAhead:
-        case kDisableAam:
-        case kRevertSettings: return complete(kOk, true);
-        case kTransferMode: break;
-        default: return abort_command();
+        case kTransferMode:
+            if (!modes_.select(now_.count)) return abort_command();
+            return complete(kOk, true);
+        default:
+            if (!without_effect(now_.features)) return abort_command();
+            return complete(kOk, true);
     }
-    // Transfer mode in the count register: class in bits 7:3, mode in 2:0 (ATA/ATAPI-5, table 20).
-    const u8 bit = static_cast<u8>(1u << (now_.count & 7));
-    switch (now_.count >> 3) {
-        case 0:  // PIO default
-        case 1:  // PIO flow control
-            single_modes_ = multi_modes_ = ultra_modes_ = 0;
-            break;
-        case 2:
-            single_modes_ = bit;
-            multi_modes_ = ultra_modes_ = 0;
-            break;
-        case 4:
-            multi_modes_ = bit;
-            single_modes_ = ultra_modes_ = 0;
-            break;
-        case 8:
-            ultra_modes_ = bit;
-            single_modes_ = multi_modes_ = 0;
-            break;
-        default: return abort_command();
-    }
-    complete(kOk, true);
 }
 
 }  // namespace backplane::ata

@@ -5,13 +5,6 @@
 #include "geometry/boot_sectors.hpp"
 
 namespace backplane::ata {
-namespace {
-
-constexpr std::size_t kSerialChars = 20;
-constexpr std::size_t kVersionChars = 8;
-constexpr std::size_t kModelChars = 40;
-
-}  // namespace
 
 const bp_ata_device Disk::kTable{
     sizeof(bp_ata_device),
@@ -25,26 +18,10 @@ const bp_ata_device Disk::kTable{
     [](void* i, uint32_t bytes) { static_cast<Disk*>(i)->dma_advance(bytes); },
     [](void* i) { static_cast<Disk*>(i)->dma_cancel(); }};
 
-Disk::Disk(const Slot& slot) : Device(slot) {
-    for (Request*& request : slots_) {
-        request = new Request;
-        request->owner = this;
-    }
-}
-
-Disk::~Disk() {
-    for (Request* request : slots_) {
-        if (request->in_flight)
-            request->owner = nullptr;
-        else
-            delete request;
-    }
-}
-
 void Disk::describe(Schema<Disk>& s) {
     s.doc("ATA hard disk");
     s.property("serial", &Disk::serial_,
-               {.doc = "serial number, at most 20 characters; empty: QM00001 ... by position"});
+               {.doc = "serial number, at most 20 characters; empty: the drive's, else QM00001 ... by position"});
     s.property("version", &Disk::version_, {.doc = "firmware version, at most 8 characters", .def = "0.12.3"});
     s.property("model", &Disk::model_, {.doc = "model name, at most 40 characters", .def = "QEMU HARDDISK"});
     s.property("cylinders", &Disk::cylinders_,
@@ -58,20 +35,38 @@ void Disk::describe(Schema<Disk>& s) {
                {.doc = "what the firmware makes of the geometry for INT 13h; auto: by size and partition table",
                 .def = "auto",
                 .choices = "auto|none|lba|large|rechs"});
+    s.property("lcylinders", &Disk::logical_cylinders_,
+               {.doc = "logical cylinders, for firmware that is told them; give all three of lcylinders, lheads, "
+                       "lsectors, or none",
+                .def = "0",
+                .max = geometry::kMaxLogicalCylinders});
+    s.property("lheads", &Disk::logical_heads_,
+               {.doc = "logical heads", .def = "0", .max = geometry::kMaxLogicalHeads});
+    s.property("lsectors", &Disk::logical_sectors_,
+               {.doc = "logical sectors per track", .def = "0", .max = geometry::kMaxSectors});
+    s.property("geometry", &Disk::policy_,
+               {.doc = "where a geometry comes from that is not given: qemu-0.12 from size and partition table, auto "
+                       "also from image header and boot sectors; drive: as the drive says",
+                .def = "drive",
+                .choices = "drive|qemu-0.12|auto"});
     s.property("write_cache", &Disk::write_cache_default_,
-               {.doc = "report a write cache, which guests flush; off: every write is flushed before it completes",
+               {.doc = "report a write cache, which guests flush, unless the drive has none; off: every write is "
+                       "flushed before it completes",
                 .def = "true"});
     s.property("read_only", &Disk::read_only_, {.doc = "refuse writes", .def = "false"});
     s.property("latency", &Disk::latency_,
                {.doc = "duration of an access to the medium under the deterministic clock", .def = "100us"});
-    s.link("image", &Disk::image_, BP_BLOCK_ID, "the medium");
+    s.link("drive", &Disk::drive_, BP_DRIVE_ID, "the drive: medium, and what its owner prescribes", true);
+    s.link("image", &Disk::image_, BP_BLOCK_ID, "the medium, if there is no drive", true);
     s.plug(BP_ATA_DEVICE_ID, &kTable, BP_ATA_BUS_ID, &Disk::bus_);
-    s.timer<&Disk::completion>("completion", &Disk::completion_);
+    s.timer<&Disk::completion>("completion", [](Disk& d) -> Timer& { return d.access_.completion; });
     s.trace("command", &Disk::trace_command_, "commands with their task file");
-    s.trace("medium", &Disk::trace_medium_, "accesses to the image");
+    s.trace(
+        "medium", [](Disk& d) -> TracePoint& { return d.access_.trace; }, "accesses to the image");
 }
 
 bp_status Disk::start() {
+    if (const bp_status s = join()) return s;
     const auto too_long = [this](const char* what, const std::string& text, std::size_t limit) {
         return text.size() <= limit
                    ? bp_status{BP_OK}
@@ -82,9 +77,19 @@ bp_status Disk::start() {
     return too_long("model", model_, kModelChars);
 }
 
+// The medium is the drive's, or an image without one. What is given here goes before what the drive says.
+bp_status Disk::join() {
+    if (static_cast<bool>(drive_) == static_cast<bool>(image_))
+        return fail(BP_ERR_INVALID, drive_ ? "both drive and image are given: a disk has one medium"
+                                           : "no medium: give drive (a disk.drive) or image (a bare image)");
+    access_.join(drive_ ? bp_interface{drive_->block, drive_.instance()}
+                        : bp_interface{image_.operator->(), image_.instance()});
+    return BP_OK;
+}
+
 void Disk::stop() {
     // Whatever the guest was told to be written is with the host before the image is closed.
-    if (image_) image_->drain(image_.instance());
+    if (const Link<bp_block>& medium = access_.medium()) medium->drain(medium.instance());
 }
 
 // The image may start after the drive, so the medium is first looked at here (or when the channel asks, if that is
@@ -101,7 +106,8 @@ bp_status Disk::publish() {
 
 geometry::Reader Disk::reader() {
     return [this](u64 lba, std::span<u8> bytes) {
-        return image_->read_now(image_.instance(), lba * kSectorBytes, bytes.data(), bytes.size()) == 0;
+        return access_.medium()->read_now(access_.medium().instance(), lba * kSectorBytes, bytes.data(),
+                                          bytes.size()) == 0;
     };
 }
 
@@ -120,20 +126,36 @@ bp_status Disk::resolve() {
     if (resolved_) return BP_OK;
     bp_block_info medium{};
     medium.size = sizeof medium;
-    image_->info(image_.instance(), &medium);
+    access_.medium()->info(access_.medium().instance(), &medium);
     total_ = medium.bytes / kSectorBytes;
-    if (total_ == 0) return fail(BP_ERR_INVALID, "the image is smaller than one sector of 512 bytes");
+    if (total_ == 0)
+        return fail(BP_ERR_INVALID, medium.bytes || !drive_ ? "the image is smaller than one sector of 512 bytes"
+                                                            : "the drive has no medium: a hard disk needs one");
     if (medium.read_only) read_only_ = true;
+
+    bp_drive_info drive{};
+    drive.size = sizeof drive;
+    drive.boot_index = -1;
+    drive.write_cache = 1;
+    if (drive_) drive_->info(drive_.instance(), &drive);
+    serial_shown_ = serial_.empty() ? std::string(to_view(drive.serial)) : serial_;
+    if (serial_shown_.size() > kSerialChars)
+        return fail(BP_ERR_INVALID, "the drive's serial \"%s\" has more than %zu characters", serial_shown_.c_str(),
+                    kSerialChars);
+    if (!drive.write_cache) write_cache_default_ = false;
+    boot_index_ = drive.boot_index;
 
     geometry::Input input;
     input.sectors = total_;
-    if (cylinders_ || heads_ || sectors_) input.settings.chs = geometry::Chs{cylinders_, heads_, sectors_};
-    if (translation_ != TranslationChoice::kAuto)
-        input.settings.translation = static_cast<geometry::Translation>(static_cast<u8>(translation_) - 1);
+    input.settings = settings(drive);
+    const bool automatic =
+        policy_ == PolicyChoice::kAuto || (policy_ == PolicyChoice::kDrive && drive.policy == BP_GEOMETRY_AUTO);
+    input.policy = automatic ? geometry::Policy::kAuto : geometry::Policy::kQemu012;
     if (const std::string wrong = geometry::check(input.settings); !wrong.empty())
         return fail(BP_ERR_INVALID, "%s", wrong.c_str());
     std::array<u8, kSectorBytes> first{};
-    if (image_->read_now(image_.instance(), 0, first.data(), first.size()) == 0) input.first_sector = first;
+    if (access_.medium()->read_now(access_.medium().instance(), 0, first.data(), first.size()) == 0)
+        input.first_sector = first;
     input.reader = reader();
     if (medium.hint_cylinders)
         input.header = geometry::Chs{medium.hint_cylinders, medium.hint_heads, medium.hint_sectors};
@@ -142,11 +164,28 @@ bp_status Disk::resolve() {
     return BP_OK;
 }
 
+geometry::Settings Disk::settings(const bp_drive_info& drive) const {
+    const auto chosen = [](geometry::Chs own, geometry::Chs other) {
+        const geometry::Chs& chs = own == geometry::Chs{} ? other : own;
+        return chs == geometry::Chs{} ? std::nullopt : std::optional(chs);
+    };
+    geometry::Settings s;
+    s.chs = chosen({cylinders_, heads_, sectors_}, {drive.cylinders, drive.heads, drive.sectors});
+    s.logical = chosen({logical_cylinders_, logical_heads_, logical_sectors_},
+                       {drive.lcylinders, drive.lheads, drive.lsectors});
+    // Both count from "default" on: none, LBA, large, R-ECHS.
+    const u32 own = static_cast<u32>(translation_);
+    if (const u32 t = own ? own : drive.translation; t >= BP_TRANSLATION_NONE && t <= BP_TRANSLATION_RECHS)
+        s.translation = static_cast<geometry::Translation>(t - BP_TRANSLATION_NONE);
+    return s;
+}
+
 void Disk::info(bp_ata_info* out) {
     const u32 size = out->size;
     *out = {};
     out->size = size;
     out->kind = BP_ATA_KIND_DISK;
+    out->boot_index = -1;
     if (resolve() != BP_OK) return;  // the drive's own publish() reports it
     out->sectors_total = total_;
     out->cylinders = geometry_.physical.cylinders;
@@ -158,6 +197,7 @@ void Disk::info(bp_ata_info* out) {
     out->lsectors = geometry_.logical.sectors;
     out->reason = to_bp(geometry_.reason);
     out->logical_given = geometry_.logical_given;
+    out->boot_index = boot_index_;
 }
 
 bp_ata_place Disk::place() const {
@@ -240,8 +280,7 @@ void Disk::reset(Reset kind) {
     cancel();
     reset_task_file();
     multiple_ = kMaxMultiple;
-    single_modes_ = multi_modes_ = 0;
-    ultra_modes_ = 1u << 5;
+    modes_.reset();
     write_cache_ = write_cache_default_;
     if (kind == Reset::kPowerOn) {
         smart_enabled_ = smart_autosave_ = true;
@@ -267,7 +306,7 @@ void Disk::state(StateVisitor& v) {
     v.group("previous", [&] { task_file(previous_); });
     v("error", error_), v("device", device_), v("status", status_), v("control", control_);
     v("multiple", multiple_, {.max = kMaxMultiple});
-    v("single_modes", single_modes_), v("multi_modes", multi_modes_), v("ultra_modes", ultra_modes_);
+    modes_.state(v);
     v("write_cache", write_cache_);
     v("smart_enabled", smart_enabled_), v("smart_autosave", smart_autosave_);
     v("self_tests", self_tests_, {.max = self_test_log_.size()}), v("self_test_log", self_test_log_);
@@ -279,10 +318,7 @@ void Disk::state(StateVisitor& v) {
     v("chunk_lba", chunk_lba_), v("chunk_sectors", chunk_sectors_, {.max = kBufferSectors});
     v("good", good_, {.max = kBufferSectors});
     v("probing", probing_), v("bad", bad_);
-    v("io_waiting", io_waiting_), v("io_answered", io_answered_), v("io_error", io_error_);
-    v("io_operation", io_operation_, {.max = BP_BLOCK_FLUSH});
-    v("io_first", io_first_, {.max = kBufferSectors}), v("io_sectors", io_sectors_, {.max = kBufferSectors});
-    v.bytes("buffer", buffer(), kBufferBytes);
+    access_.state(v);
 }
 
 // Fields that contradict one another, or nothing: a snapshot is input like any other.
@@ -292,9 +328,10 @@ std::string_view Disk::inconsistent() const {
     if (good_ > chunk_sectors_) return "sectors in the buffer";
     const auto on_medium = [this](u64 lba, u64 sectors) { return lba <= total_ && sectors <= total_ - lba; };
     if (!on_medium(lba_, left_) || !on_medium(chunk_lba_, chunk_sectors_)) return "sectors beyond the medium";
-    if (io_first_ > chunk_sectors_ || io_sectors_ > chunk_sectors_ - io_first_) return "sectors of the access";
-    if (io_waiting_ && io_operation_ == 0) return "kind of the access";
-    if (io_waiting_ != (phase_ == Phase::kMedium)) return "phase and access disagree";
+    if (const std::string_view wrong = access_.inconsistent(); !wrong.empty()) return wrong;
+    if (access_.at() + access_.length() > chunk_sectors_ * kSectorBytes) return "sectors of the access";
+    if (access_.length() && access_.offset() != chunk_lba_ * kSectorBytes + access_.at()) return "place of the access";
+    if (access_.waiting() != (phase_ == Phase::kMedium)) return "phase and access disagree";
     const bool moving = phase_ != Phase::kIdle && phase_ != Phase::kMedium;
     if (moving && position_ == end_) return "nothing to transfer";
     switch (phase_) {
@@ -312,14 +349,7 @@ std::string_view Disk::inconsistent() const {
 bp_status Disk::restored() {
     if (const std::string_view wrong = inconsistent(); !wrong.empty())
         return fail(BP_ERR_INVALID, "saved state: %.*s", static_cast<int>(wrong.size()), wrong.data());
-    if (Request& old = *slots_[current_]; old.in_flight) {
-        // Restored onto a running drive: the old request runs out beside us.
-        old.stale = true;
-        current_ ^= 1;
-        std::copy(std::begin(old.data), std::end(old.data), buffer());
-    }
-    // An access that was under way is described completely by the state: it is made again.
-    if (io_waiting_ && !io_answered_) submit();
+    access_.restored();
     return BP_OK;
 }
 

@@ -9,15 +9,18 @@
 #include <array>
 #include <string>
 
+#include "ata/identify.hpp"
+#include "ata/medium_access.hpp"
 #include "ata/registers.hpp"
 #include "backplane/abi/ata.h"
 #include "backplane/abi/backend.h"
+#include "backplane/abi/drive.h"
 #include "backplane/device.hpp"
 #include "geometry/geometry.hpp"
 
 namespace backplane::ata {
 
-class Disk final : public Device<Disk> {
+class Disk final : public Device<Disk>, private MediumAccess::Owner {
   public:
     static constexpr std::string_view kType = "ata.disk";
     static constexpr u32 kSectorBytes = 512;
@@ -25,8 +28,7 @@ class Disk final : public Device<Disk> {
     static constexpr u32 kBufferBytes = kBufferSectors * kSectorBytes;
     static constexpr u8 kMaxMultiple = 16;
 
-    explicit Disk(const Slot& slot);
-    ~Disk();
+    explicit Disk(const Slot& slot) : Device(slot), access_(this->slot(), *this, kBufferBytes) {}
 
     static void describe(Schema<Disk>& s);
     bp_status start();
@@ -42,14 +44,7 @@ class Disk final : public Device<Disk> {
     // What the drive waits for.
     enum class Phase : u8 { kIdle, kHostReads, kHostWrites, kDmaIn, kDmaOut, kMedium };
     enum class TranslationChoice : u8 { kAuto, kNone, kLba, kLarge, kRechs };
-
-    // One access to the image. Outlives a reset, and the drive if it must.
-    struct Request {
-        Disk* owner = nullptr;  // nullptr: the drive is gone, done() frees the request
-        bool in_flight = false;
-        bool stale = false;  // a reset came in between; nobody waits for the result
-        alignas(64) u8 data[kBufferBytes] = {};
-    };
+    enum class PolicyChoice : u8 { kDrive, kQemu012, kAuto };
 
     // --- The channel's view (model.cpp) ---
     static const bp_ata_device kTable;
@@ -63,7 +58,9 @@ class Disk final : public Device<Disk> {
     void dma_advance(u32 bytes);
     void dma_cancel();
 
+    bp_status join();
     bp_status resolve();
+    geometry::Settings settings(const bp_drive_info& drive) const;
     geometry::Reader reader();
     void warn_of_expectation();
     void set_signature();
@@ -89,8 +86,6 @@ class Disk final : public Device<Disk> {
     // --- Replies of 512 bytes (identify.cpp, smart.cpp) ---
     void reply();
     void identify();
-    void put_text(u32 word, u32 words, std::string_view text);
-    void put_word(u32 word, u32 value);
     void smart();
     void smart_data();
     void smart_thresholds();
@@ -98,7 +93,7 @@ class Disk final : public Device<Disk> {
     void checksum();
 
     // --- Data and medium (transfer.cpp) ---
-    u8* buffer() { return slots_[current_]->data; }
+    u8* buffer() { return access_.buffer(); }
     void begin_chunk();
     void next_window();
     void window_done();
@@ -107,31 +102,33 @@ class Disk final : public Device<Disk> {
     void finish_transfer();
     void flush();
     void issue(u32 operation, u32 first, u32 sectors);
-    void submit();
-    void answered(i32 error);
-    void deliver();
-    void completion(i64 due);
+    void accessed(i32 error) override;
+    void completion(i64) { access_.expired(); }
     void cancel();
-    static void done(void* argument, i32 error);
     bool reads() const { return work_ == Work::kReadPio || work_ == Work::kReadDma; }
     bool dma() const { return work_ == Work::kReadDma || work_ == Work::kWriteDma; }
 
     // Configuration.
     std::string serial_, version_, model_;
     u32 cylinders_ = 0, heads_ = 0, sectors_ = 0;
+    u32 logical_cylinders_ = 0, logical_heads_ = 0, logical_sectors_ = 0;
     TranslationChoice translation_ = TranslationChoice::kAuto;
+    PolicyChoice policy_ = PolicyChoice::kDrive;
     bool write_cache_default_ = true;
     bool read_only_ = false;
     Duration latency_;
+    Link<bp_drive> drive_;
     Link<bp_block> image_;
     Link<bp_ata_bus> bus_;
-    Timer completion_;
-    TracePoint trace_command_, trace_medium_;
+    MediumAccess access_;
+    TracePoint trace_command_;
 
     // Facts about the medium, fixed at power-on.
     bool resolved_ = false;
     geometry::Geometry geometry_;
     u64 total_ = 0;  // sectors
+    std::string serial_shown_;
+    i32 boot_index_ = -1;
 
     // Task file. `previous_` are the bytes written before the current ones ("HOB").
     struct TaskFile {
@@ -141,8 +138,8 @@ class Disk final : public Device<Disk> {
     u8 error_ = 0, device_ = 0, status_ = 0, control_ = 0;
 
     // Settings that commands change.
-    u8 multiple_ = kMaxMultiple;                               // sectors a DRQ block of READ/WRITE MULTIPLE; 0: off
-    u8 single_modes_ = 0, multi_modes_ = 0, ultra_modes_ = 0;  // selected DMA modes, one bit each
+    u8 multiple_ = kMaxMultiple;  // sectors a DRQ block of READ/WRITE MULTIPLE; 0: off
+    TransferModes modes_;
     bool write_cache_ = true;
     bool smart_enabled_ = true, smart_autosave_ = true;
     u8 self_tests_ = 0;                   // entries in use
@@ -164,15 +161,7 @@ class Disk final : public Device<Disk> {
     bool probing_ = false;  // sector by sector, to find the bad one
     bool bad_ = false;      // the sector after `good_` failed
 
-    // The access to the image.
-    bool io_waiting_ = false;   // issued, result not yet acted upon
-    bool io_answered_ = false;  // result is here, its time has not come (deterministic clock)
-    i32 io_error_ = 0;
-    u32 io_operation_ = 0, io_first_ = 0, io_sectors_ = 0;
-    std::array<Request*, 2> slots_{};
-    u32 current_ = 0;
-    bool deferred_ = false;  // waits for the other slot's request to run out
-    u32 reported_ = 0;       // host errors logged
+    u32 reported_ = 0;  // host errors logged
 };
 
 }  // namespace backplane::ata

@@ -3,14 +3,8 @@
 // A command is cut into chunks. A read fetches up to a buffer full at once and hands it out in DRQ blocks or DMA
 // windows; a PIO write goes to the image block by block, so that what the guest was told is written, is. When an access
 // fails, it is repeated sector by sector: the good sectors count, and the guest learns the address of the bad one.
-//
-// A reset in the middle leaves the image's request alone. It is marked stale and keeps its buffer; the drive goes on
-// with the second one. A new access waits until the stale request has run out, so two accesses never overtake one
-// another.
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include "model.hpp"
 
@@ -176,122 +170,41 @@ void Disk::flush() {
 void Disk::issue(u32 operation, u32 first, u32 sectors) {
     phase_ = Phase::kMedium;
     status_ = static_cast<u8>(kStatusBusy | kStatusReady | kStatusSeek | (dma() ? kStatusRequest : 0));
-    io_operation_ = operation;
-    io_first_ = first;
-    io_sectors_ = sectors;
-    io_waiting_ = true;
-    io_answered_ = false;
-    io_error_ = 0;
-    if (slot().machine().deterministic(slot().self())) completion_.arm_in(latency_.ns);
-    submit();
+    const u32 at = first * kSectorBytes;
+    const u64 offset = operation == BP_BLOCK_FLUSH ? 0 : chunk_lba_ * kSectorBytes + at;
+    access_.issue(operation, offset, at, sectors * kSectorBytes, latency_);
 }
 
-void Disk::submit() {
-    if (slots_[current_ ^ 1]->in_flight) {
-        deferred_ = true;
-        return;
-    }
-    deferred_ = false;
-    Request* own = slots_[current_];
-    bp_block_request request{};
-    request.size = sizeof request;
-    request.operation = io_operation_;
-    request.offset = (chunk_lba_ + io_first_) * kSectorBytes;
-    request.length = u64{io_sectors_} * kSectorBytes;
-    request.data = own->data + io_first_ * kSectorBytes;
-    request.done = &Disk::done;
-    request.argument = own;
-    if (io_operation_ == BP_BLOCK_FLUSH) request.offset = request.length = 0;
-    trace_medium_("%s sector %llu, %u sectors",
-                  io_operation_ == BP_BLOCK_READ    ? "read"
-                  : io_operation_ == BP_BLOCK_WRITE ? "write"
-                                                    : "flush",
-                  static_cast<unsigned long long>(chunk_lba_ + io_first_), io_sectors_);
-    own->in_flight = true;
-    if (image_->submit(image_.instance(), &request) == BP_OK) return;
-    // Refused. The answer still comes later: a guest that has just written a command finds the drive busy.
-    own->in_flight = false;
-    io_answered_ = true;
-    io_error_ = EIO;
-    if (!completion_.armed()) completion_.arm_in(0);
-}
-
-void Disk::done(void* argument, i32 error) {
-    Request* request = static_cast<Request*>(argument);
-    Disk* self = request->owner;
-    if (!self) {
-        delete request;
-        return;
-    }
-    request->in_flight = false;
-    if (!std::exchange(request->stale, false)) return self->answered(error);
-    if (!self->deferred_) return;
-    self->submit();
-    // Deterministic clock: if its time has come already, the CPU waits for this access as well.
-    if (self->io_waiting_ && !self->completion_.armed() && self->slot().machine().deterministic(self->slot().self()))
-        self->image_->drain(self->image_.instance());
-}
-
-void Disk::answered(i32 error) {
-    io_answered_ = true;
-    io_error_ = error;
-    if (!completion_.armed()) deliver();
-}
-
-// Deterministic clock: the answer counts from here on, whenever the host gave it.
-void Disk::completion(i64) {
-    if (!io_waiting_) return;
-    if (io_answered_)
-        deliver();
-    else
-        image_->drain(image_.instance());  // done() follows, and finds the timer expired
-}
-
-void Disk::deliver() {
-    io_waiting_ = io_answered_ = false;
-    const i32 error = io_error_;
+void Disk::accessed(i32 error) {
+    const u32 operation = access_.operation();
+    const u32 sectors = access_.length() / kSectorBytes;
     if (error && reported_ < kLoggedErrors) {
         ++reported_;
-        log_error("%s at sector %llu: %s",
-                  io_operation_ == BP_BLOCK_READ    ? "read"
-                  : io_operation_ == BP_BLOCK_WRITE ? "write"
-                                                    : "flush",
-                  static_cast<unsigned long long>(chunk_lba_ + io_first_), std::strerror(error));
+        log_error("%s: %s", access_.what().c_str(), std::strerror(error));
     }
-    if (io_operation_ == BP_BLOCK_FLUSH) {
+    if (operation == BP_BLOCK_FLUSH) {
         if (error) error_ = kErrorAbort;
         return complete(static_cast<u8>(kStatusReady | kStatusSeek | (error ? kStatusError : 0)), true);
     }
     if (!error) {
-        good_ += io_sectors_;
-    } else if (io_sectors_ > 1) {
+        good_ += sectors;
+    } else if (sectors > 1) {
         probing_ = true;
     } else {
         bad_ = true;
     }
-    if (probing_ && !bad_ && good_ < chunk_sectors_) return issue(io_operation_, good_, 1);
+    if (probing_ && !bad_ && good_ < chunk_sectors_) return issue(operation, good_, 1);
     chunk_done();
 }
 
 // The command in progress ends here and now, for the guest.
 void Disk::cancel() {
-    completion_.cancel();
-    if (slots_[current_]->in_flight) {
-        slots_[current_]->stale = true;
-        current_ ^= 1;
-        // What an earlier command left there is nobody's.
-        std::fill_n(buffer(), kBufferBytes, u8{0});
-    }
-    deferred_ = io_waiting_ = io_answered_ = false;
-    io_operation_ = io_first_ = io_sectors_ = 0;
-    io_error_ = 0;
+    access_.cancel();
     work_ = Work::kNone;
     phase_ = Phase::kIdle;
     lba_ = chunk_lba_ = 0;
     left_ = position_ = end_ = filled_ = chunk_sectors_ = good_ = 0;
     probing_ = bad_ = extended_ = false;
-    // Which buffer it is, and what of the old access has arrived there, was a matter of the host's speed.
-    std::fill_n(buffer(), kBufferBytes, u8{0});
 }
 
 }  // namespace backplane::ata

@@ -20,6 +20,8 @@ struct RigOptions {
     Properties properties;  // "{folder}" in a value stands for `folder`
     std::string folder;     // for files that Path properties and firmware names stand for
     std::vector<StandinKind> standins = standard_standins();
+    // For devices whose optional links exclude each other: these are joined in every round, the others in none.
+    std::vector<std::string> links = {};
     // What differs from one round of a check to the next.
     bool optional_links = true, children = true, low_registers = false;
     u32 tracing = 0;

@@ -70,7 +70,10 @@ inline Standin* Rig::add(std::string_view id, Role role, const StandinKind** kin
 
 inline std::string Rig::join_links() {
     for (const Declaration::Link& link : declaration().links) {
-        if (link.optional && !options_.optional_links) continue;
+        const std::vector<std::string>& chosen = options_.links;
+        const bool wanted = chosen.empty() ? options_.optional_links
+                                           : std::find(chosen.begin(), chosen.end(), link.name) != chosen.end();
+        if (link.optional && !wanted) continue;
         if (Standin* s = add(link.id, Role::kLink))
             board_.join(link.name, s->interface());
         else if (!link.optional)

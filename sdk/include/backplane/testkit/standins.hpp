@@ -5,6 +5,7 @@
 #include "backplane/testkit/standins_buses.hpp"
 #include "backplane/testkit/standins_console.hpp"
 #include "backplane/testkit/standins_cpu.hpp"
+#include "backplane/testkit/standins_drive.hpp"
 #include "backplane/testkit/standins_interrupts.hpp"
 #include "backplane/testkit/standins_storage.hpp"
 
@@ -14,6 +15,7 @@ inline const std::vector<StandinKind>& standard_standins() {
     static const std::vector<StandinKind> kinds = {
         {BP_BLOCK_ID, Role::kLink, make_standin<BlockStandin>},
         {BP_BLOCK_ID, Role::kUser, make_standin<BlockUser>},
+        {BP_DRIVE_ID, Role::kLink, make_standin<DriveStandin>},
         {BP_CHARDEV_ID, Role::kLink, make_standin<CharStandin>},
         {BP_CHARDEV_ID, Role::kUser, make_standin<CharUser>},
         {BP_NVRAM_ID, Role::kLink, make_standin<NvramStandin>},

@@ -28,7 +28,12 @@ class BlockStandin : public Standin {
     void copy(const Standin& other) override {
         Standin::copy(other);
         data_ = static_cast<const BlockStandin&>(other).data_;
+        bytes_ = static_cast<const BlockStandin&>(other).bytes_;
     }
+
+  protected:
+    static const bp_block kTable;
+    u64 bytes_ = kBytes;  // 0: no medium
 
   private:
     struct Pending {
@@ -37,7 +42,7 @@ class BlockStandin : public Standin {
         i32 error;
     };
     static BlockStandin& at(void* i) { return *static_cast<BlockStandin*>(i); }
-    static void info(void*, bp_block_info* out) { *out = {out->size, kBytes, 0, 0, 0, 0}; }
+    static void info(void* i, bp_block_info* out) { *out = {out->size, at(i).bytes_, 0, 0, 0, 0}; }
     i32 move(const bp_block_request& r) {
         const u64 first = r.offset / kSector, end = first + r.length / kSector;
         const auto holds = [&](u64 sector) { return sector >= first && sector < end; };
@@ -62,16 +67,17 @@ class BlockStandin : public Standin {
             self.blame("it submits an unknown operation to the image");
         if (r->offset % kSector || r->length % kSector) self.blame("it asks the image for parts of a sector");
         const bool flush = r->operation == BP_BLOCK_FLUSH;
-        if (!flush && (r->offset > kBytes || r->length > kBytes - r->offset)) return BP_ERR_INVALID;
+        const u64 bytes = self.bytes_;
+        if (!flush && (r->offset > bytes || r->length > bytes - r->offset)) return BP_ERR_INVALID;
         self.pending_.push_back({r->done, r->argument, flush ? 0 : self.move(*r)});
         return BP_OK;
     }
     static i32 read_now(void* i, u64 offset, void* data, u64 length) {
-        if (offset > kBytes || length > kBytes - offset) return 22;
+        const u64 bytes = at(i).bytes_;
+        if (offset > bytes || length > bytes - offset) return 22;
         std::memcpy(data, at(i).data_.data() + offset, length);
         return 0;
     }
-    static const bp_block kTable;
 
     std::vector<u8> data_;
     std::vector<Pending> pending_;
