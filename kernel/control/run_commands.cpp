@@ -125,6 +125,8 @@ void add_commands(const CommandContext& context) {
     add_state_commands(context);
     add_trace_commands(context);
     add_snapshot_commands(context);
+    add_offered_commands(context);
+    add_probe_commands(context);
 }
 
 }  // namespace backplane::kernel

@@ -30,8 +30,10 @@ void Wires::drive(std::uint32_t wire, std::uint32_t driver, bool level) {
         auto& of_device = inputs_[s.device];
         if (s.input >= of_device.size()) of_device.resize(s.input + 1, 0);
         of_device[s.input] += level ? 1u : ~0u;
-        if (level ? of_device[s.input] == 1 : of_device[s.input] == 0)
+        if (level ? of_device[s.input] == 1 : of_device[s.input] == 0) {
+            if (watch_) watch_(s.device, s.input, level);
             if (s.changed) s.changed(s.instance, s.line, level ? 1 : 0);
+        }
     }
     --depth_;
 }

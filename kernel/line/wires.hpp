@@ -21,6 +21,10 @@ class Wires {
     using Report = std::function<void(const std::string& wire, const std::string& text)>;
     explicit Wires(Report report) : report_(std::move(report)) {}
 
+    // Hears every change of an input's level, before the device itself does.
+    using Watch = std::function<void(std::uint32_t device, std::uint32_t input, bool level)>;
+    void watch(Watch watch) { watch_ = std::move(watch); }
+
     std::uint32_t add(std::string name);
     void connect(std::uint32_t wire, Sink sink) { wires_[wire].sinks.push_back(sink); }
     // Every driver has its own level on the wire.
@@ -52,6 +56,7 @@ class Wires {
     std::vector<Wire> wires_;
     std::vector<std::vector<std::uint32_t>> inputs_;  // by device and input: how many wires hold it high
     Report report_;
+    Watch watch_;
     int depth_ = 0;
 };
 

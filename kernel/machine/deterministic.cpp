@@ -111,12 +111,25 @@ void Machine::finish_input() {
         outcome_ = Outcome{Outcome::Reason::kError, kExitFailure, input_log_.divergence_text(now) + ", where it ended"};
 }
 
-Outcome Machine::run_deterministic() {
+// Nothing happens by itself: a front end lets time go on.
+Outcome Machine::run_without_cpu() {
     std::unique_lock lock(lock_);
-    if (live_->vcpus.empty()) {
-        outcome_ = Outcome{Outcome::Reason::kError, kExitConfig, "deterministic mode needs a CPU on the board"};
-        return *outcome_;
+    if (in_session())
+        outcome_ = Outcome{Outcome::Reason::kError, kExitConfig, "recording and replaying need a CPU on the board"};
+    for (;;) {
+        run_posted();
+        deliver_live_input();
+        if (quit_ && !outcome_) outcome_ = Outcome{Outcome::Reason::kQuit, 0, *quit_};
+        if (!serve_requests(lock)) return *outcome_;
+        // While paused, input waits.
+        const bool input = !paused_ && has_input_.load(std::memory_order_acquire);
+        if (!input && !has_posted_.load(std::memory_order_acquire)) sleep(lock, -1);
     }
+}
+
+Outcome Machine::run_deterministic() {
+    if (live_->vcpus.empty()) return run_without_cpu();
+    std::unique_lock lock(lock_);
     bool exact = true;
     // A timer that keeps re-arming in the past must not keep the CPU from running.
     constexpr u64 kMostTimers = 1000;

@@ -75,9 +75,13 @@ Machine::~Machine() {
 }
 
 std::unique_ptr<Assembly> Machine::new_assembly() {
-    return std::make_unique<Assembly>([this](const std::string& wire, const std::string& text) {
+    auto assembly = std::make_unique<Assembly>([this](const std::string& wire, const std::string& text) {
         logger_.log(log_, BP_LOG_WARN, wire + ": " + text);
     });
+    assembly->wires.watch([this, a = assembly.get()](u32 device, u32 input, bool level) {
+        if (line_watch_ && a == live_.get()) line_watch_(*a->devices[device], false, input, level);
+    });
+    return assembly;
 }
 
 void Machine::make_clock() {

@@ -99,6 +99,19 @@ class Machine {
     void memory_write(u64 address, u32 bytes, u64 value);
     void advance(std::int64_t ns);
 
+    // Time does not go on by itself: the clock is deterministic, and no CPU executes instructions.
+    bool waits_for_time() const { return deterministic() && live_->vcpus.empty(); }
+    // Such a machine, while it runs: what is due until then happens, in its order. Only in its thread.
+    void advance_to(std::int64_t until);
+    std::int64_t next_due() const { return live_->timers.next(); }  // -1: nothing is
+    // Physical memory without registers, whose reading has effects. False: part of the range is no memory. Under the
+    // lock.
+    bool copy_from_memory(u64 address, void* data, u64 size) const;
+    bool copy_to_memory(u64 address, const void* data, u64 size);
+    // Called under the lock for every change of a line, from within whatever changes it. Before run().
+    using LineWatch = std::function<void(const Instance& device, bool output, u32 line, bool level)>;
+    void watch_lines(LineWatch watch) { line_watch_ = std::move(watch); }
+
     // The state of the whole machine. Only at a standstill, or before run(). All throw Error, and then nothing has
     // changed: the file of that name is as it was, the machine goes on.
     void save(const std::string& path);
@@ -158,6 +171,7 @@ class Machine {
 
     // deterministic.cpp
     Outcome run_deterministic();
+    Outcome run_without_cpu();
     InputStamp stamp() const;
     u64 next_deadline(u64 executed) const;
     bool timer_due(u64 until) const;
@@ -178,6 +192,9 @@ class Machine {
     void run_late_timers();
     void timer_moved(const Assembly& assembly, std::int64_t due);
     void tell_run_state(bool running);
+    void output_changed(const Instance& device, u32 line, bool level) {
+        if (line_watch_ && device.assembly == live_.get()) line_watch_(device, true, line, level);
+    }
     void stop_vcpus();
     void drain();
     void run_standstill();
@@ -222,6 +239,7 @@ class Machine {
     std::atomic<bool> has_input_{false};
     InputLog input_log_;
     std::multimap<u64, std::function<void()>> at_counts_;
+    LineWatch line_watch_;
     bool ended_ = false;                       // run() is over; guarded by posted_mutex_
     std::atomic<std::thread::id> standing_{};  // who runs work at a standstill
 

@@ -1,4 +1,4 @@
-// A machine at rest, driven from outside instead of by its CPUs.
+// A machine driven from outside instead of by its CPUs.
 #include "kernel/machine/machine.hpp"
 
 namespace backplane::kernel {
@@ -50,6 +50,33 @@ void Machine::advance(std::int64_t ns) {
         }
         clock_->skip_to(end);
     });
+}
+
+void Machine::advance_to(std::int64_t until) {
+    // A timer that keeps re-arming in the past must not hold the machine for ever.
+    constexpr int kMostRounds = 1000;
+    for (int rounds = 0; rounds < kMostRounds; ++rounds) {
+        drain();
+        deliver_live_input();
+        if (reset_requested_ && !outcome_) {
+            reset_requested_ = false;
+            system_reset();
+        }
+        const std::int64_t next = live_->timers.next();
+        if (outcome_ || next < 0 || next > until) break;
+        if (next > clock_->now()) rounds = 0;
+        clock_->skip_to(next);
+        run_due_timers();
+    }
+    if (!outcome_) clock_->skip_to(until);
+}
+
+bool Machine::copy_from_memory(u64 address, void* data, u64 size) const {
+    return live_->memory && live_->memory->dma_read(address, data, size);
+}
+
+bool Machine::copy_to_memory(u64 address, const void* data, u64 size) {
+    return live_->memory && live_->memory->dma_write(address, data, size);
 }
 
 }  // namespace backplane::kernel

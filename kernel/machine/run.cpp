@@ -106,7 +106,14 @@ void Machine::run_standstill() {
             batch.swap(standstill_);
             has_standstill_.store(false, std::memory_order_release);
         }
-        for (auto& work : batch) run_standing(work);
+        for (auto& work : batch) {
+            run_standing(work);
+            // Who comes next finds the machine as this work left it.
+            if (reset_requested_ && live_->vcpus.empty() && !outcome_) {
+                reset_requested_ = false;
+                system_reset();
+            }
+        }
     }
 }
 

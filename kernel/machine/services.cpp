@@ -158,6 +158,7 @@ const bp_line_api SlotServices::line{sizeof(bp_line_api),
                                      [](void* s, u32 i, int level) {
                                          Instance& d = at(s);
                                          if (i >= d.outputs.size()) return;
+                                         if (d.levels[i] != (level != 0)) d.machine->output_changed(d, i, level != 0);
                                          d.levels[i] = level != 0;
                                          for (const auto& [wire, driver] : d.outputs[i])
                                              d.assembly->wires.drive(wire, driver, level != 0);

@@ -157,11 +157,26 @@ TEST_CASE("quit from another thread ends a machine that has nothing to do") {
     CHECK(outcome.text == "enough");
 }
 
-TEST_CASE("deterministic mode without a CPU is refused by its reason") {
+TEST_CASE("without a CPU a deterministic machine's time stands still until somebody lets it go on") {
     Bench bench;
     auto machine =
         bench.build("clock: {mode: deterministic}\ndevices: {a: {type: test.source}, b: {type: test.sink}}\n" + kRoute);
+    CHECK(machine->waits_for_time());
+    std::thread other([&] {
+        machine->standstill([&] { machine->advance_to(5000); });
+        machine->quit("enough");
+    });
+    CHECK(machine->run().reason == Outcome::Reason::kQuit);
+    other.join();
+    CHECK(machine->now() == 5000);
+}
+
+TEST_CASE("without a CPU no session can be recorded") {
+    Bench bench;
+    auto machine =
+        bench.build("clock: {mode: deterministic}\ndevices: {a: {type: test.source}, b: {type: test.sink}}\n" + kRoute);
+    machine->record_input("/dev/null");
     const Outcome outcome = machine->run();
     CHECK(outcome.reason == Outcome::Reason::kError);
-    CHECK(outcome.text.find("needs a CPU") != std::string::npos);
+    CHECK(outcome.text.find("need a CPU") != std::string::npos);
 }

@@ -15,9 +15,10 @@ extern "C" {
 /** Table of bp.commands/1. Under the machine's lock. */
 typedef struct bp_commands {
     uint32_t size;
-    /** JSON array: [{"name", "help", "standstill": bool, "arguments": [{"name", "type": "string|number|bool",
-     * "required": bool, "help"}]}]. Valid while the instance exists. A standstill command runs while all CPUs stand and
-     * no request is under way on the host. */
+    /** JSON array: [{"name", "help", "standstill": bool, "query": bool, "arguments": [{"name", "type":
+     * "string|number|bool", "required": bool, "help"}]}]. Valid while the instance exists. A standstill command runs
+     * while all CPUs stand and no request is under way on the host. A query changes nothing, so it is allowed while a
+     * session is recorded or replayed. What is left out is false. */
     bp_str (*list)(void* instance);
     /** Runs a command. `arguments` is a JSON object that the kernel has checked against the list. The answer, a JSON
      * value, is given by calling answer() at most once before returning BP_OK; without a call it is {}. A failure's

@@ -1,0 +1,19 @@
+#include "model.hpp"
+
+namespace backplane {
+
+void NoCpu::describe(Schema<NoCpu>& s) {
+    s.doc("No processor; other programs drive the board's devices");
+    s.property("model", &NoCpu::model_, {.doc = "has no effect", .def = ""});
+    s.property("tsc-frequency", &NoCpu::tsc_frequency_, {.doc = "has no effect", .def = "0"});
+    s.line_in<&NoCpu::ignored>("intr", "maskable interrupt request");
+    s.line_in<&NoCpu::ignored>("nmi", "non-maskable interrupt");
+    s.line_in<&NoCpu::ignored>("init", "INIT#");
+    s.line_in<&NoCpu::ignored>("smi", "system management interrupt");
+    s.line_in<&NoCpu::ignored>("a20", "address line 20; accesses from outside pass it");
+    s.line_in<&NoCpu::ignored>("ignne", "IGNNE#");
+    s.line_out("ferr", &NoCpu::ferr_, "FERR#; never driven");
+    s.link("intr", &NoCpu::intr_, BP_INTR_ID, "interrupt controller that nobody asks", true);
+}
+
+}  // namespace backplane
