@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "backplane/types.hpp"
-#include "listener.hpp"
+#include "control/listener.hpp"
 #include "session.hpp"
 
 namespace backplane {

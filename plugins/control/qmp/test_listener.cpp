@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "chardev/test_host.hpp"
-#include "listener.hpp"
+#include "control/listener.hpp"
 
 using namespace backplane;
 

@@ -1,6 +1,6 @@
-// The place of a processor with nothing in it: a board without CPU, whose devices another program drives (control.qtest).
-// It has the pins of one, so that boards need not know, but offers no bp.cpu/1: with the deterministic clock the
-// machine's time then stands still until a front end lets it go on.
+// The place of a processor with nothing in it: a board without CPU, whose devices another program drives
+// (control.qtest). It has the pins of one, so that boards need not know, but offers no bp.cpu/1: with the deterministic
+// clock the machine's time then stands still until a front end lets it go on.
 #pragma once
 
 #include <string>

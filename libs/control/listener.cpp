@@ -1,4 +1,4 @@
-#include "listener.hpp"
+#include "control/listener.hpp"
 
 #include <fcntl.h>
 #include <netinet/in.h>
