@@ -14,6 +14,7 @@
 #include "kernel/config/convert.hpp"
 #include "kernel/config/error.hpp"
 #include "libs/geometry/geometry.hpp"
+#include "runner/disk_doctor.hpp"
 #include "runner/options.hpp"
 
 namespace backplane::runner {
@@ -81,6 +82,8 @@ void add_disk(CLI::App& app, int& code) {
         "info", "size, partition table, and the geometry that a guest will see (the image is only read)");
     i->add_option("image", *path, "disk image or block device")->required();
     i->callback([path, &code] { code = info(*path); });
+    add_disk_doctor(*sub, code);
+    add_disk_report(*sub, code);
 }
 
 }  // namespace backplane::runner
