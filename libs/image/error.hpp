@@ -18,11 +18,13 @@ enum class Fault {
     kIo,           // the host failed
 };
 
-// The text begins with the image's path and, if one is given, the place in it.
+// The text names the image and, if there is one, the place in it.
 class Error : public std::runtime_error {
   public:
+    explicit Error(Fault fault, const std::string& text, int number = 0)
+        : runtime_error(text), fault_(fault), number_(number) {}
     Error(Fault fault, const std::string& path, const std::string& text, int number = 0)
-        : runtime_error(path.empty() ? text : path + ": " + text), fault_(fault), number_(number) {}
+        : Error(fault, path + ": " + text, number) {}
     Error(Fault fault, const std::string& path, u64 offset, const std::string& text, int number = 0)
         : Error(fault, path, "offset " + std::to_string(offset) + ": " + text, number) {
         offset_ = offset;

@@ -16,7 +16,7 @@ namespace backplane::image {
 
 struct Info {
     std::string path;
-    std::string format;  // "raw", "qcow2" ...
+    std::string format;   // "raw", "qcow2" ...
     bool probed = false;  // the format was found out by looking, not given
     u64 bytes = 0;        // of the medium, a multiple of 512
     bool read_only = false;
@@ -143,7 +143,15 @@ const Driver* probe(std::span<const u8> head);
 // "raw, qcow2": what `format` may be.
 std::string served_formats();
 
+// The storage under `options`, by its file or as a test wants it.
+std::unique_ptr<Storage> open_storage(const OpenOptions& options);
 std::unique_ptr<Image> open_raw(std::unique_ptr<Storage> storage, const OpenOptions& options, bool probed);
+
+// Refuses writes that would make the beginning of a raw image look like another format's, so that the next open() would
+// take it for one: for images that are raw because nothing else was recognized.
+std::unique_ptr<Image> guard(std::unique_ptr<Image> image, Log log);
+// Writes go to a temporary file and are dropped with the object. Throws Error.
+std::unique_ptr<Image> open_overlay(std::unique_ptr<Image> base);
 
 // Writes everything that `top` holds to its backing file, and empties it. Throws Error.
 void commit(Image& top, const Progress& progress = {});

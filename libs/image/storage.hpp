@@ -1,9 +1,11 @@
 // The bytes under a format: a file or block device of the host; in tests a layer that logs or fails.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "backplane/types.hpp"
 
@@ -64,8 +66,7 @@ struct StorageOptions {
     bool lock = true;     // keeps other machines and QEMU away; off only for tools that look at an image in use
     bool create = false;  // must not exist yet, unless `replace`
     bool replace = false;
-    void (*warn)(void* context, const std::string& text) = nullptr;
-    void* context = nullptr;
+    std::function<void(const std::string&)> warn;
 };
 
 // A file or block device. Throws Error with the words for the user.

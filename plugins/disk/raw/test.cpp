@@ -118,18 +118,19 @@ TEST_CASE("what is written is in the file, and what is in the file is read") {
     CHECK(std::memcmp(first.data(), data.data(), 512) == 0);
 }
 
-TEST_CASE("requests are done in the order of their submission and never from within submit") {
+TEST_CASE("requests are done once each, never from within submit, and a flush after all before it") {
     Folder f;
     Image image(f.file("disk", 65536));
     image.up();
     std::vector<std::vector<u8>> writes;
     for (unsigned i = 0; i < 50; ++i) writes.push_back(std::vector<u8>(512, static_cast<u8>(i)));
-    for (auto& w : writes) REQUIRE(image.submit(BP_BLOCK_WRITE, 0, w) == BP_OK);
-    std::vector<u8> back(512);
-    REQUIRE(image.submit(BP_BLOCK_READ, 0, back) == BP_OK);
+    for (unsigned i = 0; i < 50; ++i) REQUIRE(image.submit(BP_BLOCK_WRITE, i * 512, writes[i]) == BP_OK);
+    std::vector<u8> back(512), nothing;
+    REQUIRE(image.submit(BP_BLOCK_FLUSH, 0, nothing) == BP_OK);
     CHECK(image.results.empty());
     image.settle();
     CHECK(image.results == std::vector<i32>(51, 0));
+    CHECK(image.now(BP_BLOCK_READ, 49 * 512, back) == 0);
     CHECK(back[0] == 49);
 }
 
