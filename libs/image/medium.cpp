@@ -18,6 +18,19 @@ bp_status status_of(const Error& error) {
     return BP_ERR_IO;
 }
 
+const bp_block Medium::kTable{sizeof(bp_block), [](void* i, bp_block_info* out) { static_cast<Medium*>(i)->info(out); },
+                              [](void* i, const bp_block_request* request) -> bp_status {
+                                  try {
+                                      return static_cast<Medium*>(i)->submit(*request);
+                                  } catch (const std::bad_alloc&) {
+                                      return BP_ERR_NO_MEMORY;
+                                  }
+                              },
+                              [](void* i, uint64_t offset, void* data, uint64_t length) -> int32_t {
+                                  return static_cast<Medium*>(i)->read_now(offset, data, length);
+                              },
+                              [](void* i) { static_cast<Medium*>(i)->drain(); }};
+
 void Medium::log(Level level, const std::string& text) const {
     const u32 kind = level == Level::kDebug  ? BP_LOG_DEBUG
                      : level == Level::kInfo ? BP_LOG_INFO

@@ -40,6 +40,7 @@ class Medium {
     void touched() { digest_stale_ = true; }
 
     static constexpr u32 kSectorBytes = 512;
+    static const bp_block kTable;  // its instances are Mediums
 
   private:
     bool acceptable(const bp_block_request& request) const;

@@ -1,114 +1,128 @@
-// Raw disk image: a file or block device of the host whose bytes are the medium's bytes. Offers bp.block/1.
+// A drive: a medium (an image of the host, or another device's bp.block/1) and what its owner prescribed about it.
+// Offers bp.drive/1 and bp.block/1 to the device that a guest sees, and bp.commands/1 to the machine's user.
 //
-// One worker thread does the reads and writes in the order in which they were submitted, so that a read sees every
-// write before it; completions go back to the machine's thread through its queue.
+// A request that fails is reported to the guest, held or passed over, as the error policies say. Held requests wait for
+// the machine to go on and are then made again. They are the drive's alone: a device that is restored from a snapshot
+// makes its request anew.
 #pragma once
 
-#include <sys/stat.h>
-
-#include <condition_variable>
-#include <deque>
-#include <mutex>
+#include <array>
 #include <string>
-#include <thread>
-#include <utility>
+#include <vector>
 
-#include "backplane/abi/backend.h"
+#include "backplane/abi/commands.h"
 #include "backplane/abi/drive.h"
 #include "backplane/device.hpp"
+#include "image/medium.hpp"
 
-namespace backplane::idrive {
+namespace backplane::drive {
 
-// An open file descriptor; closes itself.
-class File {
-  public:
-    File() = default;
-    explicit File(int fd) : fd_(fd) {}
-    ~File() { close(); }
-    File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    File& operator=(File&& other) noexcept {
-        if (this != &other) {
-            close();
-            fd_ = std::exchange(other.fd_, -1);
-        }
-        return *this;
-    }
-    int get() const { return fd_; }
-    explicit operator bool() const { return fd_ >= 0; }
-    void close();
-
-  private:
-    int fd_ = -1;
-};
-
-class Raw final : public Device<Raw> {
+class Drive final : public Device<Drive> {
   public:
     static constexpr std::string_view kType = "disk.drive";
-    using Device::Device;
-    ~Raw() { stop(); }
 
-    static void describe(Schema<Raw>& s);
+    explicit Drive(const Slot& slot) : Device(slot), medium_(slot) {}
+    ~Drive() { stop(); }
+
+    static void describe(Schema<Drive>& s);
     bp_status start();
     void stop();
     void drain();
     void state(StateVisitor& v);
+    bp_status restored();
 
   private:
-    static constexpr u64 kSectorBytes = 512;
+    enum class Cache : u8 { kWriteback, kNone, kWritethrough, kDirectsync, kUnsafe };
+    enum class Translation : u8 { kAuto, kNone, kLba, kLarge, kRechs };
+    enum class Geometry : u8 { kQemu012, kAuto };
+    enum class OnError : u8 { kEnospc, kStop, kReport, kIgnore };
+    enum class OnReadError : u8 { kReport, kStop, kIgnore };
+    enum class Io : u8 { kAuto, kThreads };
 
-    // A request and the way back. Allocated in submit(), freed when done() has run.
-    struct Job {
-        Raw* raw = nullptr;
+    // A medium that can be put in.
+    struct Disc {
+        std::string file, format;
+        bool read_only = false;
+        bool operator==(const Disc&) const = default;
+    };
+    // A request of the attachment on its way. Outlives the drive if it must.
+    struct Pending {
+        Drive* owner = nullptr;
         bp_block_request request{};
-        i32 error = 0;
     };
 
-    static const bp_block kTable;
-    void info(bp_block_info* out) const;
+    // --- model.cpp ---
+    void info(bp_drive_info* out) const;
+    image::OpenOptions options(const Disc& disc) const;
+    // Throws image::Error; the drive is empty then.
+    void insert(const Disc& disc);
+    void remove();
+    Disc present() const;
+    void note_disc();
+    bool empty() const { return !source_; }
+
+    // --- requests.cpp ---
+    static const bp_block kBlock;
+    static const bp_drive kDrive;
+    void block_info(bp_block_info* out) const;
     bp_status submit(const bp_block_request& request);
     i32 read_now(u64 offset, void* data, u64 length);
+    bp_status forward(Pending* pending);
+    static void answered(void* argument, i32 error);
+    void complete(Pending* pending, i32 error);
+    OnError policy(u32 operation, i32 error) const;
+    void hold(Pending* pending, i32 error);
+    void run_state(bool running);
+    void give_up_held(i32 error, bool later);
+    std::string label() const;
 
-    bp_status open();
-    bp_status open_failed(int error) const;
-    bp_status lock() const;
-    bp_status measure();
-    bool acceptable(const bp_block_request& request) const;
+    // --- commands.cpp ---
+    static const bp_commands kCommands;
+    bp_str command_list() const;
+    // The answer as JSON; throws image::Error.
+    std::string execute(std::string_view command, std::string_view arguments);
+    std::string describe_now();
+    void eject(bool force);
+    void change(const Disc& disc);
+    image::Image& own_image();
 
-    void work();
-    i32 perform(const bp_block_request& request);
-    i32 read(u64 offset, u8* data, u64 length) const;
-    i32 write(u64 offset, const u8* data, u64 length);
-    i32 flush();
-    i32 discard(u64 offset, u64 length);
-    u64 digest() const;
-    timespec last_change() const;
-
-    enum class Cache : u8 { kWriteback, kNone, kWritethrough, kDirectsync, kUnsafe } cache_{};
-    enum class Tr : u8 { kAuto, kNone, kLba, kLarge, kRechs } translation_{};
-    enum class Pol : u8 { kQemu, kAuto } policy_{};
-    std::string id_, format_, serial_, werror_, rerror_;
-    bool snapshot_ = false, discard_ = true, removable_ = false;
-    u32 c_ = 0, h_ = 0, s_ = 0, lc_ = 0, lh_ = 0, ls_ = 0, boot_ = 0;
-    static const bp_drive kDrive;
+    // Configuration.
     Path path_;
-    bool read_only_ = false;
+    std::string id_, format_, serial_;
+    bool read_only_ = false, snapshot_ = false, discard_ = true, removable_ = false;
+    Cache cache_ = Cache::kWriteback;
+    Translation translation_ = Translation::kAuto;
+    Geometry geometry_ = Geometry::kQemu012;
+    OnError werror_ = OnError::kEnospc;
+    OnReadError rerror_ = OnReadError::kReport;
+    Io io_ = Io::kAuto;
+    u32 cylinders_ = 0, heads_ = 0, sectors_ = 0, lcylinders_ = 0, lheads_ = 0, lsectors_ = 0;
+    u32 boot_index_ = ~u32{0};
+    Link<bp_block> image_;
 
-    File file_;
-    u64 bytes_ = 0;
+    // The medium: of an image opened here, or of the link.
+    image::Medium medium_;
+    const bp_block* source_ = nullptr;  // nullptr: there is none
+    void* source_instance_ = nullptr;
+    Disc disc_;
 
-    std::thread worker_;
-    std::mutex mutex_;  // guards what follows
-    std::condition_variable wake_, idle_;
-    std::deque<Job*> queue_;
-    bool busy_ = false;
-    bool ending_ = false;
+    const bp_drive_listener* listener_ = nullptr;
+    void* listener_instance_ = nullptr;
 
-    bool dirty_ = false;  // written since the last flush; the worker's own
+    std::vector<Pending*> held_;
 
-    // What a snapshot remembers of the image: its size and when it was last written to, or, where nothing of the host
-    // may enter (deterministic clock), a digest of its contents.
-    u64 changed_ns_ = 0, digest_ = 0;
-    bool digest_stale_ = true;
+    // Of a removable drive, in snapshots.
+    bool tray_open_ = false, locked_ = false;
+    std::array<char, 1024> saved_file_{};
+    std::array<char, 32> saved_format_{};
+    bool saved_read_only_ = false;
+    u64 saved_bytes_ = 0;
+
+    // For the user.
+    struct Count {
+        u64 requests = 0, bytes = 0, errors = 0;
+    };
+    std::array<Count, 5> counts_{};  // by BP_BLOCK_...
 };
 
-}  // namespace backplane::idrive
+}  // namespace backplane::drive

@@ -2,4 +2,4 @@
 
 #include "model.hpp"
 
-BACKPLANE_PLUGIN("disk.raw", "0.1.0", "Apache-2.0", kBackend, "files,threads", backplane::idrive::Raw)
+BACKPLANE_PLUGIN("disk.drive", "0.1.0", "Apache-2.0", kBackend, "files,threads", backplane::drive::Drive)
