@@ -40,7 +40,8 @@ class Image:
             self.shadow[:n] = below[:n]
             command += ["-b", backing, "-F", "raw"]
         run(*command, self.path, str(size))
-        self.options = options
+        bits = int(dict(o.split("=") for o in options.split(",")).get("refcount_bits", 16))
+        self.most_snapshots = max(0, min(4, 2 ** bits - 3))  # the disk itself counts too, and a snapshot twice while it is applied
 
     def range(self, most):
         rng = self.rng
@@ -124,7 +125,7 @@ class Image:
         rng = self.rng
         what = rng.choice(["snapshot", "snapshot", "apply", "delete", "resize"])
         if what == "snapshot":
-            if len(self.snapshots) > 3:
+            if len(self.snapshots) >= self.most_snapshots:
                 return
             self.sequence += 1
             name = f"s{self.sequence}x"
