@@ -27,6 +27,7 @@ class Script {
         if (what == "open") {
             image::OpenOptions o;
             in >> o.path >> o.format;
+            o.cache = image::Cache::kUnsafe;  // orders its writes as ever, and does not wait for the disk
             o.log = [](image::Level level, const std::string& t) {
                 if (level >= image::Level::kWarn) std::cerr << t << "\n";
             };
