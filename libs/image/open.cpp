@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "image/image.hpp"
+#include "image/qcow2/create.hpp"
 
 namespace backplane::image {
 
@@ -17,7 +18,7 @@ bool begins(std::span<const u8> head, const char (&magic)[N], std::size_t at = 0
 // Where each format's mark stands is written in its public description.
 constexpr Driver kDrivers[] = {
     {"qcow2", [](std::span<const u8> h) { return begins(h, "QFI\xfb\0\0\0\2") || begins(h, "QFI\xfb\0\0\0\3"); },
-     nullptr},
+     &qcow2::open},
     {"qcow", [](std::span<const u8> h) { return begins(h, "QFI\xfb"); }, nullptr},
     {"vmdk",
      [](std::span<const u8> h) { return begins(h, "KDMV") || begins(h, "COWD") || begins(h, "# Disk DescriptorFile"); },
