@@ -108,7 +108,8 @@ std::vector<Tracks> candidates(const Layout& layout) {
 }
 
 void offer_pin(Diagnosis& d, const Subject& subject, const Trial& trial) {
-    for (const std::set<Fix>& before : {std::set<Fix>{}, {Fix::kHidden}})
+    for (const std::set<Fix>& before : {std::set<Fix>{}, {Fix::kHidden}}) {
+        if (!before.empty() && trial.helps(before, d.ways.front().attachment.geometry)) return;  // nothing to pin
         for (const Tracks& t : candidates(d.layout)) {
             const Geometry g =
                 geometry::with_logical(subject.sectors, t.heads, t.sectors, d.ways.front().attachment.geometry);
@@ -136,6 +137,7 @@ void offer_pin(Diagnosis& d, const Subject& subject, const Trial& trial) {
             d.cures.push_back(std::move(c));
             return;
         }
+    }
 }
 
 void offer_fix(Diagnosis& d, const Subject& subject, const Trial& trial) {

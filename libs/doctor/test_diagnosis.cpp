@@ -80,6 +80,7 @@ TEST_CASE("hidden sectors: a volume moved from 63 to 2048") {
     const Diagnosis x = diagnose(d.subject());
     CHECK(x.result() == Result::kFails);
     CHECK(has(x, "hidden-sectors"));
+    CHECK_FALSE(cure(x, "pin"));
     CHECK(cure(x, "fix")->fixes == std::set<Fix>{Fix::kHidden});
     CHECK(x.verdict.find("counts from sector 63") != std::string::npos);
     check_cures(d);
