@@ -51,6 +51,7 @@ class FakeImage {
 
   protected:
     u64 sectors_;
+    bool strict_ = true;  // an access beyond the end is an error of the test's subject
     static const bp_block kTable;
 
   private:
@@ -101,8 +102,10 @@ inline const bp_block FakeImage::kTable{
     [](void* i, const bp_block_request* r) -> bp_status {
         auto& self = *static_cast<FakeImage*>(i);
         if (self.refuse) return BP_ERR_IO;
-        if (r->operation != BP_BLOCK_FLUSH && (r->offset + r->length > self.sectors_ * 512 || r->length == 0))
-            throw std::logic_error("access beyond the image");
+        if (r->operation != BP_BLOCK_FLUSH && (r->offset + r->length > self.sectors_ * 512 || r->length == 0)) {
+            if (self.strict_) throw std::logic_error("access beyond the image");
+            return BP_ERR_INVALID;
+        }
         self.pending_.push_back({*r, false, 0});
         return BP_OK;
     },
@@ -121,6 +124,7 @@ inline const bp_block FakeImage::kTable{
 class FakeDrive : public FakeImage {
   public:
     explicit FakeDrive(u64 sectors) : FakeImage(sectors) {
+        strict_ = false;  // the medium may have gone
         prescribed.size = sizeof prescribed;
         prescribed.write_cache = 1;
         prescribed.boot_index = -1;

@@ -64,7 +64,21 @@ class AtaHost : public Standin {
         }
         const u8 code = random.one_in(8) ? static_cast<u8>(random.next()) : random.pick(kCommands);
         if (code == 0xb0) write(4, 0x4f), write(5, 0xc2), write(1, static_cast<u8>(0xd0 + random.small(12)));
+        if (code == 0xa0) write(1, static_cast<u8>(random.small(2))), write(5, static_cast<u8>(random.small(16)));
         write(7, code);
+        if (code == 0xa0 && !random.one_in(4)) packet(random);
+    }
+    // What CD-ROM drives know, with fields that are small more often than not.
+    void packet(Random& random) {
+        static constexpr u8 kOperations[] = {0x00, 0x03, 0x12, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2b, 0x43, 0x46,
+                                             0x4a, 0x51, 0x5a, 0xa8, 0xad, 0xb9, 0xbb, 0xbd, 0xbe, 0x2a};
+        u8 bytes[12];
+        for (u8& byte : bytes)
+            byte = static_cast<u8>(random.one_in(4) ? random.next() : random.one_in(2) ? random.small(4) : 0);
+        bytes[0] = random.pick(kOperations);
+        note("ata packet %02x", bytes[0]);
+        for (u32 i = 0; i < sizeof bytes; i += 2)
+            drive().data_write(device_.instance, 2, bytes[i] | static_cast<u32>(bytes[i + 1]) << 8);
     }
     void move_data(Random& random) {
         const u32 bytes = random.one_in(2) ? 2 : 4;

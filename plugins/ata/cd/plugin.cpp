@@ -1,0 +1,5 @@
+#include "backplane/plugin.hpp"
+
+#include "model.hpp"
+
+BACKPLANE_PLUGIN("ata.cd", "0.1.0", "Apache-2.0", kDevice, "", backplane::ata::Cd)
