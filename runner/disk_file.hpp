@@ -8,11 +8,15 @@
 #include "backplane/types.hpp"
 #include "libs/geometry/geometry.hpp"
 
+namespace backplane::image {
+class Image;
+}
+
 namespace backplane::runner {
 
 class DiskFile {
   public:
-    // format: "auto" or a format's name. Throws kernel::Error.
+    // format: "auto" or a format's name. Reading looks at images in use as well. Throws kernel::Error.
     DiskFile(const std::string& path, const std::string& format, bool writable);
     ~DiskFile();
     DiskFile(const DiskFile&) = delete;
@@ -34,7 +38,7 @@ class DiskFile {
     u64 sectors_ = 0;
     bool guessed_ = false;
     std::optional<geometry::Chs> header_;
-    int fd_ = -1;
+    std::unique_ptr<image::Image> image_;
 };
 
 }  // namespace backplane::runner

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
         "  backplane machine list                     which boards there are, and where they are looked for\n"
         "  backplane ctl stop                         command a machine that runs with --control\n"
         "  backplane disk info disk.img               what a disk is, and the geometry that it will get\n"
+        "  backplane disk doctor disk.img             why an old disk does not boot, and what helps\n"
         "  backplane snapshot diff a.snapshot b.snapshot   what differs between two saved states\n",
         "backplane"};
     app.require_subcommand(1);

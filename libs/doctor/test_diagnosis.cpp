@@ -20,7 +20,7 @@ void check_cures(Disk& d, Policy policy = Policy::kQemu012) {
         if (!c.settings && c.fixes.empty()) continue;
         Disk copy = d;
         const Subject again = copy.subject(c.settings.value_or(Settings{}), policy);
-        const auto& int13 = diagnose(again).ways.front().attachment.geometry.logical;
+        const auto int13 = diagnose(again).ways.front().attachment.geometry.logical;
         const Plan p =
             plan(read_layout(again.reader, copy.sectors), again.reader, c.fixes, {}, {int13.heads, int13.sectors});
         CHECK(p.refused.empty());

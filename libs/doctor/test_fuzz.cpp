@@ -1,6 +1,7 @@
 // Hostile disks: whatever stands in the tables and boot sectors, the examination ends, and what it offers is
 // consistent.
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <random>
 
 #include "doctor/testkit.hpp"
@@ -10,7 +11,11 @@ using namespace backplane::doctor::test;
 
 namespace {
 
-constexpr int kDisks = 400;  // a few seconds with sanitizers
+// How many: a second's worth, or what the long run asks for.
+int disks() {
+    const char* text = std::getenv("BACKPLANE_RANDOM_CASES");
+    return text ? std::atoi(text) : 400;
+}
 
 Disk rich() {
     Disk d = windows({255, 63}, {16, 63});
@@ -39,7 +44,7 @@ TEST_CASE("mutated disks are examined to the end") {
     std::mt19937_64 random(586175);
     const auto pick = [&](std::uint64_t n) { return random() % n; };
     const std::uint8_t edges[] = {0x00, 0x01, 0x7f, 0x80, 0xff, 0xee, 0x05, 0x0f, 63, 16};
-    for (int n = 0; n < kDisks; ++n) {
+    for (int n = 0; n < disks(); ++n) {
         Disk d = rich();
         if (pick(4) == 0) d.sectors = 1 + pick(6000000);
         if (pick(8) == 0) d.sectors = pick(2) ? 1 : ~std::uint64_t{0};
@@ -65,7 +70,7 @@ TEST_CASE("mutated disks are examined to the end") {
 
 TEST_CASE("sectors of noise are examined to the end") {
     std::mt19937_64 random(586175);
-    for (int n = 0; n < kDisks / 4; ++n) {
+    for (int n = 0; n < disks() / 4; ++n) {
         Disk d{1 + random() % 100000};
         for (const std::uint64_t lba : {std::uint64_t{0}, std::uint64_t{1}, random() % d.sectors}) {
             for (auto& b : d.content[lba]) b = static_cast<std::uint8_t>(random());

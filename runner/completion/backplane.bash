@@ -10,10 +10,13 @@ _backplane() {
         --at) COMPREPLY=($(compgen -W "icount= end:save=" -- "$cur")); compopt -o nospace; return ;;
         --display) COMPREPLY=($(compgen -W "none" -- "$cur")); return ;;
         --kind) COMPREPLY=($(compgen -W "device pci backend" -- "$cur")); return ;;
+        --policy) COMPREPLY=($(compgen -W "qemu-0.12 auto" -- "$cur")); return ;;
+        --translation) COMPREPLY=($(compgen -W "auto none lba large rechs" -- "$cur")); return ;;
+        --fix) COMPREPLY=($(compgen -W "bpb hidden table" -- "$cur")); return ;;
         --clock) COMPREPLY=($(compgen -W "realtime deterministic" -- "$cur")); return ;;
         --control) COMPREPLY=($(compgen -W "unix: tcp:127.0.0.1:" -- "$cur")); compopt -o nospace; return ;;
         --serial|--debugcon|--parallel) COMPREPLY=($(compgen -W "stdio none pty file: unix:" -- "$cur")); compopt -o nospace; return ;;
-        --hda|--hdb|--hdc|--hdd|--cdrom|--firmware|--script|--restore|--record|--replay|--trace-file|--trace-instructions|--output|-o) compopt -o default; return ;;
+        --hda|--hdb|--hdc|--hdd|--cdrom|--firmware|--script|--restore|--record|--replay|--trace-file|--trace-instructions|--output|-o|--journal|--undo) compopt -o default; return ;;
         inspect) compopt -o default; COMPREPLY=($(compgen -W "$(backplane plugin list --names 2>/dev/null)" -- "$cur")); return ;;
         info) compopt -o default; [[ $cur == -* ]] || return ;;
     esac
@@ -40,7 +43,14 @@ _backplane() {
             elif [[ $cur == -* && ${COMP_WORDS[2]} == new ]]; then COMPREPLY=($(compgen -W "--kind --output" -- "$cur"))
             elif [[ $cur == -* && ${COMP_WORDS[2]} == reload ]]; then COMPREPLY=($(compgen -W "--control" -- "$cur"))
             else compopt -o default; fi ;;
-        disk) COMPREPLY=($(compgen -W "info" -- "$cur")) ;;
+        disk)
+            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "info doctor report" -- "$cur"))
+            elif [[ $cur == -* ]]; then
+                case ${COMP_WORDS[2]} in
+                    doctor) COMPREPLY=($(compgen -W "--format --policy --chs --translation --lchs --json --fix --partition --journal --undo --help" -- "$cur")) ;;
+                    report) COMPREPLY=($(compgen -W "--output --format --seconds --writable --help" -- "$cur")) ;;
+                esac
+            else compopt -o default; fi ;;
         snapshot)
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "save list info diff" -- "$cur"))
             elif [[ $cur == -* ]]; then
