@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "backplane/abi/backend.h"
+#include "kernel/control/control.hpp"
+#include "monitor/hmp.hpp"
 #include "runner/keys.hpp"
 
 namespace backplane::runner {
@@ -26,6 +28,12 @@ constexpr const char* kHelp =
     "save FILE                write a snapshot\n"
     "load FILE [force]        go back to a snapshot; force: also if a disk was changed meanwhile\n"
     "reload NAME              load a device's plugin (or the file of a new build) anew, under the running guest\n"
+    "info [WHAT]              block, pci, registers, mtree, qtree, snapshots ...; info lists them\n"
+    "eject [-f] DRIVE         take a medium out\n"
+    "change DRIVE FILE        put another medium in\n"
+    "savevm, loadvm, delvm    machine and disks together, under a name, in qcow2 images\n"
+    "x, xp /FORMAT ADDRESS    memory, such as xp /16xb 0x7c00\n"
+    "i PORT, o PORT VALUE     read and write a port\n"
     "system_reset             reset the machine\n"
     "system_powerdown         press the power button\n"
     "quit                     end the emulator\n";
@@ -141,13 +149,12 @@ std::string Monitor::run(const std::string& line) {
         return screendump(rest, rest.ends_with(".png") ? PictureFormat::kPng : PictureFormat::kPpm);
     if (command == "key" || command == "sendkey") return key(rest);
     if (command == "type") return type(unescape(rest));
-    if (command == "savevm" || command == "loadvm") return state_command(command.substr(0, 4), rest);
     if (command == "save" || command == "load" || command == "reload") return state_command(command, rest);
     if (command == "state") {
         if (!rest.empty() && !machine_.device(rest)) return "no device " + rest + "\n";
         return machine_.state_text(rest);
     }
-    if (command == "report" || command == "info") return machine_.report();
+    if (command == "report") return machine_.report();
     if (command == "status") {
         const std::string all = machine_.report();
         return all.substr(0, all.find('\n') + 1);
@@ -157,6 +164,12 @@ std::string Monitor::run(const std::string& line) {
         for (const auto& d : machine_.devices()) text += d.name() + "  " + d.type->name + "\n";
         return text;
     }
+    // What the readline monitor has beyond that: info, eject, change, savevm ... .
+    if (monitor::Hmp::knows(line))
+        return monitor::Hmp([this](const std::string& name, const kernel::Json& arguments) {
+                   return machine_.control().call(name, arguments);
+               })
+            .run(line);
     return "unknown command " + command + "; help lists what there is\n";
 }
 

@@ -27,6 +27,7 @@ void add_state_commands(const CommandContext& context);
 void add_trace_commands(const CommandContext& context);
 void add_snapshot_commands(const CommandContext& context);
 void add_offered_commands(const CommandContext& context);
+void add_inspect_commands(const CommandContext& context);
 void add_probe_commands(const CommandContext& context);
 
 }  // namespace backplane::kernel

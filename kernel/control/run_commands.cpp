@@ -126,6 +126,7 @@ void add_commands(const CommandContext& context) {
     add_trace_commands(context);
     add_snapshot_commands(context);
     add_offered_commands(context);
+    add_inspect_commands(context);
     add_probe_commands(context);
 }
 

@@ -108,6 +108,7 @@ class Machine {
     // lock.
     bool copy_from_memory(u64 address, void* data, u64 size) const;
     bool copy_to_memory(u64 address, const void* data, u64 size);
+    std::string memory_label(u64 offset) const;  // whose memory stands there in the guest's: "pci.ram"
     // Called under the lock for every change of a line, from within whatever changes it. Before run().
     using LineWatch = std::function<void(const Instance& device, bool output, u32 line, bool level)>;
     void watch_lines(LineWatch watch) { line_watch_ = std::move(watch); }
@@ -121,6 +122,8 @@ class Machine {
     // the path of a file with a new build. Returns what was done, in words.
     std::string reload(const std::string& what);
 
+    PluginRegistry& registry() { return registry_; }
+    const SearchPaths& search() const { return options_.search; }
     // Commands and events for front ends.
     Control& control() { return *control_; }
 

@@ -75,6 +75,14 @@ bool Machine::copy_from_memory(u64 address, void* data, u64 size) const {
     return live_->memory && live_->memory->dma_read(address, data, size);
 }
 
+std::string Machine::memory_label(u64 offset) const {
+    for (std::size_t i = 0; i < ram_.count(); ++i) {
+        const Ram::Block& b = ram_.block(i);
+        if (offset >= b.offset && offset - b.offset < b.size) return b.owner + "." + b.name;
+    }
+    return "";
+}
+
 bool Machine::copy_to_memory(u64 address, const void* data, u64 size) {
     return live_->memory && live_->memory->dma_write(address, data, size);
 }

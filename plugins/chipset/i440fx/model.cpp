@@ -66,6 +66,7 @@ void I440fx::describe(Schema<I440fx>& s) {
                 .max = 0xfec00000});
     s.ports<&I440fx::read_address, &I440fx::write_address>("address", 4, 4, "CONFADD: dword accesses only");
     s.ports<&I440fx::read_data, &I440fx::write_data>("data", 4, 1 | 2 | 4, "CONFDATA");
+    s.offer(BP_COMMANDS_ID, &kCommands);
     s.bus<&I440fx::attach>("pci", BP_PCI_FUNCTION_ID, BP_PCI_BUS_ID,
                            "PCI bus 0; address: DEVICE.FUNCTION, DEVICE or \"auto\" (lowest free device)");
     s.lines_out("pirq", &I440fx::pirq_, "PIRQA-PIRQD: the slots' interrupt pins, swizzled and OR-ed");

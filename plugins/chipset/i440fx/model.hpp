@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "backplane/abi/commands.h"
 #include "backplane/device.hpp"
 #include "backplane/pci.hpp"
 
@@ -34,6 +35,9 @@ struct I440fx : Device<I440fx> {
 
     bp_status attach(std::string_view address, std::string_view child_name, bp_interface child, bp_interface* host);
 
+    // What users may ask: the functions on the bus.
+    std::string functions_json();
+
   private:
     static constexpr u32 kFunctions = 256;
     static constexpr u32 kUnplaced = kFunctions;
@@ -55,6 +59,7 @@ struct I440fx : Device<I440fx> {
     static void set_pin(void* place, u32 pin, int level);
     static u32 place_of(void* place);
     static const bp_pci_bus kBusTable;
+    static const bp_commands kCommands;
 
     u64 below_4g() const { return memory_.value >= hole_.value ? hole_.value : memory_.value; }
     u64 above_4g() const { return memory_.value - below_4g(); }

@@ -1,0 +1,161 @@
+#include "model.hpp"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <csignal>
+
+#include "control/caller.hpp"
+
+namespace backplane {
+
+namespace {
+constexpr u32 kRoom = 4096;                    // typed bytes that may wait
+constexpr std::size_t kMostUnsent = 16 << 20;  // bytes that a stream's client does not read
+constexpr auto kGlance = std::chrono::milliseconds(20);
+}  // namespace
+
+const bp_char_receiver MonitorControl::kReceiver{
+    sizeof(bp_char_receiver),
+    [](void* i) -> uint32_t {
+        auto* m = static_cast<MonitorControl*>(i);
+        const std::lock_guard g(m->mutex_);
+        return m->typed_.size() < kRoom ? kRoom - static_cast<u32>(m->typed_.size()) : 0;
+    },
+    [](void* i, const uint8_t* data, uint32_t count) {
+        static_cast<MonitorControl*>(i)->typed({reinterpret_cast<const char*>(data), count});
+    },
+    nullptr};
+
+void MonitorControl::describe(Schema<MonitorControl>& s) {
+    s.doc("The readline monitor: commands on the machine by lines of text");
+    s.property("address", &MonitorControl::address_,
+               {.doc = "unix:PATH, tcp:127.0.0.1:PORT, pty or stdio; empty: the link `chardev`", .def = ""});
+    s.property("connect", &MonitorControl::connect_,
+               {.doc = "connect to a socket that somebody else listens on", .def = "false"});
+    s.property("prompt", &MonitorControl::prompt_, {.doc = "what programs wait for", .def = "(qemu) "});
+    s.link("chardev", &MonitorControl::chardev_, BP_CHARDEV_ID, "the stream, if there is no address", true);
+}
+
+bp_status MonitorControl::start() {
+    const bp_control_api* api = slot().control();
+    if (!api) return fail(BP_ERR_UNSUPPORTED, "the program that runs this machine takes no commands");
+    if (address_.empty() != static_cast<bool>(chardev_))
+        return fail(BP_ERR_INVALID, "either `address` or the link `chardev` says where the monitor is");
+    const control::Caller caller(api, slot().self());
+    const auto call = [caller](const std::string& command, const nlohmann::json& arguments) {
+        return caller.call(command, arguments);
+    };
+    // What only the program's own monitor knows (screen, type, devices ...).
+    hmp_ = std::make_unique<monitor::Hmp>(call, [caller](const std::string& line) {
+        return caller.call("human-monitor-command", {{"command-line", line}}).get<std::string>();
+    });
+    editor_ = std::make_unique<monitor::LineEditor>(
+        prompt_, monitor::LineEditor::Hooks{[this](const std::string& text) { show(text); },
+                                            [this](const std::string& line) {
+                                                std::string out;
+                                                for (const char c : hmp_->run(line)) {
+                                                    if (c == '\n') out += '\r';
+                                                    out += c;
+                                                }
+                                                show(out);
+                                                editor_->prompt();
+                                            },
+                                            [this](const std::string& line) { return hmp_->complete(line); }});
+    sigset_t all, before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { loop(); });
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (chardev_) return greet(), BP_OK;
+    const std::string error = peer_.start(address_, connect_,
+                                          {[this] { greet(); },
+                                           [this](std::string_view bytes) { typed(bytes); },
+                                           {},
+                                           [this](const std::string& text) { log_warn("%s", text.c_str()); }});
+    if (!error.empty()) return fail(BP_ERR_IO, "%s", error.c_str());
+    if (peer_.where() != address_) log_warn("the monitor is at %s", peer_.where().c_str());
+    return BP_OK;
+}
+
+void MonitorControl::connect() {
+    if (chardev_) chardev_->connect(chardev_.instance(), &kReceiver, this);
+}
+
+// The thread waits for no command for ever: the machine answers all of them when it ends, which it has by now.
+void MonitorControl::stop() {
+    {
+        const std::lock_guard g(mutex_);
+        ended_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+    peer_.stop();
+}
+
+void MonitorControl::typed(std::string_view bytes) {
+    {
+        const std::lock_guard g(mutex_);
+        typed_ += bytes;
+    }
+    wake_.notify_all();
+}
+
+void MonitorControl::greet() {
+    {
+        const std::lock_guard g(mutex_);
+        greeting_ = true;
+        typed_.clear();
+    }
+    wake_.notify_all();
+}
+
+void MonitorControl::show(const std::string& text) {
+    if (!chardev_) return peer_.send(text);
+    const std::lock_guard g(mutex_);
+    if (unsent_.size() < kMostUnsent) unsent_ += text;
+}
+
+// In the machine's thread, under its lock.
+void MonitorControl::flush_chardev() {
+    const std::lock_guard g(mutex_);
+    const u32 taken = chardev_->write(chardev_.instance(), reinterpret_cast<const u8*>(unsent_.data()),
+                                      static_cast<u32>(unsent_.size()));
+    unsent_.erase(0, taken);
+}
+
+void MonitorControl::loop() {
+    ::pthread_setname_np(::pthread_self(), "monitor");
+    std::unique_lock lock(mutex_);
+    while (!ended_) {
+        const auto something = [this] { return ended_ || greeting_ || !typed_.empty(); };
+        if (chardev_ && !unsent_.empty()) {
+            // A stream does not say when it takes more.
+            slot().machine().post(
+                slot().self(), [](void* m) { static_cast<MonitorControl*>(m)->flush_chardev(); }, this);
+            wake_.wait_for(lock, kGlance, something);
+        } else {
+            wake_.wait(lock, something);
+        }
+        if (ended_) return;
+        const bool greeting = std::exchange(greeting_, false);
+        const std::string bytes = std::exchange(typed_, {});
+        lock.unlock();
+        if (greeting) {
+            show("Backplane monitor - type 'help' for a list of commands\r\n");
+            editor_->prompt();
+        }
+        editor_->feed(bytes);
+        lock.lock();
+        if (chardev_ && !bytes.empty())
+            slot().machine().post(
+                slot().self(),
+                [](void* i) {
+                    auto* m = static_cast<MonitorControl*>(i);
+                    m->chardev_->room_changed(m->chardev_.instance());
+                },
+                this);
+    }
+}
+
+}  // namespace backplane
