@@ -26,6 +26,7 @@ void Image::set_writable(bool writable) {
     if (writable == info().read_only) throw Error(Fault::kReadOnly, info().path, "cannot be reopened in another mode");
 }
 void Image::resize(u64) { unsupported("way to change its size"); }
+void Image::rename_backing(const std::string&, const std::string&) { unsupported("backing files"); }
 void Image::make_empty() { unsupported("layer that could be emptied"); }
 std::vector<SnapshotInfo> Image::snapshots() const { return {}; }
 std::string Image::create_snapshot(const SnapshotInfo&) { unsupported("snapshots"); }

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "image/error.hpp"
@@ -23,6 +24,9 @@ struct Info {
     u32 cylinders = 0, heads = 0, sectors = 0;  // geometry from the image's header; 0: it has none
     std::string backing_file, backing_format;   // as the header names them; empty: none
     bool temporary = false;                     // writes are dropped at the end (snapshot=on)
+    u64 cluster_bytes = 0;                      // what space is handed out in; 0: the format has no such unit
+    // What else the header says, for people: name and value.
+    std::vector<std::pair<std::string, std::string>> details = {};
 };
 
 // What a stretch of the medium is made of.
@@ -88,6 +92,12 @@ class Image {
     // Everything that this layer holds is its own no longer, once it has been committed to the one below.
     virtual void make_empty();
 
+    // One whole cluster (the last may be shorter), compressed where the format can and it helps: for images in the
+    // making.
+    virtual int write_compressed(u64 offset, std::span<const u8> data) { return write(offset, data); }
+    // Another name, and format, of the backing file in the header; nothing is copied. The image is to be opened anew.
+    virtual void rename_backing(const std::string& file, const std::string& format);
+
     virtual bool has_snapshots() const { return false; }
     virtual std::vector<SnapshotInfo> snapshots() const;
     // `about` gives name and, for the snapshot of a machine, clock and size of its state. Returns the id.
@@ -117,6 +127,7 @@ struct OpenOptions {
     bool snapshot = false;    // writes go to a temporary file that nobody else sees, and are dropped at the end
     bool lock = true;         // see StorageOptions
     bool no_backing = false;  // leave backing files alone: for tools that look at one layer
+    std::string inside;       // id or name of a snapshot in the image to be read instead of the disk as it is
     bool repair = false;      // for `disk check`: a damaged image opens too
     Log log;
     u32 depth = 0;  // how many layers lie above

@@ -44,9 +44,21 @@ _backplane() {
             elif [[ $cur == -* && ${COMP_WORDS[2]} == reload ]]; then COMPREPLY=($(compgen -W "--control" -- "$cur"))
             else compopt -o default; fi ;;
         disk)
-            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "info doctor report" -- "$cur"))
+            if [ "$COMP_CWORD" -eq 2 ]; then
+                COMPREPLY=($(compgen -W "info create convert check resize snapshot map compare commit rebase doctor report" -- "$cur"))
+            elif [[ $prev == snapshot ]]; then COMPREPLY=($(compgen -W "list create apply delete" -- "$cur"))
             elif [[ $cur == -* ]]; then
+                local new="--format --backing --backing-format --cluster-size --compression-type --refcount-bits --compat --lazy-refcounts --preallocation --force"
                 case ${COMP_WORDS[2]} in
+                    info | map) COMPREPLY=($(compgen -W "--format --json --help" -- "$cur")) ;;
+                    create) COMPREPLY=($(compgen -W "$new --help" -- "$cur")) ;;
+                    convert) COMPREPLY=($(compgen -W "$new --source-format --snapshot --compress --help" -- "$cur")) ;;
+                    check) COMPREPLY=($(compgen -W "--format --repair --json --help" -- "$cur")) ;;
+                    resize) COMPREPLY=($(compgen -W "--format --shrink --help" -- "$cur")) ;;
+                    snapshot) COMPREPLY=($(compgen -W "--format --json --help" -- "$cur")) ;;
+                    compare) COMPREPLY=($(compgen -W "--format-a --format-b --strict --help" -- "$cur")) ;;
+                    commit) COMPREPLY=($(compgen -W "--format --help" -- "$cur")) ;;
+                    rebase) COMPREPLY=($(compgen -W "--format --backing --backing-format --unsafe --help" -- "$cur")) ;;
                     doctor) COMPREPLY=($(compgen -W "--format --policy --chs --translation --lchs --json --fix --partition --journal --undo --help" -- "$cur")) ;;
                     report) COMPREPLY=($(compgen -W "--output --format --seconds --writable --help" -- "$cur")) ;;
                 esac

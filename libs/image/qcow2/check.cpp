@@ -179,9 +179,9 @@ int Checker::scan_bitmaps() {
 }
 
 int Checker::scan_counts() {
-    if (const int error = refer_bytes(header_.refcount_table_offset,
-                                      u64{header_.refcount_table_clusters} << header_.cluster_bits,
-                                      "the reference count table"))
+    if (const int error =
+            refer_bytes(header_.refcount_table_offset, u64{header_.refcount_table_clusters} << header_.cluster_bits,
+                        "the reference count table"))
         return error;
     const auto& table = volume_.refcounts_->table();
     std::set<u64> seen;
@@ -280,8 +280,7 @@ int Checker::compare_flags() {
             if (const int error = wrong(data, place >> header_.cluster_bits, bad)) return error;
             if (!bad) continue;
             ++flags_;
-            corruption("the disk's cluster" +
-                       at(i * header_.bytes_per_l2() + (e << header_.cluster_bits)) +
+            corruption("the disk's cluster" + at(i * header_.bytes_per_l2() + (e << header_.cluster_bits)) +
                        ": the flag \"in place\" does not fit the count");
         }
     }
@@ -293,13 +292,12 @@ CheckResult check(Storage& storage, Repair repair, const std::function<bool(u64,
     options.read_only = false;
     options.examine = true;
     Volume volume(storage, options);
-    if (const std::string error = volume.open(); !error.empty())
-        throw Error(Fault::kInvalid, storage.path(), error);
+    if (const std::string error = volume.open(); !error.empty()) throw Error(Fault::kInvalid, storage.path(), error);
     Checker checker(volume, progress);
     const auto done = [&](int error) {
         if (error)
-            throw Error(Fault::kIo, storage.path(), std::string("the check could not be finished: ") + std::strerror(error),
-                        error);
+            throw Error(Fault::kIo, storage.path(),
+                        std::string("the check could not be finished: ") + std::strerror(error), error);
     };
     done(checker.scan());
     if (repair == Repair::kLeaks) done(checker.repair_leaks());

@@ -22,8 +22,8 @@ struct CheckResult {
     u64 leaks = 0;        // that are left: clusters that nobody uses
     u64 corruptions_fixed = 0, leaks_fixed = 0;
     u64 clusters = 0, allocated = 0, compressed = 0, fragmented = 0;  // of the disk
-    u64 end = 0;                        // first byte behind everything in use
-    std::vector<std::string> messages;  // one a finding, the first thousand
+    u64 end = 0;                                                      // first byte behind everything in use
+    std::vector<std::string> messages;                                // one a finding, the first thousand
     bool clean() const { return corruptions == 0 && leaks == 0; }
 };
 
@@ -77,7 +77,7 @@ class Checker {
     CheckResult result_;
     u64 file_clusters_ = 0;
     std::unordered_map<u64, Chunk> chunks_;
-    std::vector<u64> alone_;   // clusters that only one thing may refer to
+    std::vector<u64> alone_;  // clusters that only one thing may refer to
     struct Wrong {
         u64 cluster, count, references;
     };

@@ -1,8 +1,9 @@
 #include "image/qcow2/create.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
-#include "image/qcow2/refcounts.hpp"
+#include "image/qcow2/volume.hpp"
 
 namespace backplane::image::qcow2 {
 
@@ -14,9 +15,10 @@ Extension feature_names() {
         u8 kind, bit;
         const char* text;
     };
-    static constexpr Name kNames[] = {{0, 0, "dirty bit"},        {0, 1, "corrupt bit"},    {0, 2, "external data file"},
-                                      {0, 3, "compression type"}, {0, 4, "extended L2 entries"},
-                                      {1, 0, "lazy refcounts"},   {2, 0, "bitmaps"}};
+    static constexpr Name kNames[] = {
+        {0, 0, "dirty bit"},        {0, 1, "corrupt bit"},         {0, 2, "external data file"},
+        {0, 3, "compression type"}, {0, 4, "extended L2 entries"}, {1, 0, "lazy refcounts"},
+        {2, 0, "bitmaps"}};
     static constexpr std::size_t kEntry = 48;
     Extension e{kExtFeatureNames, std::vector<u8>(std::size(kNames) * kEntry)};
     u8* p = e.data.data();
@@ -99,6 +101,13 @@ int create(Storage& storage, const CreateOptions& options) {
     raw.resize(cluster);
     if (const int error = storage.write(0, raw)) return error;
     return storage.flush();
+}
+
+int preallocate(Storage& storage) {
+    Volume volume(storage, {});
+    if (!volume.open().empty()) return EIO;
+    if (const int error = volume.preallocate(0, volume.bytes())) return error;
+    return volume.close();
 }
 
 }  // namespace backplane::image::qcow2

@@ -25,6 +25,9 @@ std::string check(const CreateOptions& options);
 // Writes an empty image into an empty file. Returns errno; check() has to be happy with the options.
 int create(Storage& storage, const CreateOptions& options);
 
+// Gives every cluster of a new image its place. Returns errno.
+int preallocate(Storage& storage);
+
 // Where the backing file of an image is: a relative name is meant from the image's folder.
 std::string backing_path(const std::string& image, const std::string& name);
 

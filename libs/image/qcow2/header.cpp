@@ -110,8 +110,8 @@ std::string Header::parse_fields(std::span<const u8> data, u64 file_bytes) {
                           std::to_string(bytes) + " bytes");
     if (refcount_table_clusters == 0) return at(56, "there is no reference count table");
     if (refcount_table_clusters > kMaxRefcountTableBytes >> cluster_bits)
-        return at(56, "a reference count table of " + std::to_string(refcount_table_clusters) +
-                          " clusters is too long");
+        return at(56,
+                  "a reference count table of " + std::to_string(refcount_table_clusters) + " clusters is too long");
     if (snapshots > kMaxSnapshots) return at(60, std::to_string(snapshots) + " snapshots are too many");
     std::string error = table(40, "the L1 table", l1_offset, u64{l1_entries} * 8, cluster_bytes(), file_bytes);
     if (error.empty())

@@ -34,7 +34,7 @@ struct Header {
     std::vector<u8> rest;  // of a longer header than is known here
     std::vector<Extension> extensions;
     std::string backing_file;
-    std::string backing_format;  // empty: none given
+    std::string backing_format;   // empty: none given
     u64 backing_name_offset = 0;  // where the name stands in the file; serialize() sets it
 
     u64 cluster_bytes() const { return u64{1} << cluster_bits; }

@@ -37,6 +37,8 @@ class Qcow2Image final : public Image {
         i.read_only = read_only();
         i.backing_file = volume_->header().backing_file;
         i.backing_format = volume_->header().backing_format;
+        i.cluster_bytes = volume_->header().cluster_bytes();
+        i.details = details();
         return i;
     }
     u64 bytes() const override { return volume_->bytes() / kSector * kSector; }
@@ -75,6 +77,14 @@ class Qcow2Image final : public Image {
         const int error = backing_->extent(offset, std::min(m.length, backing_->bytes() - offset), out);
         ++out.depth;
         return error;
+    }
+
+    int write_compressed(u64 offset, std::span<const u8> data) override {
+        return volume_->write_compressed(offset, data);
+    }
+    void rename_backing(const std::string& file, const std::string& format) override {
+        std::string why;
+        done(volume_->change_backing(file, format, why), "the backing file cannot be changed", why);
     }
 
     Image* backing() const override { return backing_.get(); }
@@ -135,9 +145,18 @@ class Qcow2Image final : public Image {
         done(volume_->read_state(offset, data), "the machine's state cannot be read", "");
     }
 
-    Volume& volume() { return *volume_; }
-
   private:
+    std::vector<std::pair<std::string, std::string>> details() const {
+        const Header& h = volume_->header();
+        std::vector<std::pair<std::string, std::string>> out{
+            {"version", std::to_string(h.version)},
+            {"compression", h.compression == Compression::kZstd ? "zstd" : "zlib"},
+            {"refcount bits", std::to_string(1u << h.refcount_order)},
+            {"lazy refcounts", h.compatible & kLazyRefcounts ? "yes" : "no"}};
+        if (h.incompatible & kDirty) out.emplace_back("dirty", "yes");
+        if (h.incompatible & kCorrupt) out.emplace_back("corrupt", "yes");
+        return out;
+    }
     void log(Level level, const std::string& text) const {
         if (options_.log) options_.log(level, storage_->path() + ": " + text);
     }
@@ -157,6 +176,7 @@ class Qcow2Image final : public Image {
         o.read_only = read_only;
         o.give_back = options_.discard;
         o.examine = options_.repair;
+        o.inside = options_.inside;
         o.warn = [this](const std::string& text) { log(Level::kError, text); };
         auto volume = std::make_unique<Volume>(*storage_, std::move(o));
         if (const std::string error = volume->open(); !error.empty()) {
@@ -203,13 +223,15 @@ class Qcow2Image final : public Image {
             fail(Fault::kInvalid, "there are more than " + std::to_string(kMostLayers) + " backing files in a chain");
         if (options_.depth == 0 && !options_.storage) refuse_loop();
         if (h.backing_file.starts_with("json:") || h.backing_file.find("://") != std::string::npos)
-            fail(Fault::kUnsupported, "its backing file is \"" + h.backing_file + "\"; only files of the host are supported");
+            fail(Fault::kUnsupported,
+                 "its backing file is \"" + h.backing_file + "\"; only files of the host are supported");
         OpenOptions o = options_;
         o.path = backing_path(storage_->path(), h.backing_file);
         o.format = h.backing_format.empty() ? "auto" : h.backing_format;
         o.read_only = true;
         o.snapshot = false;
         o.repair = false;
+        o.inside.clear();
         o.depth = options_.depth + 1;
         try {
             backing_ = image::open(o);
@@ -226,16 +248,14 @@ class Qcow2Image final : public Image {
     void set_backing() {
         if (!backing_) return;
         Image* below = backing_.get();
-        volume_->set_backing({[below](u64 offset, std::span<u8> data) { return below->read(offset, data); }, below->bytes()});
+        volume_->set_backing(
+            {[below](u64 offset, std::span<u8> data) { return below->read(offset, data); }, below->bytes()});
     }
 
     std::size_t find(const std::string& which) const {
-        const auto& list = volume_->snapshots();
-        for (std::size_t i = 0; i < list.size(); ++i)
-            if (list[i].id == which) return i;
-        for (std::size_t i = 0; i < list.size(); ++i)
-            if (list[i].name == which) return i;
-        throw Error(Fault::kNotFound, storage_->path(), "there is no snapshot \"" + which + "\"");
+        const Snapshot* s = volume_->find_snapshot(which);
+        if (!s) throw Error(Fault::kNotFound, storage_->path(), "there is no snapshot \"" + which + "\"");
+        return static_cast<std::size_t>(s - volume_->snapshots().data());
     }
 
     std::unique_ptr<Storage> storage_;

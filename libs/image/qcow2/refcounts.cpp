@@ -185,7 +185,8 @@ int Refcounts::grow_table(u64 entries) {
         if (table_.size() + blocks <= clusters * per_cluster) break;
         wanted = table_.size() + blocks;
     }
-    if (clusters * cluster > kMaxRefcountTableBytes || (first + clusters + blocks) << header_.cluster_bits >= kMaxOffset)
+    if (clusters * cluster > kMaxRefcountTableBytes ||
+        (first + clusters + blocks) << header_.cluster_bits >= kMaxOffset)
         return EFBIG;
 
     std::vector<u64> table = table_;

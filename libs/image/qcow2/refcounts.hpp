@@ -21,9 +21,9 @@ void put_count(u8* block, u64 index, unsigned order, u64 value);
 class Refcounts {
   public:
     struct Callbacks {
-        std::function<int()> write_header;                        // the table has moved
-        std::function<void(const std::string&)> corrupt;          // what is wrong with the file
-        std::function<void(u64 first, u64 clusters)> unused;      // the count of these is zero now
+        std::function<int()> write_header;                    // the table has moved
+        std::function<void(const std::string&)> corrupt;      // what is wrong with the file
+        std::function<void(u64 first, u64 clusters)> unused;  // the count of these is zero now
     };
 
     Refcounts(Storage& storage, Header& header, Callbacks callbacks);

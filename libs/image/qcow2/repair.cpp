@@ -158,7 +158,9 @@ std::string Volume::recover() {
     Checker checker(*this, {});
     int error = checker.scan();
     if (!error && !checker.cuts()) error = checker.repair_all();
-    if (error) return std::string("the image was not closed, and its reference counts cannot be made anew: ") + std::strerror(error);
+    if (error)
+        return std::string("the image was not closed, and its reference counts cannot be made anew: ") +
+               std::strerror(error);
     if (checker.result().corruptions)
         return "the image was not closed and is damaged: " + checker.result().messages.front() +
                "; `backplane disk check` tells more";

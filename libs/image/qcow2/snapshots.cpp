@@ -10,8 +10,8 @@
 namespace backplane::image::qcow2 {
 
 namespace {
-constexpr u64 kFixed = 40;        // bytes of a table entry before its variable part
-constexpr u64 kKnownExtra = 24;   // long state size, disk size, instruction count
+constexpr u64 kFixed = 40;       // bytes of a table entry before its variable part
+constexpr u64 kKnownExtra = 24;  // long state size, disk size, instruction count
 constexpr u64 kShortExtra = 16;
 constexpr std::size_t kReleasesAtOnce = 1 << 16;
 
@@ -59,6 +59,14 @@ std::string Volume::load_snapshots() {
     }
     snapshot_table_bytes_ = at - header_.snapshots_offset;
     return {};
+}
+
+const Snapshot* Volume::find_snapshot(const std::string& which) const {
+    for (const Snapshot& s : snapshots_)
+        if (s.id == which) return &s;
+    for (const Snapshot& s : snapshots_)
+        if (s.name == which) return &s;
+    return nullptr;
 }
 
 // Puts a new table into the file and makes the header point to it.

@@ -42,8 +42,9 @@ std::string Volume::open() {
     if (header_.incompatible & kCorrupt) {
         trouble_ = "the image is marked as corrupt";
         if (!options_.read_only && !options_.examine)
-            return say(72, "the image is marked as corrupt and can be opened for reading only; "
-                           "`backplane disk check --repair all` may put it right");
+            return say(72,
+                       "the image is marked as corrupt and can be opened for reading only; "
+                       "`backplane disk check --repair all` may put it right");
     }
     l2_ = std::make_unique<TableCache>(storage_, cluster_bytes(),
                                        std::clamp<std::size_t>(kL2CacheBytes >> bits_, kLeastTables, kMostTables));
@@ -61,10 +62,19 @@ std::string Volume::open() {
                                      l2_->drop(c << bits_);
                                      if (c == compressed_at_ >> bits_) compressed_at_ = 0;
                                  }
-                                 if (options_.give_back) static_cast<void>(storage_.punch(cluster << bits_, n << bits_));
+                                 if (options_.give_back)
+                                     static_cast<void>(storage_.punch(cluster << bits_, n << bits_));
                              }});
     if (std::string error = load_l1(); !error.empty()) return error;
     if (std::string error = load_snapshots(); !error.empty()) return error;
+    if (!options_.inside.empty()) {
+        const Snapshot* s = find_snapshot(options_.inside);
+        if (!s) return "there is no snapshot \"" + options_.inside + "\" in it";
+        if (!options_.read_only) return "a snapshot can only be read";
+        if (const int error = read_l1_of(*s, l1_))
+            return say(s->l1_offset, std::string("the snapshot's L1 table cannot be read: ") + std::strerror(error));
+        header_.bytes = s->disk_bytes;
+    }
     if (!options_.read_only) {
         if (const int error = load_counts())
             return say(header_.refcount_table_offset,

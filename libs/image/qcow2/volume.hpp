@@ -54,8 +54,9 @@ class Volume {
   public:
     struct Options {
         bool read_only = false;
-        bool give_back = true;  // freed clusters become holes of the file
-        bool examine = false;   // for checks: open whatever can be opened; nothing is written until asked for
+        bool give_back = true;    // freed clusters become holes of the file
+        bool examine = false;     // for checks: open whatever can be opened; nothing is written until asked for
+        std::string inside = {};  // id or name of a snapshot to be read instead of the disk as it is
         std::function<void(const std::string&)> warn = {};
     };
 
@@ -72,6 +73,8 @@ class Volume {
     const Header& header() const { return header_; }
     u64 bytes() const { return header_.bytes; }
     const std::vector<Snapshot>& snapshots() const { return snapshots_; }
+    // By id, or else by name; nullptr: there is none.
+    const Snapshot* find_snapshot(const std::string& which) const;
     void set_backing(Backing backing) { backing_ = std::move(backing); }
 
     // Requests; offsets and lengths are bytes, anything within the disk. Return errno.
@@ -82,7 +85,8 @@ class Volume {
     int discard(u64 offset, u64 length);
     // The range reads as zeros; `unmap`: clusters may give their space back.
     int write_zeroes(u64 offset, u64 length, bool unmap);
-    // One whole cluster (the disk's last may be shorter), compressed if that makes it smaller. For images in the making.
+    // One whole cluster (the disk's last may be shorter), compressed if that makes it smaller. For images in the
+    // making.
     int write_compressed(u64 offset, std::span<const u8> data);
     int map(u64 offset, u64 length, Mapping& out);
 

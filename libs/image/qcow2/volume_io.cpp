@@ -110,7 +110,8 @@ int Volume::put_in_place(Lock& lock, const Mapping& m, const u8* data) {
     return error;
 }
 
-// Writes to clusters that have no place of their own yet: as many as lie in a row, in one table, and find room in a row.
+// Writes to clusters that have no place of their own yet: as many as lie in a row, in one table, and find room in a
+// row.
 int Volume::put_new(Lock& lock, u64 offset, const u8* data, u64 length, u64& done) {
     if (const int error = begin_change()) return error;
     TablePtr table;
@@ -120,7 +121,8 @@ int Volume::put_new(Lock& lock, u64 offset, const u8* data, u64 length, u64& don
                                std::max<u64>(1, kMostAtOnce >> bits_)});
     // Zeros that have a place already are written there.
     const auto placed = [&](u64 entry) {
-        return kind(entry) == Kind::kZero && (entry & kOffsetMask) && (entry & kCopied) && !in_cluster(entry & kOffsetMask);
+        return kind(entry) == Kind::kZero && (entry & kOffsetMask) && (entry & kCopied) &&
+               !in_cluster(entry & kOffsetMask);
     };
     const u64 first_entry = table->get(index);
     const bool reuse = placed(first_entry);
@@ -170,7 +172,8 @@ int Volume::put_new(Lock& lock, u64 offset, const u8* data, u64 length, u64& don
     }
 
     lock.lock();
-    const auto mine = std::find_if(allocating_.begin(), allocating_.end(), [&](const Range& r) { return r.first == guest; });
+    const auto mine =
+        std::find_if(allocating_.begin(), allocating_.end(), [&](const Range& r) { return r.first == guest; });
     allocating_.erase(mine);
     changed_.notify_all();
     if (!error) error = writable();

@@ -2,7 +2,8 @@
 // from the standard input:
 //   open PATH FORMAT | close | write OFFSET LENGTH BYTE | zero OFFSET LENGTH | unmap OFFSET LENGTH
 //   discard OFFSET LENGTH | verify OFFSET LENGTH BYTE | flush | dump FILE | snapshot NAME | apply NAME | delete NAME
-//   resize BYTES | state OFFSET LENGTH BYTE | verify-state OFFSET LENGTH BYTE | threads N (writes until "join" run at once)
+//   resize BYTES | state OFFSET LENGTH BYTE | verify-state OFFSET LENGTH BYTE | threads N (writes until "join" run at
+//   once)
 // Ends with 1 and the line's number at the first one that fails.
 #include <cstdio>
 #include <cstring>
