@@ -48,22 +48,26 @@ std::string content(const Partition& p) {
     return p.content;
 }
 
+char mark_of(unsigned number) { return number < 10 ? static_cast<char>('0' + number) : '+'; }
+
 // One character for each 1/64 of the disk: the partition's number, a dot for free space.
 std::string picture(const Layout& layout) {
+    if (layout.whole) return std::string(kWidth, '#');
     std::string bar(kWidth, '.');
     const auto cell = [&](uint64_t lba) {
         const auto at = static_cast<long double>(lba) * kWidth / static_cast<long double>(layout.sectors);
         return std::min(kWidth - 1, static_cast<std::size_t>(std::min<long double>(at, kWidth)));
     };
-    if (layout.whole) return std::string(kWidth, '#');
+    const auto draw = [&](uint64_t first, uint64_t last, char mark) {
+        if (first > last || first >= layout.sectors) return;
+        for (std::size_t i = cell(first); i <= cell(std::min(last, layout.sectors - 1)); ++i) bar[i] = mark;
+    };
     for (const bool extended : {true, false})
-        for (const Partition& p : layout.partitions) {
-            if (p.extended != extended || p.count == 0 || p.start >= layout.sectors) continue;
-            const std::size_t from = cell(p.start), to = cell(std::min(p.end(), layout.sectors) - 1);
-            const char mark = extended ? '-' : p.number < 10 ? static_cast<char>('0' + p.number) : '+';
-            std::fill(bar.begin() + static_cast<std::ptrdiff_t>(from),
-                      bar.begin() + static_cast<std::ptrdiff_t>(to) + 1, mark);
-        }
+        for (const Partition& p : layout.partitions)
+            if (p.extended == extended && p.count > 0 && p.entry.type != 0xee)
+                draw(p.start, p.end() - 1, extended ? '-' : mark_of(p.number));
+    if (layout.gpt)
+        for (const GptPartition& p : layout.gpt->partitions) draw(p.first, p.last, mark_of(p.number));
     return bar;
 }
 
@@ -87,8 +91,7 @@ void show_volume(std::string& out, const Volume& v, uint64_t start) {
 }
 
 void show_partition(std::string& out, const Layout& layout, const Partition& p) {
-    const char mark = p.number < 10 ? static_cast<char>('0' + p.number) : '+';
-    line(out, "  %c %2u%s type %02x %-10s sectors %llu-%llu (%s), CHS %s to %s", mark, p.number,
+    line(out, "  %c %2u%s type %02x %-10s sectors %llu-%llu (%s), CHS %s to %s", mark_of(p.number), p.number,
          p.entry.active ? "*" : " ", p.entry.type, content(p).c_str(), ull(p.start), ull(p.end() - 1),
          size_text(p.count).c_str(), chs(p.entry.first).c_str(), chs(p.entry.last).c_str());
     const bool common =
