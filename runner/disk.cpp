@@ -166,6 +166,7 @@ void add_disk(CLI::App& app, int& code) {
     add_disk_snapshot(*sub, code);
     add_disk_layers(*sub, code);
     add_disk_compare(*sub, code);
+    add_disk_bench(*sub, code);
 }
 
 }  // namespace backplane::runner

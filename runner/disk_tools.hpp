@@ -24,6 +24,7 @@ void add_disk_check(CLI::App& disk, int& code);     // check
 void add_disk_snapshot(CLI::App& disk, int& code);  // snapshot
 void add_disk_layers(CLI::App& disk, int& code);    // commit, rebase
 void add_disk_compare(CLI::App& disk, int& code);   // map, compare
+void add_disk_bench(CLI::App& disk, int& code);     // bench
 
 // Runs a subcommand: what image code throws becomes an error of this program, with exit code 2 for what the user can
 // put right and 1 for what the host failed at.

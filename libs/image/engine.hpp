@@ -30,7 +30,7 @@ class Engine {
     struct Options {
         bool uring = true;     // false: threads only
         unsigned threads = 4;  // at most
-        Log log;
+        Log log = {};
     };
     // The image must live longer. Threads begin with the first request.
     Engine(Image& image, const Options& options);

@@ -45,7 +45,7 @@ _backplane() {
             else compopt -o default; fi ;;
         disk)
             if [ "$COMP_CWORD" -eq 2 ]; then
-                COMPREPLY=($(compgen -W "info create convert check resize snapshot map compare commit rebase doctor report" -- "$cur"))
+                COMPREPLY=($(compgen -W "info create convert check resize snapshot map compare bench commit rebase doctor report" -- "$cur"))
             elif [[ $prev == snapshot ]]; then COMPREPLY=($(compgen -W "list create apply delete" -- "$cur"))
             elif [[ $cur == -* ]]; then
                 local new="--format --backing --backing-format --cluster-size --compression-type --refcount-bits --compat --lazy-refcounts --preallocation --force"
@@ -56,6 +56,7 @@ _backplane() {
                     check) COMPREPLY=($(compgen -W "--format --repair --json --help" -- "$cur")) ;;
                     resize) COMPREPLY=($(compgen -W "--format --shrink --help" -- "$cur")) ;;
                     snapshot) COMPREPLY=($(compgen -W "--format --json --help" -- "$cur")) ;;
+                    bench) COMPREPLY=($(compgen -W "--format --write --size --depth --count --pattern --cache --io --json --help" -- "$cur")) ;;
                     compare) COMPREPLY=($(compgen -W "--format-a --format-b --strict --help" -- "$cur")) ;;
                     commit) COMPREPLY=($(compgen -W "--format --help" -- "$cur")) ;;
                     rebase) COMPREPLY=($(compgen -W "--format --backing --backing-format --unsafe --help" -- "$cur")) ;;

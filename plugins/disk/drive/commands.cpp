@@ -255,13 +255,13 @@ std::string Drive::describe_now() {
 
 void Drive::eject(bool force) {
     if (!removable_ || image_) refuse(image::Fault::kUnsupported, label() + " cannot be taken out of its drive");
+    if (empty()) return;
     if (locked_ && !tray_open_ && !force) {
         if (listener_ && listener_->eject_request) listener_->eject_request(listener_instance_);
         refuse(image::Fault::kInUse,
                "the guest has locked the tray; it has been asked to let the medium go (force: "
                "take it out all the same)");
     }
-    if (empty()) return;
     give_up_held(ENOMEDIUM, false);
     remove();
     if (listener_ && listener_->medium_changed) listener_->medium_changed(listener_instance_);
