@@ -105,6 +105,7 @@ int convert(const Options& o) {
         throw kernel::Error(o.source + ": the format " + source->info().format + " has no snapshots");
     if (o.compress && o.what.format == "raw")
         throw kernel::Error("a raw image cannot be compressed; --format qcow2 can");
+    Bar bar("converting");  // from here on signals wait, so that the target is gone if they end this
     Target target(o.target, o.force);
     make_image(target.path(), o.target, source->bytes(), o.what);
     {
@@ -113,7 +114,6 @@ int convert(const Options& o) {
         to.format = o.what.format;
         to.cache = image::Cache::kWriteback;
         const auto image = open_image(to);
-        Bar bar("converting");
         Copy(*source, *image, o.compress).run(bar);
     }
     target.complete();

@@ -88,18 +88,16 @@ int create(Storage& storage, const CreateOptions& options) {
     h.refcount_table_clusters = static_cast<u32>(table);
     h.l1_offset = (1 + table + blocks) * cluster;
 
-    std::vector<u8> raw(table * cluster);
+    // The rest of each cluster is left as a hole.
+    if (const int error = storage.truncate(used * cluster)) return error;
+    std::vector<u8> raw(blocks * 8);
     for (u64 i = 0; i < blocks; ++i) put64(&raw[i * 8], (1 + table + i) * cluster);
     if (const int error = storage.write(cluster, raw)) return error;
-    raw.assign(blocks * cluster, 0);
-    for (u64 c = 0; c < used; ++c) put_count(&raw[c / per_block * cluster], c % per_block, h.refcount_order, 1);
+    raw.assign(divide_up(used << h.refcount_order, 8 * 8) * 8, 0);
+    for (u64 c = 0; c < used; ++c) put_count(raw.data(), c, h.refcount_order, 1);
     if (const int error = storage.write((1 + table) * cluster, raw)) return error;
-    raw.assign(l1 * cluster, 0);
-    if (const int error = storage.write(h.l1_offset, raw)) return error;
     if (const int error = storage.flush()) return error;
-    raw = h.serialize();
-    raw.resize(cluster);
-    if (const int error = storage.write(0, raw)) return error;
+    if (const int error = storage.write(0, h.serialize())) return error;
     return storage.flush();
 }
 

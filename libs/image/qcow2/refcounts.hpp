@@ -88,6 +88,7 @@ class Refcounts {
     int make_block(u64 index);
     int grow_table(u64 entries);
     int is_free(u64 cluster, bool& out);
+    int next_free(u64& cluster);
     int find(u64 want, u64& first, u64& got);
     void set_entry(u64 index, u64 offset);
 
