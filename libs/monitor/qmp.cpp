@@ -154,7 +154,8 @@ Json types(const Call& call, const Json& a) {
 Json type_properties(const Call& call, const Json& a) {
     only(a, {"typename"});
     Json list = Json::array();
-    for (const Json& p : call("type-list", {{"type", text(a, "typename")}}).at(0).at("properties"))
+    const Json type = call("type-list", {{"type", text(a, "typename")}}).at(0);
+    for (const Json& p : type.at("properties"))
         list.push_back({{"name", p.at("name")}, {"type", p.at("kind")}, {"description", p.at("help")}});
     return list;
 }
