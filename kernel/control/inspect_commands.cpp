@@ -29,7 +29,7 @@ Json claim_json(const Machine& m, const char* space, const Claim& c) {
     return {{"space", space},
             {"base", c.base},
             {"size", c.size},
-            {"priority", c.priority / 1024},
+            {"priority", (c.priority + 1023) / 1024},
             {"kind", c.region ? "registers" : "memory"},
             {"name", c.region ? c.region->label() : m.memory_label(c.ram)},
             {"access", c.region ? Json() : Json(flags)}};

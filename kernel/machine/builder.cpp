@@ -15,11 +15,27 @@ bool Builder::kept(const Instance& d) const { return std::find(kept_.begin(), ke
 // bus.
 std::vector<std::string> Builder::keepable(const Assembly& assembly) {
     std::vector<std::string> names;
-    for (const Instance& d : assembly.all()) {
-        const TypeInfo& t = *d.type;
-        if (t.backend && d.regions.empty() && t.input_count == 0 && t.output_count == 0 && t.timers.empty() &&
-            t.buses.empty() && t.plugs.empty() && t.links.empty() && t.facts.empty() && d.blocks.empty())
-            names.push_back(d.name());
+    const auto known = [&](const std::string& name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    // Whoever it is joined to has to stay as well.
+    const auto leads_to_kept = [&](const Instance& d) {
+        for (std::size_t i = 0; i < d.links.size(); ++i) {
+            if (!d.links[i].table) continue;
+            const Value* to = d.spec->find(d.type->links[i].name);
+            if (!to || !to->is_scalar() || !known(to->text().substr(0, to->text().find('.')))) return false;
+        }
+        return true;
+    };
+    for (std::size_t before = ~std::size_t{0}; before != names.size();) {
+        before = names.size();
+        for (const Instance& d : assembly.all()) {
+            const TypeInfo& t = *d.type;
+            if (t.backend && !known(d.name()) && d.regions.empty() && t.input_count == 0 && t.output_count == 0 &&
+                t.timers.empty() && t.buses.empty() && t.plugs.empty() && t.facts.empty() && d.blocks.empty() &&
+                leads_to_kept(d))
+                names.push_back(d.name());
+        }
     }
     return names;
 }

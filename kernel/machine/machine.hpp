@@ -108,7 +108,7 @@ class Machine {
     // lock.
     bool copy_from_memory(u64 address, void* data, u64 size) const;
     bool copy_to_memory(u64 address, const void* data, u64 size);
-    std::string memory_label(u64 offset) const;  // whose memory stands there in the guest's: "pci.ram"
+    std::string memory_label(u64 offset) const;  // whose memory stands there in the guest's: "board.ram"
     // Called under the lock for every change of a line, from within whatever changes it. Before run().
     using LineWatch = std::function<void(const Instance& device, bool output, u32 line, bool level)>;
     void watch_lines(LineWatch watch) { line_watch_ = std::move(watch); }

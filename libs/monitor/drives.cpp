@@ -35,14 +35,13 @@ bool Drive::locked() const { return flag(info, "locked"); }
 bool Drive::tray_open() const { return flag(info, "tray_open"); }
 std::string Drive::file() const { return text(info, "file"); }
 std::string Drive::format() const { return text(info, "format"); }
-std::string Drive::backing() const { return text(info, "backing"); }
+std::string Drive::backing() const { return text(info, "backing_file"); }
 
-std::uint64_t Drive::counter(const char* name) const {
-    for (const Json* object : {&info, info.contains("counters") ? &info.at("counters") : &info}) {
-        const auto found = object->find(name);
-        if (found != object->end() && found->is_number()) return found->get<std::uint64_t>();
-    }
-    return 0;
+bool Drive::held() const { return info.value("held", 0) != 0; }
+
+std::uint64_t Drive::counter(const char* kind, const char* what) const {
+    const Json statistics = info.value("statistics", Json::object());
+    return statistics.value(kind, Json::object()).value(what, std::uint64_t{0});
 }
 
 std::vector<Drive> drives(const Call& call) {

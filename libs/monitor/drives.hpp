@@ -25,7 +25,9 @@ struct Drive {
     std::string file() const;  // "" if there is no medium
     std::string format() const;
     std::string backing() const;
-    std::uint64_t counter(const char* name) const;
+    bool held() const;  // a request failed and waits for the machine to go on
+    // kind: "reads", "writes", "flushes"; what: "requests", "bytes", "errors".
+    std::uint64_t counter(const char* kind, const char* what) const;
 };
 
 std::vector<Drive> drives(const Call& call);

@@ -1,6 +1,8 @@
 // The `info` commands: what the machine is and does, in the words that programs look for.
+#include <cctype>
 #include <cstdarg>
 #include <cstdio>
+#include <ctime>
 #include <map>
 #include <stdexcept>
 
@@ -48,11 +50,11 @@ std::string blockstats(const Call& call) {
     std::string out;
     for (const Drive& d : drives(call))
         out += printed("%s: rd_bytes=%llu wr_bytes=%llu rd_operations=%llu wr_operations=%llu flush_operations=%llu\n",
-                       d.id.c_str(), static_cast<unsigned long long>(d.counter("read_bytes")),
-                       static_cast<unsigned long long>(d.counter("written_bytes")),
-                       static_cast<unsigned long long>(d.counter("reads")),
-                       static_cast<unsigned long long>(d.counter("writes")),
-                       static_cast<unsigned long long>(d.counter("flushes")));
+                       d.id.c_str(), static_cast<unsigned long long>(d.counter("reads", "bytes")),
+                       static_cast<unsigned long long>(d.counter("writes", "bytes")),
+                       static_cast<unsigned long long>(d.counter("reads", "requests")),
+                       static_cast<unsigned long long>(d.counter("writes", "requests")),
+                       static_cast<unsigned long long>(d.counter("flushes", "requests")));
     return out;
 }
 
@@ -69,23 +71,40 @@ std::string cpus(const Call& call) {
     return out.empty() ? "the board has no CPU\n" : out;
 }
 
+// The registers under the names that programs look for, if the engine declares them in the usual way.
+std::string classic(const Call& call, const Json& cpu) {
+    const std::string name = cpu.at("name");
+    const Json state = call("state-get", {{"path", name}});
+    const auto value = [&](const char* field) { return state.value(name + "." + field, std::uint64_t{0}); };
+    if (!state.contains(name + ".eax")) return "";
+    std::string out;
+    constexpr const char* kRows[][4] = {
+        {"eax", "ebx", "ecx", "edx"}, {"esi", "edi", "ebp", "esp"}, {"cr0", "cr2", "cr3", "cr4"}};
+    for (const auto& row : kRows) {
+        std::string line;
+        for (const char* field : row) {
+            std::string label = field;
+            for (char& ch : label) ch = static_cast<char>(std::toupper(static_cast<unsigned char>(ch)));
+            line += printed("%s%s=%08llx", line.empty() ? "" : " ", label.c_str(),
+                            static_cast<unsigned long long>(value(field)));
+        }
+        out += line + "\n";
+    }
+    // The flags are computed when somebody looks: where the CPU is tells them.
+    const std::string where = cpu.at("where");
+    const auto flags = where.find("eflags=");
+    out += printed("EIP=%08llx EFL=%s CPL=%llu HLT=%d\n", static_cast<unsigned long long>(value("eip")),
+                   flags == std::string::npos ? "?" : where.substr(flags + 7, 8).c_str(),
+                   static_cast<unsigned long long>(value("cpl")), cpu.at("halted").get<bool>() ? 1 : 0);
+    return out;
+}
+
 std::string registers(const Call& call) {
     std::string out;
     for (const Json& c : call("cpu-list", kNone)) {
         out += c.at("where").get<std::string>();
         if (!out.ends_with('\n')) out += '\n';
-        const Json state = call("state-get", {{"path", c.at("name")}});
-        const std::string prefix = c.at("name").get<std::string>() + ".";
-        // Whatever the engine declares, a few to the line.
-        unsigned column = 0;
-        for (const auto& [path, value] : state.items()) {
-            if (!value.is_number_unsigned() || path.find('[') != std::string::npos ||
-                path.find("fpu") != std::string::npos)
-                continue;
-            out +=
-                printed("%s=%08llx", path.substr(prefix.size()).c_str(), number(value)) + (++column % 6 ? " " : "\n");
-        }
-        if (column % 6) out += '\n';
+        out += classic(call, c);
     }
     return out.empty() ? "the board has no CPU\n" : out;
 }
@@ -151,18 +170,34 @@ std::string mtree(const Call& call) {
     return out;
 }
 
+std::string size_text(double bytes) {
+    constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    unsigned unit = 0;
+    for (; bytes >= 1000 && unit < 4; ++unit) bytes /= 1024;
+    return printed(unit ? "%.1f %s" : "%.0f %s", bytes, kUnits[unit]);
+}
+
+std::string date_text(std::int64_t seconds) {
+    const auto when = static_cast<std::time_t>(seconds);
+    std::tm t{};
+    ::gmtime_r(&when, &t);
+    return printed("%04d-%02d-%02d %02d:%02d:%02d", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min,
+                   t.tm_sec);
+}
+
 std::string snapshots(const Call& call) {
     const Json list = list_vms(call);
-    const Json& all = list.is_object() && list.contains("snapshots") ? list.at("snapshots") : list;
-    if (!all.is_array() || all.empty()) return "There is no snapshot available.\n";
+    if (!list.is_array() || list.empty()) return "There is no snapshot available.\n";
     std::string out = printed("%-10s%-20s%12s%21s%15s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK");
-    for (const Json& s : all) {
-        const auto word = [&](const char* key) {
-            const auto v = s.find(key);
-            return v == s.end() ? std::string("-") : v->is_string() ? v->get<std::string>() : v->dump();
-        };
-        out += printed("%-10s%-20s%12s%21s%15s\n", word("id").c_str(), word("name").c_str(),
-                       word("vm_state_bytes").c_str(), word("date").c_str(), word("vm_clock_ns").c_str());
+    for (const Json& s : list) {
+        const std::uint64_t ms = s.value("vm_clock_ns", std::uint64_t{0}) / 1'000'000;
+        const std::string clock =
+            printed("%02llu:%02llu:%02llu.%03llu", static_cast<unsigned long long>(ms / 3'600'000),
+                    static_cast<unsigned long long>(ms / 60'000 % 60), static_cast<unsigned long long>(ms / 1000 % 60),
+                    static_cast<unsigned long long>(ms % 1000));
+        out += printed("%-10s%-20s%12s%21s%15s\n", s.value("id", "").c_str(), s.value("name", "").c_str(),
+                       size_text(s.value("vm_state_bytes", 0.0)).c_str(),
+                       date_text(s.value("date", std::int64_t{0})).c_str(), clock.c_str());
     }
     return out;
 }

@@ -72,13 +72,13 @@ Json blockstats(const Call& call, const Json& a) {
         list.push_back({{"device", d.id},
                         {"qdev", d.attachment},
                         {"stats",
-                         {{"rd_bytes", d.counter("read_bytes")},
-                          {"wr_bytes", d.counter("written_bytes")},
-                          {"rd_operations", d.counter("reads")},
-                          {"wr_operations", d.counter("writes")},
-                          {"flush_operations", d.counter("flushes")},
-                          {"failed_rd_operations", d.counter("read_errors")},
-                          {"failed_wr_operations", d.counter("write_errors")}}}});
+                         {{"rd_bytes", d.counter("reads", "bytes")},
+                          {"wr_bytes", d.counter("writes", "bytes")},
+                          {"rd_operations", d.counter("reads", "requests")},
+                          {"wr_operations", d.counter("writes", "requests")},
+                          {"flush_operations", d.counter("flushes", "requests")},
+                          {"failed_rd_operations", d.counter("reads", "errors")},
+                          {"failed_wr_operations", d.counter("writes", "errors")}}}});
     return list;
 }
 
@@ -154,7 +154,8 @@ Json types(const Call& call, const Json& a) {
 Json type_properties(const Call& call, const Json& a) {
     only(a, {"typename"});
     Json list = Json::array();
-    for (const Json& p : call("type-list", {{"type", text(a, "typename")}}).at(0).at("properties"))
+    const Json type = call("type-list", {{"type", text(a, "typename")}}).at(0);
+    for (const Json& p : type.at("properties"))
         list.push_back({{"name", p.at("name")}, {"type", p.at("kind")}, {"description", p.at("help")}});
     return list;
 }
@@ -212,8 +213,9 @@ std::uint64_t size_at(const Json& map, const std::string& space, std::uint64_t b
 Json query_block(const Call& call) {
     Json list = Json::array();
     for (const Drive& d : drives(call)) {
-        Json out = {{"device", d.id},       {"qdev", d.attachment}, {"type", "unknown"}, {"removable", d.removable()},
-                    {"locked", d.locked()}, {"io-status", "ok"}};
+        Json out = {{"device", d.id},       {"qdev", d.attachment},
+                    {"type", "unknown"},    {"removable", d.removable()},
+                    {"locked", d.locked()}, {"io-status", d.held() ? "failed" : "ok"}};
         if (d.removable()) out["tray_open"] = d.tray_open();
         if (!d.file().empty()) out["inserted"] = inserted(d);
         list.push_back(std::move(out));

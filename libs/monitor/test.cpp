@@ -42,6 +42,7 @@ struct FakeMachine {
                                 offer("hda-drive", {"info", "eject", "change", "commit", "snapshot-create",
                                                     "snapshot-delete", "snapshot-apply", "snapshot-list"}),
                                 offer("hdc-drive", {"info", "eject", "change"})});
+        if (command == "query-stats") return {{"time-ns", 5}};
         if (command == "query-status") return {{"status", running ? "running" : "paused"}, {"running", running}};
         if (command == "memory-map")
             return Json::array({{{"space", "ports"},
@@ -68,8 +69,12 @@ struct FakeMachine {
         if (command == "port-read") return {{"value", 0x12}};
         if (command == "device-command" && a.at("command") == "info") {
             if (a.at("device") == "hda-drive")
-                return {{"file", "/tmp/disk.img"}, {"format", format},   {"bytes", 1 << 20},
-                        {"read_only", false},      {"removable", false}, {"reads", 7}};
+                return {{"file", "/tmp/disk.img"},
+                        {"format", format},
+                        {"bytes", 1 << 20},
+                        {"read_only", false},
+                        {"removable", false},
+                        {"statistics", {{"reads", {{"requests", 7}, {"bytes", 4096}, {"errors", 0}}}}}};
             return {{"file", ""}, {"removable", true}, {"read_only", true}, {"locked", false}, {"tray_open", false}};
         }
         if (command == "device-command" && a.at("command") == "pci")
@@ -82,9 +87,13 @@ struct FakeMachine {
                              ? a.at("device").get<std::string>() + " " + a.at("command").get<std::string>()
                              : a.dump()));
         if (command == "device-command" && a.at("command") == "snapshot-apply")
-            std::ofstream(a.at("arguments").at("state_file").get<std::string>()) << "state";
+            std::ofstream(a.at("arguments").at("vm_state").get<std::string>()) << "state";
         if (command == "device-command" && a.at("command") == "snapshot-list")
-            return Json::array({{{"id", "1"}, {"name", "before"}, {"date", "2010-06-01"}}});
+            return Json::array({{{"id", "1"},
+                                 {"name", "before"},
+                                 {"date", 1275350400},
+                                 {"vm_clock_ns", 61500000000},
+                                 {"vm_state_bytes", 1048576}}});
         if (command == "device-command" && a.at("command") == "eject" && a.at("device") == "hda-drive")
             throw std::runtime_error("hda-drive: the drive is not removable");
         return Json::object();
@@ -98,7 +107,7 @@ TEST_CASE("info block names drives as monitors always have") {
     CHECK(m.hmp.run("info block") ==
           "ide0-hd0: type=hd removable=0 file=/tmp/disk.img ro=0 drv=qcow2 encrypted=0\n"
           "mycd: type=cdrom removable=1 locked=0 tray-open=0 [not inserted]\n");
-    CHECK(m.hmp.run("info blockstats").starts_with("ide0-hd0: rd_bytes=0 wr_bytes=0 rd_operations=7 "));
+    CHECK(m.hmp.run("info blockstats").starts_with("ide0-hd0: rd_bytes=4096 wr_bytes=0 rd_operations=7 "));
     CHECK(m.hmp.run("info status") == "VM status: running\n");
     CHECK(m.hmp.run("info pci").find("IDE controller: PCI device 8086:7010") != std::string::npos);
     CHECK(m.hmp.run("info pci").find("BAR4: I/O at 0xc000 [0xc00f].") != std::string::npos);
@@ -130,7 +139,9 @@ TEST_CASE("savevm and loadvm stop the machine, and keep its state in the first d
     REQUIRE(m.calls.size() == 4);
     CHECK(m.calls[1] == "device-command hda-drive snapshot-apply");
     CHECK(m.calls[2].starts_with("load-state"));
-    CHECK(m.hmp.run("info snapshots").find("before") != std::string::npos);
+    CHECK(m.hmp.run("info snapshots") ==
+          "ID        TAG                      VM SIZE                 DATE       VM CLOCK\n"
+          "1         before                   1.0 MiB  2010-06-01 00:00:00   00:01:01.500\n");
     CHECK(m.hmp.run("delvm before").empty());
     m.format = "raw";
     CHECK(m.hmp.run("savevm x") ==

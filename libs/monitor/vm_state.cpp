@@ -74,7 +74,8 @@ void save_vm(const Call& call, const std::string& name) {
     try {
         for (; done < list.size(); ++done) {
             Json arguments = {{"name", name}};
-            if (done == 0) arguments["state_file"] = state.path;
+            arguments["vm_clock_ns"] = call("query-stats", Json::object()).at("time-ns");
+            if (done == 0) arguments["vm_state"] = state.path;
             drive_command(call, list[done], "snapshot-create", arguments);
         }
     } catch (const std::exception&) {
@@ -91,7 +92,7 @@ void load_vm(const Call& call, const std::string& name) {
     const Standing standing(call);
     for (std::size_t i = 0; i < list.size(); ++i) {
         Json arguments = {{"name", name}};
-        if (i == 0) arguments["state_file"] = state.path;
+        if (i == 0) arguments["vm_state"] = state.path;
         drive_command(call, list[i], "snapshot-apply", arguments);
     }
     std::error_code ignored;

@@ -40,8 +40,10 @@ void MonitorControl::describe(Schema<MonitorControl>& s) {
 bp_status MonitorControl::start() {
     const bp_control_api* api = slot().control();
     if (!api) return fail(BP_ERR_UNSUPPORTED, "the program that runs this machine takes no commands");
-    if (address_.empty() != static_cast<bool>(chardev_))
-        return fail(BP_ERR_INVALID, "either `address` or the link `chardev` says where the monitor is");
+    // An address wins over the link.
+    streamed_ = address_.empty();
+    if (streamed_ && !chardev_)
+        return fail(BP_ERR_INVALID, "`address` or the link `chardev` has to say where the monitor is");
     const control::Caller caller(api, slot().self());
     const auto call = [caller](const std::string& command, const nlohmann::json& arguments) {
         return caller.call(command, arguments);
@@ -67,7 +69,7 @@ bp_status MonitorControl::start() {
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     thread_ = std::thread([this] { loop(); });
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (chardev_) return greet(), BP_OK;
+    if (streamed_) return greet(), BP_OK;
     const std::string error = peer_.start(address_, connect_,
                                           {[this] { greet(); },
                                            [this](std::string_view bytes) { typed(bytes); },
@@ -79,7 +81,7 @@ bp_status MonitorControl::start() {
 }
 
 void MonitorControl::connect() {
-    if (chardev_) chardev_->connect(chardev_.instance(), &kReceiver, this);
+    if (streamed_) chardev_->connect(chardev_.instance(), &kReceiver, this);
 }
 
 // The thread waits for no command for ever: the machine answers all of them when it ends, which it has by now.
@@ -111,9 +113,13 @@ void MonitorControl::greet() {
 }
 
 void MonitorControl::show(const std::string& text) {
-    if (!chardev_) return peer_.send(text);
-    const std::lock_guard g(mutex_);
-    if (unsent_.size() < kMostUnsent) unsent_ += text;
+    if (!streamed_) return peer_.send(text);
+    {
+        const std::lock_guard g(mutex_);
+        if (unsent_.size() < kMostUnsent) unsent_ += text;
+    }
+    slot().machine().post(
+        slot().self(), [](void* m) { static_cast<MonitorControl*>(m)->flush_chardev(); }, this);
 }
 
 // In the machine's thread, under its lock.
@@ -129,7 +135,7 @@ void MonitorControl::loop() {
     std::unique_lock lock(mutex_);
     while (!ended_) {
         const auto something = [this] { return ended_ || greeting_ || !typed_.empty(); };
-        if (chardev_ && !unsent_.empty()) {
+        if (streamed_ && !unsent_.empty()) {
             // A stream does not say when it takes more.
             slot().machine().post(
                 slot().self(), [](void* m) { static_cast<MonitorControl*>(m)->flush_chardev(); }, this);
@@ -147,7 +153,7 @@ void MonitorControl::loop() {
         }
         editor_->feed(bytes);
         lock.lock();
-        if (chardev_ && !bytes.empty())
+        if (streamed_ && !bytes.empty())
             slot().machine().post(
                 slot().self(),
                 [](void* i) {

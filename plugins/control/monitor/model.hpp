@@ -36,7 +36,7 @@ struct MonitorControl : Device<MonitorControl> {
     void flush_chardev();
 
     std::string address_;
-    bool connect_ = false;
+    bool connect_ = false, streamed_ = false;
     std::string prompt_;
     Link<bp_chardev> chardev_;
 
