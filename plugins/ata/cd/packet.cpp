@@ -39,6 +39,7 @@ constexpr bool needs_disc(u8 operation) {
         case kSeek:
         case kReadToc:
         case kRead12:
+        case kReadDvdStructure:
         case kReadCd: return true;
         default: return false;
     }
@@ -158,11 +159,8 @@ void Cd::mode_sense(const Packet& p, u32 allocated, u32 header) {
             bytes = 8;
             page[3] = 0x05;
             break;
-        case 0x0e:  // audio: four channels at full volume
-            bytes = 16;
-            for (u32 channel = 0; channel < 4; ++channel) page[8 + 2 * channel] = 0x20;
-            break;
-        case 0x2a:  // capabilities
+        case 0x0e: bytes = 16; break;  // audio: there is none, so no channel and no volume
+        case 0x2a:                     // capabilities
             bytes = 22;
             page[2] = 0x3b;  // reads CD-R, CD-RW, DVD-ROM, DVD-R, DVD-RAM
             page[4] = 0x71;  // plays audio (guests that look for it mount automatically), modes 2, multi-session
@@ -233,10 +231,8 @@ void Cd::dvd_structure(const Packet& p) {
     constexpr u32 kPhysicalBytes = 2052, kCopyrightBytes = 8, kManufacturerBytes = 2052, kBcaBytes = 192;
     const u32 sectors = disc_sectors();
     const u8 format = p[7];
-    if (format != kListOfFormats) {
-        if (sectors && sectors <= kMostCdSectors) return fail_packet({kIllegalRequest, kIncompatibleFormat});
-        if (!sectors) return fail_packet({kIllegalRequest, kInvalidField});
-    }
+    if (format != kListOfFormats && sectors <= kMostCdSectors)
+        return fail_packet({kIllegalRequest, kIncompatibleFormat});
     if (p[1] & 0x0f) return fail_packet({kIllegalRequest, kInvalidField});  // not a DVD's structures
     u8* b = buffer();
     std::fill_n(b, kPhysicalBytes, u8{0});
