@@ -52,7 +52,7 @@ int list_commands(ControlClient& client) {
           "\nCommands (key=value for each argument, or one JSON object; [..] may be left out):\n");
     for (const json& c : client.call("query-commands")) {
         print("  " + c.at("name").get<std::string>() + "\n      " + c.value("help", "") + "\n");
-        for (const json& a : c.at("arguments")) {
+        for (const json& a : c.value("arguments", json::array())) {
             const std::string name = a.value("name", "") + "=" + a.value("type", "");
             print("      " + (a.value("optional", false) ? "[" + name + "]" : name) + "  " + a.value("help", "") +
                   "\n");
@@ -76,7 +76,7 @@ int ctl(const CtlOptions& o) {
         if (o.words.empty()) return list_commands(client);
         const Call call = make_call(o.words, o.force, [&](const std::string& command) -> json {
             for (const json& c : client.call("query-commands"))
-                if (c.at("name") == command) return c.at("arguments");
+                if (c.at("name") == command) return c.value("arguments", json::array());
             return json::array();
         });
         print(show(call, client.call(call.command, call.arguments), ::isatty(STDOUT_FILENO)));

@@ -23,7 +23,7 @@ namespace {
 
 // Drives that name no place keep away from those of the VM file.
 void occupy(drives::DriveList& list, const kernel::BoardRequest& request) {
-    if (request.vm_file.empty()) return;
+    if (request.vm_file.empty() || !list.asks_for_places()) return;
     const kernel::BoardSpec board = kernel::load_board(request, kernel::SearchPaths::standard());
     for (unsigned i = 0; i < drives::kPositions; ++i)
         for (const char* key : {".file", ".media"}) {

@@ -87,6 +87,12 @@ bool DriveList::device(Keys keys) {
     keys.fail("drive=" + id + ": no --drive before it has this id");
 }
 
+bool DriveList::asks_for_places() const {
+    for (const Drive& drive : drives_)
+        if (!drive.position && !(drive.channel && drive.unit)) return true;
+    return default_cdrom_;
+}
+
 // --- Places
 // -------------------------------------------------------------------------------------------------------------
 

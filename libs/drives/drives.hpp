@@ -47,6 +47,8 @@ class DriveList {
     void default_cdrom() { default_cdrom_ = true; }
 
     bool empty() const { return drives_.empty() && !default_cdrom_; }
+    // Whether places that somebody else has filled matter: occupy().
+    bool asks_for_places() const;
     // All of it, each drive at its place. Throws OptionError: two at one place, no place left, nothing to attach to.
     std::vector<Setting> settings();
     // After settings(): what the user should know.

@@ -325,6 +325,15 @@ struct Comparison {
         for (u8& b : image) b = static_cast<u8>(random());
     }
 
+    // Some kernels have no 32-bit user code: the jump there is a general protection fault for its selector.
+    bool possible() {
+        UserState s;
+        s.eip = kCode;
+        s.eflags = 0x202;
+        s.gpr[4] = kData + 0x100;
+        host.run(s);
+        return s.vector == 3;
+    }
     void fill_code(const Generator& g) {
         std::memset(code.data(), 0xcc, 0x2000);
         std::memcpy(code.data(), g.code.data(), g.code.size());
@@ -400,6 +409,10 @@ TEST_CASE("single random instructions do what the host's processor does") {
         return;
     }
     Comparison c;
+    if (!c.possible()) {
+        WARN("skipped: this host's kernel runs no 32-bit code");
+        return;
+    }
     Generator g(0x1234);
     unsigned failures = 0;
     const std::vector<Form_>& list = forms();
@@ -424,6 +437,10 @@ TEST_CASE("sequences of random instructions with flags passed between them do wh
         return;
     }
     Comparison c;
+    if (!c.possible()) {
+        WARN("skipped: this host's kernel runs no 32-bit code");
+        return;
+    }
     Generator g(0x5678);
     unsigned failures = 0;
     std::vector<Form_> list;

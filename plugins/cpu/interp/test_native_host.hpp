@@ -75,22 +75,9 @@ class HostProcessor {
         for (std::size_t n = 0; n < kSignals; ++n) sigaction(kNumbers[n], &old_[n], nullptr);
     }
 
-    // From the state given to the exception that ends it. Under some hypervisors the jump into the 32-bit code segment
-    // fails now and then with a general protection fault for its selector; nothing has been executed then.
-    void run(UserState& s) {
-        const UserState begin = s;
-        for (int n = 0; n < kAttempts; ++n) {
-            s = begin;
-            cross(s);
-            if (s.vector != kProtection || s.error != (kCodeSelector & ~3u)) return;
-        }
-    }
-
-  private:
-    static constexpr int kAttempts = 20;
-    static constexpr std::uint32_t kProtection = 13, kCodeSelector = 0x23;
-
-    void cross(UserState& s) {
+    // From the state given to the exception that ends it. On its own, so that its operands are addressed without the
+    // registers that it loads.
+    [[gnu::noinline]] void run(UserState& s) {
         detail::Crossing& x = detail::crossing;
         x.result = &s;
         x.target.offset = s.eip;
