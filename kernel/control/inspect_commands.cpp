@@ -61,14 +61,13 @@ void add_inspect_commands(const CommandContext& context) {
                      .help = "the types of devices that plugins bring",
                      .arguments = {{"type", ArgumentSpec::Type::kText, true, "only this one, with its properties"}},
                      .run = [&m](const Arguments& a) { return types_json(m, a); }});
-    m.control().add({.name = "board-list",
-                     .help = "the boards that are found in the search path",
-                     .run = [&m](const Arguments&) {
-                         Json list = Json::array();
-                         for (const auto& board : list_machines(m.search()))
-                             list.push_back({{"name", board.name}, {"file", board.path}});
-                         return list;
-                     }});
+    m.control().add(
+        {.name = "board-list", .help = "the boards that are found in the search path", .run = [&m](const Arguments&) {
+             Json list = Json::array();
+             for (const auto& board : list_machines(m.search()))
+                 list.push_back({{"name", board.name}, {"file", board.path}});
+             return list;
+         }});
     m.control().add({.name = "memory-map",
                      .help = "what stands where in the spaces of ports and memory; what is listed first wins",
                      .run = [&m](const Arguments&) {

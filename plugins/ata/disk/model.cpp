@@ -331,7 +331,8 @@ std::string_view Disk::inconsistent() const {
     if (const std::string_view wrong = access_.inconsistent(); !wrong.empty()) return wrong;
     if (access_.at() + access_.length() > chunk_sectors_ * kSectorBytes) return "sectors of the access";
     // What the last access was says nothing any more when it is over.
-    if (access_.waiting() && access_.length() && access_.offset() != chunk_lba_ * kSectorBytes + access_.at()) return "place of the access";
+    if (access_.waiting() && access_.length() && access_.offset() != chunk_lba_ * kSectorBytes + access_.at())
+        return "place of the access";
     if (access_.waiting() != (phase_ == Phase::kMedium)) return "phase and access disagree";
     const bool moving = phase_ != Phase::kIdle && phase_ != Phase::kMedium;
     if (moving && position_ == end_) return "nothing to transfer";
