@@ -105,8 +105,7 @@ int translate_and_run(const bp_command_line& plugin, const std::string& program,
     return run_machine(o);
 }
 
-std::optional<int> run_with(const std::string& program, const std::vector<std::string>& arguments,
-                            const auto& claims) {
+std::optional<int> run_with(const std::string& program, const std::vector<std::string>& arguments, const auto& claims) {
     Context context;
     for (const bp_command_line* plugin : command_lines(*context.registry))
         if (claims(*plugin)) return translate_and_run(*plugin, program, arguments);
@@ -162,8 +161,7 @@ std::optional<int> run_as(const std::string& program, const std::vector<std::str
 }
 
 std::optional<int> run_foreign(const std::string& command, const std::vector<std::string>& arguments) {
-    return run_with(command, arguments,
-                    [&](const bp_command_line& plugin) { return to_view(plugin.name) == command; });
+    return run_with(command, arguments, [&](const bp_command_line& plugin) { return to_view(plugin.name) == command; });
 }
 
 std::string foreign_help() {

@@ -33,8 +33,7 @@ int command_line(int argc, char** argv) {
         "  backplane snapshot diff a.snapshot b.snapshot   what differs between two saved states\n",
         "backplane"};
     app.require_subcommand(1);
-    app.set_version_flag("--version", runner::version_text(),
-                         "print the version and the plugin ABI's version");
+    app.set_version_flag("--version", runner::version_text(), "print the version and the plugin ABI's version");
     app.footer([] {
         return runner::foreign_help() +
                "`backplane COMMAND --help` lists the options of a command; `man backplane` says more.\n"

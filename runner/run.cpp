@@ -183,27 +183,25 @@ void add_run_options(CLI::App& app, RunOptions& o) {
     app.add_option("--log", o.log, "log levels: debug info warn error off, by device: ide=debug,*=warn")
         ->type_name("LEVELS");
     app.add_option("--trace", o.trace, "trace points and registers by name: 'ide.*,pic.*'")->type_name("PATTERNS");
-    app.add_option("--trace-file", o.trace_file, "write the trace there instead of standard error")
-        ->type_name("FILE");
+    app.add_option("--trace-file", o.trace_file, "write the trace there instead of standard error")->type_name("FILE");
     app.add_option("--trace-instructions", o.trace_instructions,
-                    "write every executed instruction, disassembled, to a file")
+                   "write every executed instruction, disassembled, to a file")
         ->type_name("FILE");
     app.add_option("--script", o.script, "keys and checks of the text screen from a file (see the man page)")
         ->type_name("FILE");
     app.add_option("--restore", o.restore,
-                    "go on from a snapshot; without a VM file or other options: on the machine that it was taken of")
+                   "go on from a snapshot; without a VM file or other options: on the machine that it was taken of")
         ->type_name("FILE");
     app.add_flag("--force", o.force,
-                  "with --restore: also if a disk image is not as it was when the snapshot was taken");
+                 "with --restore: also if a disk image is not as it was when the snapshot was taken");
     app.add_option("--record", o.record,
-                    "record the session (keys, serial input, resets) for --replay; implies --clock deterministic")
+                   "record the session (keys, serial input, resets) for --replay; implies --clock deterministic")
         ->type_name("FILE");
     app.add_option("--replay", o.replay, "replay a recorded session on the same machine, exactly as it was")
         ->type_name("FILE");
-    app.add_option(
-           "--at", o.at,
-           "at an exact instruction count: icount=N:save=FILE, icount=N:stop, icount=N:quit; or end:save=FILE; "
-           "may be repeated")
+    app.add_option("--at", o.at,
+                   "at an exact instruction count: icount=N:save=FILE, icount=N:stop, icount=N:quit; or end:save=FILE; "
+                   "may be repeated")
         ->type_name("POINT:ACTION")
         ->allow_extra_args(false);
     app.add_flag("--no-reboot", o.no_reboot, "end with exit code 4 when the guest resets the machine");

@@ -36,14 +36,12 @@ void Translator::global(const std::string& value, const std::string& option) {
         g.value = keys.text("value").value_or("");
         keys.reject_rest({"driver", "property", "value"});
     }
-    if (g.driver.empty() || g.property.empty())
-        throw OptionError(option + ": expected DRIVER.PROPERTY=VALUE");
+    if (g.driver.empty() || g.property.empty()) throw OptionError(option + ": expected DRIVER.PROPERTY=VALUE");
     globals_.push_back(std::move(g));
 }
 
 void Translator::vga(const std::string& value, const std::string& option) {
-    if (value != "std" && value != "none")
-        throw OptionError(option + ": this version has -vga std and -vga none");
+    if (value != "std" && value != "none") throw OptionError(option + ": this version has -vga std and -vga none");
     vga_ = value, vga_option_ = option;
 }
 
@@ -160,13 +158,14 @@ void Translator::exit_device(Keys& keys) {
     keys.reject_rest({"iobase", "iosize", "id"});
     const std::string name = "exit-" + std::to_string(base);
     if (vm_.has_device(name)) keys.fail("there is already a debug exit device at this port");
-    vm_.device(name,
-               {{"type", "debug.exit"}, {"at", std::to_string(base)}, {"size", std::to_string(size)}}, keys.option());
+    vm_.device(name, {{"type", "debug.exit"}, {"at", std::to_string(base)}, {"size", std::to_string(size)}},
+               keys.option());
 }
 
 void Translator::display_device(const std::string& driver, Keys& keys) {
     if ((driver == "isa-vga") != (vm_.machine() == "isapc"))
-        keys.fail(vm_.machine() == "isapc" ? "the board isapc has isa-vga" : "isa-vga is for -M isapc; this board has VGA");
+        keys.fail(vm_.machine() == "isapc" ? "the board isapc has isa-vga"
+                                           : "isa-vga is for -M isapc; this board has VGA");
     keys.ignore({"vgamem_mb", "xres", "yres", "edid"});
     keys.reject_rest({"vgamem_mb"});
 }

@@ -94,7 +94,8 @@ Translator::BlockNode Translator::read_node(const std::vector<Key>& all, const s
     } else if (driver == "raw" || driver == "qcow2") {
         const auto reference = keys.text("file");
         if (reference && has_inner) keys.fail("file= is given both as a name and in full");
-        if (!reference && !has_inner) keys.fail("file= is missing: the node-name of the file, or file.driver= and so on");
+        if (!reference && !has_inner)
+            keys.fail("file= is missing: the node-name of the file, or file.driver= and so on");
         node = reference ? referenced_node(*reference, option) : read_node(all, prefix + "file.", option);
         node.option = option;
         for (auto& [name, value] : node.parameters)
@@ -111,7 +112,8 @@ Translator::BlockNode Translator::read_node(const std::vector<Key>& all, const s
         if (keys.boolean("read-zeroes").value_or(false) == false) keys.ignore({"read-zeroes"});
         keys.ignore({"latency-ns"});
     } else {
-        keys.fail((driver.empty() ? std::string("driver= is missing") : "this version has no block driver \"" + driver + "\"") +
+        keys.fail((driver.empty() ? std::string("driver= is missing")
+                                  : "this version has no block driver \"" + driver + "\"") +
                   "; it has file, host_device, raw, qcow2 and null-co");
     }
     const auto set = [&](const char* name, const char* value) { node.parameters.emplace_back(name, value); };
@@ -122,8 +124,8 @@ Translator::BlockNode Translator::read_node(const std::vector<Key>& all, const s
     if (const auto d = keys.choice("discard", {"unmap=true", "on=true", "ignore=false", "off=false"}))
         set("discard", d->c_str());
     keys.ignore({"node-name", "auto-read-only", "detect-zeroes", "force-share"});
-    keys.reject_rest({"driver", "node-name", "filename", "file", "read-only", "cache.direct", "cache.no-flush",
-                      "discard", "size"});
+    keys.reject_rest(
+        {"driver", "node-name", "filename", "file", "read-only", "cache.direct", "cache.no-flush", "discard", "size"});
     return node;
 }
 

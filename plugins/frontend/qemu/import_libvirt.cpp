@@ -34,13 +34,16 @@ class Reader {
     void add(const std::string& option, const std::string& value, pugi::xml_node node) {
         out_.items.push_back({option, value, file_.place(node)});
     }
-    void remark(pugi::xml_node node, const std::string& text) { out_.remarks.push_back(file_.place(node) + ": " + text); }
+    void remark(pugi::xml_node node, const std::string& text) {
+        out_.remarks.push_back(file_.place(node) + ": " + text);
+    }
     static std::string text(pugi::xml_node node) { return node.text().get(); }
 
     void read_top(pugi::xml_node domain) {
-        static constexpr std::array kWithoutEffect{"currentMemory", "on_poweroff", "on_crash", "seclabel", "metadata",
-                                                   "title", "description", "resource", "pm", "id", "os", "clock",
-                                                   "devices", "qemu:commandline", "iothreads", "cputune", "genid"};
+        static constexpr std::array kWithoutEffect{
+            "currentMemory", "on_poweroff",      "on_crash",  "seclabel", "metadata", "title",
+            "description",   "resource",         "pm",        "id",       "os",       "clock",
+            "devices",       "qemu:commandline", "iothreads", "cputune",  "genid"};
         for (const pugi::xml_node node : domain) {
             const std::string name = node.name();
             if (node.type() != pugi::node_element) continue;
@@ -65,8 +68,19 @@ class Reader {
 
     std::string memory(pugi::xml_node node) {
         const std::string unit = node.attribute("unit").as_string("KiB");
-        static constexpr std::array<std::pair<const char*, const char*>, 13> kUnits{{{"b", "B"}, {"bytes", "B"}, {"k", "K"},
-            {"KiB", "K"}, {"M", "M"}, {"MiB", "M"}, {"G", "G"}, {"GiB", "G"}, {"T", "T"}, {"TiB", "T"}, {"KB", ""}, {"MB", ""}, {"GB", ""}}};
+        static constexpr std::array<std::pair<const char*, const char*>, 13> kUnits{{{"b", "B"},
+                                                                                     {"bytes", "B"},
+                                                                                     {"k", "K"},
+                                                                                     {"KiB", "K"},
+                                                                                     {"M", "M"},
+                                                                                     {"MiB", "M"},
+                                                                                     {"G", "G"},
+                                                                                     {"GiB", "G"},
+                                                                                     {"T", "T"},
+                                                                                     {"TiB", "T"},
+                                                                                     {"KB", ""},
+                                                                                     {"MB", ""},
+                                                                                     {"GB", ""}}};
         for (const auto& [name, suffix] : kUnits)
             if (unit == name && *suffix) return text(node) + suffix;
         throw OptionError(file_.place(node) + ": the unit \"" + unit + "\" is not known here");
@@ -83,7 +97,8 @@ class Reader {
     void read_features(pugi::xml_node features) {
         for (const pugi::xml_node node : features) {
             const std::string name = node.name();
-            if (node.type() == pugi::node_element && name != "acpi" && name != "apic" && name != "pae" && name != "vmport")
+            if (node.type() == pugi::node_element && name != "acpi" && name != "apic" && name != "pae" &&
+                name != "vmport")
                 remark(node, "has no counterpart and is left out");
         }
     }
@@ -135,7 +150,8 @@ class Reader {
         if (name == "disk") return disk(node);
         if (name == "serial" || name == "parallel") return port(node);
         if (name == "video") return video(node);
-        if (name == "console" && node.child("target").attribute("type").as_string("serial") == std::string_view("serial"))
+        if (name == "console" &&
+            node.child("target").attribute("type").as_string("serial") == std::string_view("serial"))
             return;  // the first serial port once more
         if (name == "controller") {
             const std::string type = node.attribute("type").value();
@@ -158,12 +174,14 @@ class Reader {
 
     void disk(pugi::xml_node node) {
         const std::string kind = node.attribute("device").as_string("disk");
-        const pugi::xml_node target = node.child("target"), source = node.child("source"), driver = node.child("driver");
+        const pugi::xml_node target = node.child("target"), source = node.child("source"),
+                             driver = node.child("driver");
         const std::string bus = target.attribute("bus").as_string("ide");
         if (kind != "disk" && kind != "cdrom") return remark(node, "a " + kind + " is not served; left out");
         if (bus != "ide")
-            return remark(node, "a drive on the bus " + bus + " is not served; left out (as an IDE drive: "
-                                "change bus= and dev= of its <target>)");
+            return remark(node, "a drive on the bus " + bus +
+                                    " is not served; left out (as an IDE drive: "
+                                    "change bus= and dev= of its <target>)");
         if (node.attribute("type").as_string("file") != std::string_view("file") &&
             node.attribute("type").value() != std::string_view("block"))
             return remark(node, "only type=\"file\" and type=\"block\" are served; left out");

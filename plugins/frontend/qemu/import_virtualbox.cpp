@@ -23,7 +23,8 @@ class Reader {
         add("nodefaults", "", machine);
         add("display", "none", machine);
         add("vga", "std", machine);
-        if (const std::string name = machine.attribute("name").value(); !name.empty()) add("name", escaped(name), machine);
+        if (const std::string name = machine.attribute("name").value(); !name.empty())
+            add("name", escaped(name), machine);
         if (const std::string id = braceless(machine.attribute("uuid").value()); !id.empty()) add("uuid", id, machine);
         read_media(machine.child("MediaRegistry"));
         for (const pugi::xml_node node : hardware)
@@ -31,7 +32,8 @@ class Reader {
         // Until version 6.1 they stood beside the hardware.
         controllers(machine.child("StorageControllers"));
         if (machine.attribute("currentSnapshot"))
-            remark(machine, "there are snapshots: the disks are those of the present state, which may need their parents");
+            remark(machine,
+                   "there are snapshots: the disks are those of the present state, which may need their parents");
         return std::move(out_);
     }
 
@@ -42,7 +44,9 @@ class Reader {
     void add(const std::string& option, const std::string& value, pugi::xml_node node) {
         out_.items.push_back({option, value, file_.place(node)});
     }
-    void remark(pugi::xml_node node, const std::string& text) { out_.remarks.push_back(file_.place(node) + ": " + text); }
+    void remark(pugi::xml_node node, const std::string& text) {
+        out_.remarks.push_back(file_.place(node) + ": " + text);
+    }
     static std::string braceless(std::string text) {
         std::erase_if(text, [](char c) { return c == '{' || c == '}'; });
         return text;
@@ -53,7 +57,8 @@ class Reader {
         for (const pugi::xml_node child : node) {
             const std::string name = child.name();
             if (name == "HardDisk" || name == "Image" || name == "DVDImage")
-                media_[child.attribute("uuid").value()] = {child.attribute("location").value(), child.attribute("format").value()};
+                media_[child.attribute("uuid").value()] = {child.attribute("location").value(),
+                                                           child.attribute("format").value()};
             read_media(child);
         }
     }
@@ -97,7 +102,8 @@ class Reader {
         std::string order;
         for (const pugi::xml_node entry : node.children("Order"))
             for (const auto& [word, letter] : kDevices)
-                if (entry.attribute("device").value() == word && order.find(letter) == std::string::npos) order += letter;
+                if (entry.attribute("device").value() == word && order.find(letter) == std::string::npos)
+                    order += letter;
         if (!order.empty()) add("boot", order.substr(0, 3), node);
     }
 
@@ -110,7 +116,8 @@ class Reader {
             add("serial", "unix:" + beside(path_, path) + ",server,nowait", node);
         else {
             add("serial", "null", node);
-            if (mode != "Disconnected") remark(node, "hostMode " + mode + " is not served; the port is there and leads nowhere");
+            if (mode != "Disconnected")
+                remark(node, "hostMode " + mode + " is not served; the port is there and leads nowhere");
         }
     }
 
@@ -120,7 +127,8 @@ class Reader {
             const bool ide = type == "PIIX3" || type == "PIIX4" || type == "ICH6";
             for (const pugi::xml_node device : controller.children("AttachedDevice")) {
                 if (!ide)
-                    remark(device, "the controller " + type + " is not served; left out (as an IDE drive: attach it to an IDE controller)");
+                    remark(device, "the controller " + type +
+                                       " is not served; left out (as an IDE drive: attach it to an IDE controller)");
                 else
                     attached(device);
             }
@@ -135,14 +143,14 @@ class Reader {
                            ",media=" + (type == "DVD" ? "cdrom" : "disk");
         if (const auto image = node.child("Image")) {
             const auto medium = media_.find(image.attribute("uuid").value());
-            if (medium == media_.end())
-                return remark(image, "the file does not say where this image is; left out");
+            if (medium == media_.end()) return remark(image, "the file does not say where this image is; left out");
             text += ",file=" + escaped(beside(path_, medium->second.location));
             const std::string& format = medium->second.format;
             if (type == "HardDisk" && format == "RAW") text += ",format=raw";
             if (type == "HardDisk" && format != "RAW")
-                remark(image, "the disk's format is " + format + "; if this version cannot read it, convert it to raw first "
-                              "(VBoxManage clonemedium --format RAW)");
+                remark(image, "the disk's format is " + format +
+                                  "; if this version cannot read it, convert it to raw first "
+                                  "(VBoxManage clonemedium --format RAW)");
         } else if (type == "HardDisk") {
             return remark(node, "has no image; left out");
         }

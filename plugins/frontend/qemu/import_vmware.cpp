@@ -122,7 +122,8 @@ class Reader {
         for (std::size_t at = 0; at <= list.size();) {
             const std::size_t end = std::min(list.find(',', at), list.size());
             for (const auto& [word, letter] : kDevices)
-                if (std::string_view(list).substr(at, end - at).starts_with(word) && order.find(letter) == std::string::npos)
+                if (std::string_view(list).substr(at, end - at).starts_with(word) &&
+                    order.find(letter) == std::string::npos)
                     order += letter;
             at = end + 1;
         }
@@ -143,8 +144,9 @@ class Reader {
         if (!image && !file.starts_with('/'))
             remark(key, "the host's drive \"" + file + "\" is not taken over; the CD-ROM drive is empty");
         if (!cdrom && file.ends_with(".vmdk"))
-            remark(key, "the disk's format is VMDK; if this version cannot read it, convert it to raw first "
-                        "(qemu-img convert -O raw)");
+            remark(key,
+                   "the disk's format is VMDK; if this version cannot read it, convert it to raw first "
+                   "(qemu-img convert -O raw)");
         if (value(name + ".mode").find("nonpersistent") != std::string::npos) text += ",snapshot=on";
         add("drive", text, key);
     }

@@ -29,8 +29,7 @@ std::uint64_t size_of(std::string_view text, std::uint64_t unit) {
     std::string_view suffix(at, static_cast<std::size_t>(text.data() + text.size() - at));
     if (!suffix.empty()) {
         static constexpr std::string_view kSuffixes = "BKMGT";
-        const auto power =
-            kSuffixes.find(static_cast<char>(std::toupper(static_cast<unsigned char>(suffix.front()))));
+        const auto power = kSuffixes.find(static_cast<char>(std::toupper(static_cast<unsigned char>(suffix.front()))));
         if (power == std::string_view::npos || suffix.size() > 1) return 0;
         unit = std::uint64_t{1} << (power * 10);
     }
@@ -82,8 +81,8 @@ void Translator::machine(const std::string& value, const std::string& option) {
         if (keys.has(off) && keys.boolean(off).value_or(false))
             keys.fail(std::string(off) + "=on is not served by this version; leave it out");
     if (const auto graphics = keys.boolean("graphics"); graphics && !*graphics) no_graphics_option_ = option;
-    keys.ignore({"dump-guest-core", "mem-merge", "kernel_irqchip", "kernel-irqchip", "kvm_shadow_mem",
-                 "kvm-shadow-mem", "phandle_start", "suppress-vmdesc", "acpi", "enforce-config-section"});
+    keys.ignore({"dump-guest-core", "mem-merge", "kernel_irqchip", "kernel-irqchip", "kvm_shadow_mem", "kvm-shadow-mem",
+                 "phandle_start", "suppress-vmdesc", "acpi", "enforce-config-section"});
     keys.reject_rest({"type", "accel", "smm", "hpet", "usb", "vmport", "graphics", "dump-guest-core", "mem-merge",
                       "kernel-irqchip", "acpi"});
 }
@@ -92,7 +91,8 @@ void Translator::memory(const std::string& value, const std::string& option) {
     Keys keys(value, "size", option);
     const std::string text = keys.text("size").value_or("128");
     for (const char* name : {"slots", "maxmem"})
-        if (keys.has(name)) keys.fail(std::string(name) + "= is not served: memory cannot be added to a running machine");
+        if (keys.has(name))
+            keys.fail(std::string(name) + "= is not served: memory cannot be added to a running machine");
     keys.reject_rest({"size"});
     const std::uint64_t bytes = size_of(text, std::uint64_t{1} << 20);
     if (bytes == 0) keys.fail("expected a number of megabytes, or a size such as 1G");
@@ -124,7 +124,8 @@ void Translator::cpu(const std::string& value, const std::string& option) {
         fail(option, "there is no processor \"" + model + "\"; -cpu help lists them");
     vm_.set("cpu.model", "pentium2", option);
     if (model != "pentium2") warn(option + ": the guest sees a pentium2, the processor that this version has");
-    if (model == "pentium2" && model.size() < value.size()) warn(option + ": single features cannot be switched; the guest sees a plain pentium2");
+    if (model == "pentium2" && model.size() < value.size())
+        warn(option + ": single features cannot be switched; the guest sees a plain pentium2");
 }
 
 void Translator::choose_accelerators(const std::string& list, const std::string& option) {
@@ -135,7 +136,8 @@ void Translator::choose_accelerators(const std::string& list, const std::string&
         const std::string name = list.substr(at, end - at);
         at = end + 1;
         if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end())
-            fail(option, "there is no accelerator \"" + name + "\"; this version has tcg (instructions are interpreted) and qtest");
+            fail(option, "there is no accelerator \"" + name +
+                             "\"; this version has tcg (instructions are interpreted) and qtest");
         accelerators_.push_back(name);
     }
 }
@@ -147,7 +149,8 @@ void Translator::accelerator(const std::string& value, const std::string& option
     }
     Keys keys(value, "accel", option);
     choose_accelerators(keys.text("accel").value_or(""), option);
-    keys.ignore({"thread", "tb-size", "split-wx", "one-insn-per-tb", "kernel-irqchip", "kvm-shadow-mem", "dirty-ring-size"});
+    keys.ignore(
+        {"thread", "tb-size", "split-wx", "one-insn-per-tb", "kernel-irqchip", "kvm-shadow-mem", "dirty-ring-size"});
     keys.reject_rest({"accel", "thread", "tb-size"});
 }
 
@@ -166,9 +169,7 @@ void Translator::rtc(const std::string& value, const std::string& option) {
     keys.reject_rest({"base", "clock", "driftfix"});
 }
 
-void Translator::localtime(const std::string&, const std::string& option) {
-    vm_.clock("start", "host-local", option);
-}
+void Translator::localtime(const std::string&, const std::string& option) { vm_.clock("start", "host-local", option); }
 
 void Translator::startdate(const std::string& value, const std::string& option) {
     if (value != "now") vm_.clock("start", value, option);

@@ -136,7 +136,8 @@ constexpr std::array kOptions{
     Option{"pidfile", "FILE", nullptr, "have the shell or service manager that starts it write the number ($!)"},
     Option{"runas", "USER", nullptr, "start it as this user"},
     Option{"chroot", "FOLDER", nullptr, kLeaveOut},
-    Option{"incoming", "WHERE", nullptr, "machines do not move in this version; `backplane run --restore` goes on from a snapshot file"},
+    Option{"incoming", "WHERE", nullptr,
+           "machines do not move in this version; `backplane run --restore` goes on from a snapshot file"},
     Option{"loadvm", "TAG", nullptr, "`backplane run --restore FILE` goes on from a snapshot file"},
     Option{"only-migratable", "", nullptr, kLeaveOut},
     Option{"gdb", "WHERE", nullptr, "there is no debugger's stub in this version; leave it out"},
@@ -261,13 +262,27 @@ std::string device_list() {
 }
 
 bool is_foreign_cpu(std::string_view name) {
-    static constexpr std::array kNames{
-        "qemu32",      "qemu64",     "kvm32",      "kvm64",      "host",      "max",       "base",      "486",
-        "pentium",     "pentium3",   "athlon",     "phenom",     "core2duo",  "coreduo",   "n270",      "Conroe",
-        "Penryn",      "Nehalem",    "Westmere",   "SandyBridge", "IvyBridge", "Haswell",  "Broadwell", "Skylake-Client",
-        "Skylake-Server", "Cascadelake-Server", "Cooperlake", "Icelake-Server", "Snowridge", "Denverton", "KnightsMill",
-        "Dhyana",      "EPYC",       "EPYC-Rome",  "EPYC-Milan", "Opteron_G1", "Opteron_G2", "Opteron_G3", "Opteron_G4",
-        "Opteron_G5",  "cpu64-rhel5", "cpu64-rhel6"};
+    static constexpr std::array kNames{"qemu32",         "qemu64",
+                                       "kvm32",          "kvm64",
+                                       "host",           "max",
+                                       "base",           "486",
+                                       "pentium",        "pentium3",
+                                       "athlon",         "phenom",
+                                       "core2duo",       "coreduo",
+                                       "n270",           "Conroe",
+                                       "Penryn",         "Nehalem",
+                                       "Westmere",       "SandyBridge",
+                                       "IvyBridge",      "Haswell",
+                                       "Broadwell",      "Skylake-Client",
+                                       "Skylake-Server", "Cascadelake-Server",
+                                       "Cooperlake",     "Icelake-Server",
+                                       "Snowridge",      "Denverton",
+                                       "KnightsMill",    "Dhyana",
+                                       "EPYC",           "EPYC-Rome",
+                                       "EPYC-Milan",     "Opteron_G1",
+                                       "Opteron_G2",     "Opteron_G3",
+                                       "Opteron_G4",     "Opteron_G5",
+                                       "cpu64-rhel5",    "cpu64-rhel6"};
     // Variants: Haswell-noTSX, EPYC-v2.
     return std::any_of(kNames.begin(), kNames.end(), [&](std::string_view known) {
         return name == known || (name.starts_with(known) && name.substr(known.size()).starts_with('-'));

@@ -57,7 +57,8 @@ void Translator::serial(const std::string& value, const std::string& option) {
 void Translator::parallel(const std::string& value, const std::string& option) {
     parallel_given_ = true;
     if (value == "none") return;
-    if (parallels_.size() >= kMostParallels) throw OptionError(option + ": the board has room for three parallel ports");
+    if (parallels_.size() >= kMostParallels)
+        throw OptionError(option + ": the board has room for three parallel ports");
     parallels_.push_back({read_stream(value, option), option});
 }
 
@@ -102,8 +103,7 @@ void Translator::qtest(const std::string& value, const std::string& option) {
 const Stream& Translator::resolved(const Stream& stream) const {
     if (stream.kind != Stream::Kind::kNamed) return stream;
     const auto it = chardevs_.find(stream.path);
-    if (it == chardevs_.end())
-        throw OptionError(stream.option + ": no -chardev has id=" + stream.path);
+    if (it == chardevs_.end()) throw OptionError(stream.option + ": no -chardev has id=" + stream.path);
     return it->second;
 }
 
@@ -129,16 +129,18 @@ std::string Translator::back_end(const Stream& named, const std::string& name) {
             break;
         case Stream::Kind::kUnix:
             if (!s.server)
-                throw OptionError(s.option + ": this version does not connect to sockets here; add server,nowait and "
-                                             "let the other program connect");
+                throw OptionError(s.option +
+                                  ": this version does not connect to sockets here; add server,nowait and "
+                                  "let the other program connect");
             if (s.wait)
                 make({{"type", "chardev.unix"}, {"path", s.path}, {"wait", "true"}});
             else
                 make({{"type", "chardev.host"}, {"target", "unix:" + s.path}});
             break;
         default:
-            throw OptionError(s.option + ": this version has no TCP here; a UNIX socket (unix:PATH,server,nowait) is "
-                                         "served");
+            throw OptionError(s.option +
+                              ": this version has no TCP here; a UNIX socket (unix:PATH,server,nowait) is "
+                              "served");
     }
     if (shared) chardev_devices_[named.path] = device;
     return device;
@@ -153,8 +155,9 @@ std::string Translator::address_of(const Stream& named, bool clients, const std:
         case Stream::Kind::kUnix:
         case Stream::Kind::kTcp:
             if (!s.server && !clients)
-                throw OptionError(s.option + ": this version does not connect to sockets here; add server,nowait and "
-                                             "let the other program connect");
+                throw OptionError(s.option +
+                                  ": this version does not connect to sockets here; add server,nowait and "
+                                  "let the other program connect");
             if (s.server && s.wait) warn(option + ": the machine does not wait for a client (as with nowait)");
             return (s.kind == Stream::Kind::kUnix ? "unix:" : "tcp:") + s.path;
         default: throw OptionError(option + ": a monitor needs stdio, pty, or a socket with server,nowait");
@@ -169,14 +172,16 @@ void Translator::finish_defaults() {
     else if (nodefaults_)
         vm_.set("vga", "none", "-nodefaults");
     else
-        warn("QEMU's default display adapter, a Cirrus card, is not served by this version: the board has a standard "
-             "VGA (-vga std)");
+        warn(
+            "QEMU's default display adapter, a Cirrus card, is not served by this version: the board has a standard "
+            "VGA (-vga std)");
     if (!nodefaults_ && !network_given_)
         warn("QEMU's default network card is not served by this version: the board has none (-net none)");
     const bool graphics = no_graphics_option_.empty();
     if (graphics && !display_given_ && !(nodefaults_ && vga_option_.empty()))
-        warn("QEMU's window is not served by this version: the screen is shown nowhere (-display none); a monitor's "
-             "screendump writes it to a file");
+        warn(
+            "QEMU's window is not served by this version: the screen is shown nowhere (-display none); a monitor's "
+            "screendump writes it to a file");
     if (!graphics) vm_.device("fw_cfg", {{"no_graphics", "true"}}, no_graphics_option_);
     if (no_graphics_option_ == "-nographic" && !nodefaults_) {
         Stream terminal;
@@ -237,7 +242,8 @@ void Translator::finish_protocols() {
             if (s.kind == Stream::Kind::kNone || s.kind == Stream::Kind::kConsole) return;
             // The terminal of a serial port has the monitor behind Ctrl-A c.
             if (!p.json && s.kind == Stream::Kind::kStdio && stdio_is_terminal_) return;
-            const std::string name = p.json ? "qmp" + std::to_string(servers++) : "monitor" + std::to_string(monitors++);
+            const std::string name =
+                p.json ? "qmp" + std::to_string(servers++) : "monitor" + std::to_string(monitors++);
             vm_.device(name,
                        {{"type", p.json ? "control.qmp" : "control.monitor"},
                         {"address", address_of(p.stream, false, p.option)}},
@@ -254,8 +260,10 @@ void Translator::finish_protocols() {
         }
         if (accelerators_.empty() && qtest) accelerators_.push_back("qtest"), accelerator_option_ = qtest_option_;
         for (const std::string& name : accelerators_) {
-            if (name == "tcg") return vm_.machine() == "none" ? void() : vm_.set("cpu.engine", "interp", accelerator_option_);
-            if (name == "qtest") return vm_.machine() == "none" ? void() : vm_.set("cpu.engine", "none", accelerator_option_);
+            if (name == "tcg")
+                return vm_.machine() == "none" ? void() : vm_.set("cpu.engine", "interp", accelerator_option_);
+            if (name == "qtest")
+                return vm_.machine() == "none" ? void() : vm_.set("cpu.engine", "none", accelerator_option_);
         }
         if (!accelerators_.empty())
             warn(accelerator_option_ + ": " + accelerators_.front() +

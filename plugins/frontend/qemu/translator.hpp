@@ -18,10 +18,10 @@ namespace backplane::qemu {
 
 // What comes out.
 struct Result {
-    std::string machine;                                        // the VM file
-    std::string print;                                          // only this text is wanted, if it is not empty
-    std::vector<std::string> warnings;                          // one line each
-    std::vector<std::pair<std::string, std::string>> run;       // options of `backplane run`
+    std::string machine;                                   // the VM file
+    std::string print;                                     // only this text is wanted, if it is not empty
+    std::vector<std::string> warnings;                     // one line each
+    std::vector<std::pair<std::string, std::string>> run;  // options of `backplane run`
     bool only_machine = false;
 };
 

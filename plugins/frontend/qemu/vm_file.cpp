@@ -25,8 +25,7 @@ void write_line(std::string& out, const std::string& line, const std::string& op
 
 std::string yaml_value(std::string_view text) {
     static constexpr std::array kSpecial{"null", "Null", "NULL", "~", "-"};
-    const bool plain = !text.empty() &&
-                       std::find(kSpecial.begin(), kSpecial.end(), text) == kSpecial.end() &&
+    const bool plain = !text.empty() && std::find(kSpecial.begin(), kSpecial.end(), text) == kSpecial.end() &&
                        std::isalnum(static_cast<unsigned char>(text.front())) &&
                        std::all_of(text.begin(), text.end(), [](unsigned char c) {
                            return c < 0x80 && (std::isalnum(c) || c == '.' || c == '_' || c == '-' || c == '+');
@@ -68,8 +67,8 @@ bool VmFile::has(std::string_view path) const {
     const std::vector<Node>* nodes = &parameters_;
     for (;;) {
         const auto dot = path.find('.');
-        const auto found = std::find_if(nodes->begin(), nodes->end(),
-                                        [&](const Node& n) { return n.name == path.substr(0, dot); });
+        const auto found =
+            std::find_if(nodes->begin(), nodes->end(), [&](const Node& n) { return n.name == path.substr(0, dot); });
         if (found == nodes->end()) return false;
         if (dot == std::string_view::npos) return true;
         nodes = &found->children, path.remove_prefix(dot + 1);

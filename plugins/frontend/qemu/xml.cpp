@@ -23,15 +23,15 @@ XmlFile::XmlFile(const std::string& path, std::string_view contents) : path_(pat
     // Logs of old tools have text before the document.
     const pugi::xml_parse_result result = document_.load_buffer(contents.data(), contents.size());
     if (!result)
-        throw drives::OptionError(path + ":" + std::to_string(line_at(result.offset)) + ": no well-formed XML: " +
-                                  result.description());
+        throw drives::OptionError(path + ":" + std::to_string(line_at(result.offset)) +
+                                  ": no well-formed XML: " + result.description());
     if (nested_too_deeply(document_)) throw drives::OptionError(path + ": nested too deeply");
 }
 
 std::size_t XmlFile::line_at(std::ptrdiff_t offset) const {
     const std::size_t end = std::min(contents_.size(), static_cast<std::size_t>(std::max<std::ptrdiff_t>(offset, 0)));
-    return 1 + static_cast<std::size_t>(std::count(contents_.begin(),
-                                                   contents_.begin() + static_cast<std::ptrdiff_t>(end), '\n'));
+    return 1 + static_cast<std::size_t>(
+                   std::count(contents_.begin(), contents_.begin() + static_cast<std::ptrdiff_t>(end), '\n'));
 }
 
 std::string XmlFile::place(pugi::xml_node node) const {

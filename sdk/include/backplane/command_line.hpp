@@ -48,22 +48,22 @@ const void* command_line_factory(bp_str id) noexcept {
 
 }  // namespace backplane::detail
 
-/// BACKPLANE_COMMAND_LINE_PLUGIN(id, version, licence, needs, table): once in plugin.cpp, at namespace scope. `table` is
-/// a bp_command_line with static storage.
-#define BACKPLANE_COMMAND_LINE_PLUGIN(ID, VERSION, LICENCE, NEEDS, TABLE)                                            \
-    extern "C" {                                                                                                     \
-    __attribute__((section(BP_MANIFEST_SECTION), used)) constexpr auto backplane_manifest =                          \
-        ::backplane::detail::make_command_line_manifest<::backplane::detail::command_line_manifest_size(             \
-            ID, VERSION, LICENCE, NEEDS)>(ID, VERSION, LICENCE, NEEDS);                                              \
-    __attribute__((visibility("default"))) extern const bp_plugin backplane_plugin;                                  \
-    const bp_plugin backplane_plugin = {BP_PLUGIN_MAGIC,                                                             \
-                                        sizeof(bp_plugin),                                                           \
-                                        BP_ABI_MAJOR,                                                                \
-                                        BP_ABI_MINOR,                                                                \
-                                        ::backplane::to_bp(ID),                                                      \
-                                        ::backplane::to_bp(VERSION),                                                 \
-                                        ::backplane::to_bp(LICENCE),                                                 \
-                                        {backplane_manifest.text, sizeof backplane_manifest.text},                   \
-                                        ::backplane::detail::command_line_factory<TABLE>,                            \
-                                        sizeof(bp_plugin)};                                                          \
+/// BACKPLANE_COMMAND_LINE_PLUGIN(id, version, licence, needs, table): once in plugin.cpp, at namespace scope. `table`
+/// is a bp_command_line with static storage.
+#define BACKPLANE_COMMAND_LINE_PLUGIN(ID, VERSION, LICENCE, NEEDS, TABLE)                                \
+    extern "C" {                                                                                         \
+    __attribute__((section(BP_MANIFEST_SECTION), used)) constexpr auto backplane_manifest =              \
+        ::backplane::detail::make_command_line_manifest<::backplane::detail::command_line_manifest_size( \
+            ID, VERSION, LICENCE, NEEDS)>(ID, VERSION, LICENCE, NEEDS);                                  \
+    __attribute__((visibility("default"))) extern const bp_plugin backplane_plugin;                      \
+    const bp_plugin backplane_plugin = {BP_PLUGIN_MAGIC,                                                 \
+                                        sizeof(bp_plugin),                                               \
+                                        BP_ABI_MAJOR,                                                    \
+                                        BP_ABI_MINOR,                                                    \
+                                        ::backplane::to_bp(ID),                                          \
+                                        ::backplane::to_bp(VERSION),                                     \
+                                        ::backplane::to_bp(LICENCE),                                     \
+                                        {backplane_manifest.text, sizeof backplane_manifest.text},       \
+                                        ::backplane::detail::command_line_factory<TABLE>,                \
+                                        sizeof(bp_plugin)};                                              \
     }
