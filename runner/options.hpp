@@ -55,5 +55,6 @@ void add_plugin(CLI::App& app, int& code);
 void add_disk(CLI::App& app, int& code);
 void add_snapshot(CLI::App& app, int& code);
 void add_ctl(CLI::App& app, int& code);
+void add_import(CLI::App& app, int& code);
 
 }  // namespace backplane::runner

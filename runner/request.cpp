@@ -19,8 +19,8 @@ std::string request_json(const kernel::BoardRequest& request, const kernel::Boar
     auto& settings = json["settings"] = nlohmann::ordered_json::object();
     // The user's own words first; parameters then as they were understood, paths in full.
     for (const kernel::Setting& s : request.settings)
-        if (s.path.starts_with("devices.") || s.path.starts_with("lines.") || s.path.starts_with("clock.") ||
-            s.path.starts_with("spaces."))
+        if (s.path == "name" || s.path.starts_with("devices.") || s.path.starts_with("lines.") ||
+            s.path.starts_with("clock.") || s.path.starts_with("spaces."))
             settings[s.path] = s.value;
     for (const kernel::Parameter& p : board.parameters)
         if (p.given && p.has_value) settings[p.path] = p.value;

@@ -17,19 +17,13 @@
 #include "runner/monitor.hpp"
 #include "runner/options.hpp"
 #include "runner/request.hpp"
+#include "runner/run.hpp"
 #include "runner/terminal.hpp"
 #include "runner/version.hpp"
 
 namespace backplane::runner {
 
 namespace {
-
-struct RunOptions {
-    BoardOptions board;
-    std::string log, trace, trace_file, trace_instructions, script, display = "none", restore, record, replay;
-    std::vector<std::string> at;
-    bool no_reboot = false, force = false, print_stats = false;
-};
 
 sigset_t handled_signals() {
     sigset_t set;
@@ -86,7 +80,14 @@ kernel::BoardRequest restored_request(const RunOptions& o) {
     return request;
 }
 
-int run(const RunOptions& o) {
+kernel::BoardRequest request_of(const RunOptions& o) {
+    if (o.machine) return *o.machine;
+    return o.restore.empty() || !o.board.empty() ? o.board.request() : restored_request(o);
+}
+
+}  // namespace
+
+int run_machine(const RunOptions& o) {
     const sigset_t set = handled_signals();
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
     for (const int s : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) ::signal(s, on_crash);
@@ -104,7 +105,7 @@ int run(const RunOptions& o) {
     kernel::Logger logger;
     if (!o.log.empty()) logger.configure(o.log);
     Context context;
-    kernel::BoardRequest request = o.restore.empty() || !o.board.empty() ? o.board.request() : restored_request(o);
+    kernel::BoardRequest request = request_of(o);
     if (!o.record.empty() || !o.replay.empty())
         require_deterministic(request, context.search, o.record.empty() ? "--replay" : "--record");
     const kernel::BoardSpec board = kernel::load_board(request, context.search);
@@ -133,6 +134,7 @@ int run(const RunOptions& o) {
     kernel::add_commands({machine, logger, tracer, version_number()});
     set_terminal_handlers(
         {[&] { machine.quit("Ctrl-A x"); }, [&](const std::string& line) { return monitor.run(line); }});
+    if (o.paused) machine.pause();
     if (!o.trace_instructions.empty()) machine.trace_instructions(o.trace_instructions);
 
     std::atomic<bool> ended{false};
@@ -176,7 +178,36 @@ int run(const RunOptions& o) {
     return outcome.code ? outcome.code : kernel::kExitFailure;
 }
 
-}  // namespace
+void add_run_options(CLI::App& app, RunOptions& o) {
+    app.add_option("--display", o.display, "none")->type_name("KIND");
+    app.add_option("--log", o.log, "log levels: debug info warn error off, by device: ide=debug,*=warn")
+        ->type_name("LEVELS");
+    app.add_option("--trace", o.trace, "trace points and registers by name: 'ide.*,pic.*'")->type_name("PATTERNS");
+    app.add_option("--trace-file", o.trace_file, "write the trace there instead of standard error")->type_name("FILE");
+    app.add_option("--trace-instructions", o.trace_instructions,
+                   "write every executed instruction, disassembled, to a file")
+        ->type_name("FILE");
+    app.add_option("--script", o.script, "keys and checks of the text screen from a file (see the man page)")
+        ->type_name("FILE");
+    app.add_option("--restore", o.restore,
+                   "go on from a snapshot; without a VM file or other options: on the machine that it was taken of")
+        ->type_name("FILE");
+    app.add_flag("--force", o.force,
+                 "with --restore: also if a disk image is not as it was when the snapshot was taken");
+    app.add_option("--record", o.record,
+                   "record the session (keys, serial input, resets) for --replay; implies --clock deterministic")
+        ->type_name("FILE");
+    app.add_option("--replay", o.replay, "replay a recorded session on the same machine, exactly as it was")
+        ->type_name("FILE");
+    app.add_option("--at", o.at,
+                   "at an exact instruction count: icount=N:save=FILE, icount=N:stop, icount=N:quit; or end:save=FILE; "
+                   "may be repeated")
+        ->type_name("POINT:ACTION")
+        ->allow_extra_args(false);
+    app.add_flag("--no-reboot", o.no_reboot, "end with exit code 4 when the guest resets the machine");
+    app.add_flag("--paused", o.paused, "the machine stands still until it is told to go on (monitor, --control)");
+    app.add_flag("--stats", o.print_stats, "print instruction count and machine time at the end");
+}
 
 void add_run(CLI::App& app, int& code) {
     auto o = std::make_shared<RunOptions>();
@@ -187,36 +218,8 @@ void add_run(CLI::App& app, int& code) {
         "own.\n"
         "Keys on --serial stdio: Ctrl-A h lists them (Ctrl-A x ends). SIGUSR1 or SIGQUIT prints where every CPU is.");
     add_board_options(*sub, o->board);
-    sub->add_option("--display", o->display, "none")->type_name("KIND");
-    sub->add_option("--log", o->log, "log levels: debug info warn error off, by device: ide=debug,*=warn")
-        ->type_name("LEVELS");
-    sub->add_option("--trace", o->trace, "trace points and registers by name: 'ide.*,pic.*'")->type_name("PATTERNS");
-    sub->add_option("--trace-file", o->trace_file, "write the trace there instead of standard error")
-        ->type_name("FILE");
-    sub->add_option("--trace-instructions", o->trace_instructions,
-                    "write every executed instruction, disassembled, to a file")
-        ->type_name("FILE");
-    sub->add_option("--script", o->script, "keys and checks of the text screen from a file (see the man page)")
-        ->type_name("FILE");
-    sub->add_option("--restore", o->restore,
-                    "go on from a snapshot; without a VM file or other options: on the machine that it was taken of")
-        ->type_name("FILE");
-    sub->add_flag("--force", o->force,
-                  "with --restore: also if a disk image is not as it was when the snapshot was taken");
-    sub->add_option("--record", o->record,
-                    "record the session (keys, serial input, resets) for --replay; implies --clock deterministic")
-        ->type_name("FILE");
-    sub->add_option("--replay", o->replay, "replay a recorded session on the same machine, exactly as it was")
-        ->type_name("FILE");
-    sub->add_option(
-           "--at", o->at,
-           "at an exact instruction count: icount=N:save=FILE, icount=N:stop, icount=N:quit; or end:save=FILE; "
-           "may be repeated")
-        ->type_name("POINT:ACTION")
-        ->allow_extra_args(false);
-    sub->add_flag("--no-reboot", o->no_reboot, "end with exit code 4 when the guest resets the machine");
-    sub->add_flag("--stats", o->print_stats, "print instruction count and machine time at the end");
-    sub->callback([o, &code] { code = run(*o); });
+    add_run_options(*sub, *o);
+    sub->callback([o, &code] { code = run_machine(*o); });
 }
 
 }  // namespace backplane::runner

@@ -283,8 +283,12 @@ BoardSpec load_board(const BoardRequest& request, const SearchPaths& search) {
         if (spec.firmware_folders.back().empty()) spec.firmware_folders.back() = ".";
     }
     for (const std::string& folder : machine.firmware_folders) spec.firmware_folders.push_back(folder);
-    for (const Setting& setting : request.settings)
-        if (!is_section_setting(setting)) give_setting(parameters, setting);
+    for (const Setting& setting : request.settings) {
+        if (setting.path == "name")
+            spec.vm_name = setting.value;
+        else if (!is_section_setting(setting))
+            give_setting(parameters, setting);
+    }
     parameters.check_complete(spec.name);
 
     apply_fragments(board, parameters);

@@ -17,6 +17,12 @@ namespace {
 std::int64_t start_time(const Value& value) {
     const std::string& text = to_text(value, "clock: `start`");
     if (text == "host") return ::time(nullptr);
+    if (text == "host-local") {
+        const std::time_t now = ::time(nullptr);
+        std::tm local{};
+        ::localtime_r(&now, &local);
+        return now + local.tm_gmtoff;
+    }
     int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
     const char* c = text.c_str();
     int n = std::sscanf(c, "%4d-%2d-%2d%n", &year, &month, &day, &used);
@@ -32,7 +38,7 @@ std::int64_t start_time(const Value& value) {
            second <= 59;
     if (!good)
         throw Error(value.position(),
-                    "clock: `start`: expected host or a UTC date such as 2010-01-01T00:00:00, not " + text);
+                    "clock: `start`: expected host, host-local or a UTC date such as 2010-01-01T00:00:00, not " + text);
     std::tm t{};
     t.tm_year = year - 1900, t.tm_mon = month - 1, t.tm_mday = day, t.tm_hour = hour, t.tm_min = minute,
     t.tm_sec = second;
@@ -110,7 +116,8 @@ void Machine::make_clock() {
     constexpr std::int64_t kDefaultStart = 1262304000;  // 2010-01-01: a deterministic run takes nothing from the host
     start_time_ = mode == Clock::Mode::kDeterministic ? kDefaultStart : ::time(nullptr);
     if (start) {
-        if (mode == Clock::Mode::kDeterministic && start->is_scalar() && start->text() == "host")
+        if (mode == Clock::Mode::kDeterministic && start->is_scalar() &&
+            (start->text() == "host" || start->text() == "host-local"))
             start_time_ = kDefaultStart;
         else
             start_time_ = start_time(*start);

@@ -57,6 +57,7 @@ void parse_text(const ElfFile& elf, Manifest& m) {
     };
     m.id = text("id"), m.version = text("version"), m.licence = text("licence"), m.kind = text("kind");
     m.types = list("types"), m.needs = list("needs");
+    if (json.contains("provides")) m.provides = list("provides");
     static const std::vector<std::string> kKinds = {"device", "backend", "engine", "frontend"};
     bool known = false;
     for (const std::string& kind : kKinds) known = known || kind == m.kind;

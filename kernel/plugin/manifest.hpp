@@ -11,6 +11,7 @@ namespace backplane::kernel {
 struct Manifest {
     std::string id, version, licence, kind;
     std::vector<std::string> types, needs;
+    std::vector<std::string> provides;  // interfaces that need no device, by id
     u32 abi_major = 0, abi_minor = 0;
     std::string text;  // the JSON as it stands in the file
 };

@@ -354,6 +354,23 @@ void PluginRegistry::end_reload(bool keep) {
 
 bool PluginRegistry::has_type(std::string_view name) const { return !impl_->definers(name, true).empty(); }
 
+std::vector<const void*> PluginRegistry::provided(std::string_view interface_id) {
+    std::vector<const void*> out;
+    for (std::size_t i = 0; i < impl_->files.size(); ++i) {
+        const PluginFile& file = impl_->files[i];
+        if (!file.error.empty() || impl_->on_demand[i]) continue;
+        const auto& ids = file.manifest.provides;
+        if (std::find(ids.begin(), ids.end(), interface_id) == ids.end()) continue;
+        const void* table = impl_->load_file(i).plugin->factory(to_bp(interface_id));
+        if (!table)
+            throw Error(file.path + ": its manifest says that it provides " + in_ticks(interface_id) +
+                            ", but its code does not",
+                        kExitPlugin);
+        out.push_back(table);
+    }
+    return out;
+}
+
 std::vector<std::string> PluginRegistry::type_names() const {
     std::vector<std::string> names;
     for (const auto& [t, backend] : impl_->in_process) names.emplace_back(to_view(t->type));

@@ -41,6 +41,9 @@ class PluginRegistry {
     // `plugin` chooses among several implementations: a plugin's id, or the path of its file.
     const TypeInfo& type(std::string_view name, const Position& position = {}, const std::string& plugin = {});
     bool has_type(std::string_view name) const;
+    // The tables of an interface that needs no device, from all plugins whose manifests say that they provide it; only
+    // these are loaded. Throws Error (kExitPlugin) if one is broken.
+    std::vector<const void*> provided(std::string_view interface_id);
 
     // Reloading. begin_reload() loads the file of a plugin once more: from now on type() describes what the new build
     // brings. `file` is another build of the plugin `id`, or "" for the one it was loaded from. Throws Error, and then

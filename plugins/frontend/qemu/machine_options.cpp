@@ -1,0 +1,259 @@
+// The board, processor, memory, clock, and how the program runs.
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+
+#include "drives/boot.hpp"
+#include "option_table.hpp"
+#include "translator.hpp"
+
+namespace backplane::qemu {
+
+using drives::Keys;
+using drives::OptionError;
+
+namespace {
+
+bool is_help(const std::string& value) { return value == "help" || value == "?"; }
+
+[[noreturn]] void fail(const std::string& option, const std::string& what) { throw OptionError(option + ": " + what); }
+
+// "1024" (units of `unit` bytes), "1.5G", in bytes; 0 if it is no size.
+std::uint64_t size_of(std::string_view text, std::uint64_t unit) {
+    double value = 0;
+    const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || value <= 0) return 0;
+    std::string_view suffix(at, static_cast<std::size_t>(text.data() + text.size() - at));
+    if (!suffix.empty()) {
+        static constexpr std::string_view kSuffixes = "BKMGT";
+        const auto power = kSuffixes.find(static_cast<char>(std::toupper(static_cast<unsigned char>(suffix.front()))));
+        if (power == std::string_view::npos || suffix.size() > 1) return 0;
+        unit = std::uint64_t{1} << (power * 10);
+    }
+    const double bytes = value * static_cast<double>(unit);
+    return bytes < 1 || bytes > 0x1p50 ? 0 : static_cast<std::uint64_t>(bytes);
+}
+
+std::string text_of_size(std::uint64_t bytes) {
+    for (const auto& [shift, suffix] : {std::pair{30, "G"}, {20, "M"}, {10, "K"}})
+        if (bytes % (std::uint64_t{1} << shift) == 0) return std::to_string(bytes >> shift) + suffix;
+    return std::to_string(bytes);
+}
+
+bool is_uuid(std::string_view text) {
+    static constexpr std::string_view kForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    return text.size() == kForm.size() && std::equal(text.begin(), text.end(), kForm.begin(), [](char c, char form) {
+               return form == '-' ? c == '-' : std::isxdigit(static_cast<unsigned char>(c)) != 0;
+           });
+}
+
+}  // namespace
+
+void Translator::choose_board(const std::string& name, const std::string& option) {
+    static constexpr std::array kOurs{"pc-0.12", "pc-0.11", "isapc", "none"};
+    static constexpr std::array kOthers{"q35", "pc-q35", "microvm", "xenpv", "xenfv", "x-remote"};
+    if (name == "pc") return vm_.machine("pc-0.12");
+    for (const char* ours : kOurs)
+        if (name == ours) return vm_.machine(name);
+    for (const char* other : kOthers)
+        if (name.starts_with(other))
+            fail(option, "this version has no " + name + "; -M pc is the board with i440FX and PIIX3");
+    if (!name.starts_with("pc-") && !name.starts_with("rhel") && !name.starts_with("fedora"))
+        fail(option, "this version has no machine \"" + name + "\"; -M help lists them");
+    vm_.machine("pc-0.12");
+    warn(option + ": the board pc-0.12 is shown, which is older or newer than " + name);
+}
+
+void Translator::machine(const std::string& value, const std::string& option) {
+    if (is_help(value)) {
+        result_.print = board_list();
+        return;
+    }
+    Keys keys = keys_of(value, "type", option);
+    if (const auto type = keys.text("type")) choose_board(*type, option);
+    if (const auto accel = keys.text("accel")) choose_accelerators(*accel, option);
+    if (const auto smm = keys.boolean("smm"); smm && !*smm) warn(option + ": smm=off has no effect");
+    if (const auto hpet = keys.boolean("hpet"); hpet && !*hpet) no_hpet("", option);
+    for (const char* off : {"usb", "graphics-device", "igd-passthru", "nvdimm", "vmport", "pflash0"})
+        if (keys.has(off) && keys.boolean(off).value_or(false))
+            keys.fail(std::string(off) + "=on is not served by this version; leave it out");
+    if (const auto graphics = keys.boolean("graphics"); graphics && !*graphics) no_graphics_option_ = option;
+    keys.ignore({"dump-guest-core", "mem-merge", "kernel_irqchip", "kernel-irqchip", "kvm_shadow_mem", "kvm-shadow-mem",
+                 "phandle_start", "suppress-vmdesc", "acpi", "enforce-config-section"});
+    keys.reject_rest({"type", "accel", "smm", "hpet", "usb", "vmport", "graphics", "dump-guest-core", "mem-merge",
+                      "kernel-irqchip", "acpi"});
+}
+
+void Translator::memory(const std::string& value, const std::string& option) {
+    Keys keys(value, "size", option);
+    const std::string text = keys.text("size").value_or("128");
+    for (const char* name : {"slots", "maxmem"})
+        if (keys.has(name))
+            keys.fail(std::string(name) + "= is not served: memory cannot be added to a running machine");
+    keys.reject_rest({"size"});
+    const std::uint64_t bytes = size_of(text, std::uint64_t{1} << 20);
+    if (bytes == 0) keys.fail("expected a number of megabytes, or a size such as 1G");
+    vm_.set("memory", text_of_size(bytes), option);
+}
+
+void Translator::processors(const std::string& value, const std::string& option) {
+    Keys keys(value, "cpus", option);
+    constexpr std::uint64_t kMost = 1024;
+    const auto number = [&](const char* name) { return keys.number(name, 1, kMost); };
+    const auto cpus = number("cpus");
+    std::uint64_t product = 1;
+    for (const char* name : {"sockets", "dies", "clusters", "cores", "threads"}) product *= number(name).value_or(1);
+    const auto most = number("maxcpus");
+    keys.reject_rest({"cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus"});
+    const std::uint64_t count = cpus ? *cpus : most ? *most : product;
+    if (count > 1 || (most && *most > 1))
+        warn(option + ": this version runs one processor; the guest sees 1 instead of " +
+             std::to_string(std::max(count, most.value_or(1))));
+}
+
+void Translator::cpu(const std::string& value, const std::string& option) {
+    if (is_help(value)) {
+        result_.print = cpu_list();
+        return;
+    }
+    const std::string model = value.substr(0, value.find(','));
+    if (model != "pentium2" && !is_foreign_cpu(model))
+        fail(option, "there is no processor \"" + model + "\"; -cpu help lists them");
+    vm_.set("cpu.model", "pentium2", option);
+    if (model != "pentium2") warn(option + ": the guest sees a pentium2, the processor that this version has");
+    if (model == "pentium2" && model.size() < value.size())
+        warn(option + ": single features cannot be switched; the guest sees a plain pentium2");
+}
+
+void Translator::choose_accelerators(const std::string& list, const std::string& option) {
+    static constexpr std::array kKnown{"tcg", "kvm", "qtest", "xen", "hax", "hvf", "whpx", "nvmm"};
+    accelerator_option_ = option;
+    for (std::size_t at = 0; at <= list.size();) {
+        const std::size_t end = std::min(list.find(':', at), list.size());
+        const std::string name = list.substr(at, end - at);
+        at = end + 1;
+        if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end())
+            fail(option, "there is no accelerator \"" + name +
+                             "\"; this version has tcg (instructions are interpreted) and qtest");
+        accelerators_.push_back(name);
+    }
+}
+
+void Translator::accelerator(const std::string& value, const std::string& option) {
+    if (is_help(value)) {
+        result_.print = "Accelerators supported:\ntcg\nqtest\n";
+        return;
+    }
+    Keys keys(value, "accel", option);
+    choose_accelerators(keys.text("accel").value_or(""), option);
+    keys.ignore(
+        {"thread", "tb-size", "split-wx", "one-insn-per-tb", "kernel-irqchip", "kvm-shadow-mem", "dirty-ring-size"});
+    keys.reject_rest({"accel", "thread", "tb-size"});
+}
+
+void Translator::enable_kvm(const std::string&, const std::string& option) { choose_accelerators("kvm", option); }
+
+void Translator::rtc(const std::string& value, const std::string& option) {
+    Keys keys(value, "base", option);
+    const std::string base = keys.text("base").value_or("utc");
+    if (base == "localtime")
+        vm_.clock("start", "host-local", option);
+    else if (base != "utc")
+        vm_.clock("start", base, option);
+    keys.choice("clock", {"host", "rt", "vm"});
+    if (const auto fix = keys.choice("driftfix", {"none", "slew"}); fix && *fix == "slew")
+        warn(option + ": driftfix=slew has no effect: ticks are never lost here");
+    keys.reject_rest({"base", "clock", "driftfix"});
+}
+
+void Translator::localtime(const std::string&, const std::string& option) { vm_.clock("start", "host-local", option); }
+
+void Translator::startdate(const std::string& value, const std::string& option) {
+    if (value != "now") vm_.clock("start", value, option);
+}
+
+void Translator::boot(const std::string& value, const std::string& option) {
+    for (const drives::Setting& s : drives::boot_settings(value, option)) vm_.set(s.path, s.value, option);
+}
+
+void Translator::name(const std::string& value, const std::string& option) {
+    Keys keys(value, "guest", option);
+    if (const auto guest = keys.text("guest"); guest && !guest->empty()) vm_.set("name", *guest, option);
+    keys.ignore({"process", "debug-threads"});
+    keys.reject_rest({"guest", "process", "debug-threads"});
+}
+
+void Translator::uuid(const std::string& value, const std::string& option) {
+    if (!is_uuid(value)) fail(option, "expected a UUID such as 12345678-90ab-cdef-1234-567890abcdef");
+    vm_.set("uuid", value, option);
+}
+
+void Translator::bios(const std::string& value, const std::string& option) {
+    if (value.empty()) fail(option, "no file was given");
+    bios_ = value, bios_option_ = option;
+}
+
+void Translator::data_folder(const std::string& value, const std::string& option) {
+    std::error_code error;
+    if (is_help(value)) {
+        result_.print = "`backplane machine list` shows the folders that are searched.\n";
+        return;
+    }
+    if (!std::filesystem::is_directory(value, error)) fail(option, "there is no such folder");
+    // The first one goes before the others.
+    if (folder_.empty()) folder_ = value, folder_option_ = option;
+}
+
+void Translator::finish_firmware() {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    std::string image = bios_;
+    if (image.empty() && !folder_.empty() && fs::is_regular_file(fs::path(folder_) / "bios.bin", error))
+        image = "bios.bin", bios_option_ = folder_option_;
+    if (!image.empty()) {
+        if (!folder_.empty() && image.find('/') == std::string::npos &&
+            fs::is_regular_file(fs::path(folder_) / image, error))
+            image = whole_path((fs::path(folder_) / image).string());
+        else if (fs::is_regular_file(image, error))
+            image = whole_path(image);
+        vm_.set("firmware", image, bios_option_);
+    }
+}
+
+void Translator::no_hpet(const std::string&, const std::string& option) {
+    if (vm_.machine() != "isapc" && vm_.machine() != "none") vm_.remove("hpet", option);
+}
+
+void Translator::paused(const std::string&, const std::string&) { result_.run.emplace_back("paused", ""); }
+
+void Translator::no_reboot(const std::string&, const std::string&) { result_.run.emplace_back("no-reboot", ""); }
+
+void Translator::no_shutdown(const std::string&, const std::string& option) {
+    warn(option + ": has no effect: the program ends when the guest powers off");
+}
+
+void Translator::action(const std::string& value, const std::string& option) {
+    Keys keys(value, "", option);
+    if (const auto reboot = keys.choice("reboot", {"reset", "shutdown"}); reboot && *reboot == "shutdown")
+        no_reboot("", option);
+    keys.choice("shutdown", {"poweroff"});
+    keys.reject_rest({"reboot", "shutdown"});
+}
+
+void Translator::print_machine(const std::string&, const std::string&) { result_.only_machine = true; }
+
+void Translator::help(const std::string&, const std::string&) { result_.print = help_text(); }
+
+// Scripts look for the word "version" and a number; which options there are is what the number stands for.
+void Translator::version(const std::string&, const std::string&) {
+    result_.print = "Backplane " BACKPLANE_VERSION ", with the options of QEMU version 7.2 that -help lists\n";
+}
+
+void Translator::nothing(const std::string&, const std::string&) {}
+
+void Translator::no_default_devices(const std::string&, const std::string&) { nodefaults_ = true; }
+
+}  // namespace backplane::qemu
