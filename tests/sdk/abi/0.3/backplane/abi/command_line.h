@@ -2,7 +2,7 @@
  * Backplane plugin ABI: foreign command lines and files of virtual machines, translated into a VM file.
  *
  * A plugin of kind frontend whose factory knows "bp.command-line/1" needs no instance: translating is a function of its
- * arguments and the files that they name. */
+ * arguments and the files that they name. Its manifest lists the id under "provides". */
 #ifndef BACKPLANE_ABI_COMMAND_LINE_H
 #define BACKPLANE_ABI_COMMAND_LINE_H
 
@@ -20,10 +20,12 @@ typedef struct bp_command_line_sink {
     void (*warning)(void* self, bp_str text);
     /** Why it cannot be translated; names the option or line and what to do. Once, with a failure. */
     void (*error)(void* self, bp_str text);
-    /** The VM file, YAML. */
+    /** The VM file, YAML. A comment at the end of a line, after two blanks and "# ", says which option the line comes
+     * from; errors of the machine then name that option. */
     void (*machine)(void* self, bp_str yaml);
     /** How the program itself shall run: an option of `backplane run` without its dashes and its value (empty for a
-     * flag), such as "no-reboot" or "paused". May be called several times. */
+     * flag), such as "no-reboot" or "paused". May be called several times. Besides: "print-machine" (only the VM file
+     * is wanted) and "print" (only the value, a text, is wanted; then machine() need not be called). */
     void (*option)(void* self, bp_str name, bp_str value);
 } bp_command_line_sink;
 
