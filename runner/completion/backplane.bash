@@ -21,7 +21,7 @@ _backplane() {
         info) compopt -o default; [[ $cur == -* ]] || return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run machine plugin disk snapshot ctl --version --help" -- "$cur")); return
+        COMPREPLY=($(compgen -W "run machine plugin disk snapshot ctl import qemu --version --help" -- "$cur")); return
     fi
     case $sub in
         run)
