@@ -21,6 +21,10 @@ namespace backplane::ata::testkit {
 class FakeImage {
   public:
     explicit FakeImage(u64 sectors) : sectors_(sectors) {}
+    // Like any back end: no request stays without its answer. The drive is gone by now.
+    ~FakeImage() { run(); }
+    FakeImage(const FakeImage&) = delete;
+    FakeImage& operator=(const FakeImage&) = delete;
 
     bp_interface interface() { return {&kTable, this}; }
     std::vector<u8>& sector(u64 lba) {
