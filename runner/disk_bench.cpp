@@ -19,7 +19,7 @@ namespace backplane::runner {
 namespace {
 
 struct Options {
-    std::string path, format = "auto", cache = "writeback", io = "auto", pattern = "seq", size = "4K";
+    std::string path, format = "auto", cache = "writeback", io = "auto", pattern = "seq", size = "4K", step;
     bool write = false, json = false;
     unsigned depth = 64;
     u64 count = 75000;
@@ -28,8 +28,13 @@ struct Options {
 // Keeps `depth` requests under way until `count` are done.
 class Load {
   public:
-    Load(image::Engine& engine, const Options& o, u64 size, u64 bytes)
-        : engine_(engine), write_(o.write), random_(o.pattern == "random"), size_(size), places_(bytes / size) {
+    Load(image::Engine& engine, const Options& o, u64 size, u64 step, u64 bytes)
+        : engine_(engine),
+          write_(o.write),
+          random_(o.pattern == "random"),
+          size_(size),
+          step_(step / size),
+          places_(bytes / size) {
         left_ = o.count;
         slots_.resize(std::min<u64>(o.depth, o.count));
         for (Slot& slot : slots_) {
@@ -66,7 +71,8 @@ class Load {
         job.operation = write_ ? image::Operation::kWrite : image::Operation::kRead;
         {
             const std::lock_guard guard(mutex_);
-            job.offset = (random_ ? numbers_() : next_++) % places_ * size_;
+            job.offset = (random_ ? numbers_() : next_) % places_ * size_;
+            next_ += step_;
         }
         job.length = size_;
         job.data = slot.data.get();
@@ -92,7 +98,7 @@ class Load {
 
     image::Engine& engine_;
     const bool write_, random_;
-    const u64 size_, places_;
+    const u64 size_, step_, places_;
     std::vector<Slot> slots_;
     std::mutex mutex_;
     std::condition_variable ended_;
@@ -117,10 +123,12 @@ int bench(const Options& o) {
     open.cache = cache_of(o.cache);
     const auto disk = open_image(open);
     if (size == 0 || size > disk->bytes()) throw kernel::Error("--size " + o.size + ": the image is smaller than that");
+    const u64 step = o.step.empty() ? size : size_argument(o.step);
+    if (step % size) throw kernel::Error("--step " + o.step + ": not a multiple of --size");
     image::Engine::Options how;
     how.uring = o.io != "threads";
     image::Engine engine(*disk, how);
-    Load load(engine, o, size, disk->bytes());
+    Load load(engine, o, size, step, disk->bytes());
     const auto begin = std::chrono::steady_clock::now();
     expect(load.run(), o.path, 0, o.write ? "written" : "read");
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -148,6 +156,8 @@ void add_disk_bench(CLI::App& disk, int& code) {
     sub->add_option("--format", o->format, "raw, qcow2; auto: by its header")->capture_default_str();
     sub->add_flag("--write", o->write, "write instead of read: the contents are lost");
     sub->add_option("--size", o->size, "bytes of a request")->capture_default_str();
+    sub->add_option("--step", o->step,
+                    "bytes from one request to the next, with the pattern seq; as --size if not given");
     sub->add_option("--depth", o->depth, "requests at once")->check(CLI::Range(1, 4096))->capture_default_str();
     sub->add_option("--count", o->count, "requests in all")
         ->check(CLI::Range(u64{1}, u64{1} << 40))
