@@ -28,8 +28,8 @@ class Ring;
 class Engine {
   public:
     struct Options {
-        bool uring = true;     // false: threads only
-        unsigned threads = 4;  // at most
+        bool uring = true;      // false: threads only
+        unsigned threads = 16;  // at most
         Log log = {};
     };
     // The image must live longer. Threads begin with the first request.
@@ -43,10 +43,10 @@ class Engine {
     void submit(const Job& job);
     // Waits until everything submitted is complete and its done() has returned. Not from within done().
     void drain();
-    // Whether io_uring is at work, as far as that is known before the first request.
+    // Whether io_uring is at work; it begins with the first request that has a use for it.
     bool uring() {
         const std::lock_guard guard(mutex_);
-        return uring_;
+        return ring_ != nullptr;
     }
 
   private:

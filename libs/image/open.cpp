@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "image/image.hpp"
+#include "image/null_storage.hpp"
 #include "image/qcow2/create.hpp"
 
 namespace backplane::image {
@@ -14,6 +15,9 @@ template <std::size_t N>
 bool begins(std::span<const u8> head, const char (&magic)[N], std::size_t at = 0) {
     return head.size() >= at + N - 1 && std::memcmp(head.data() + at, magic, N - 1) == 0;
 }
+
+// By name only: there is no file whose header could say so.
+constexpr std::string_view kNull = "null-co";
 
 // Where each format's mark stands is written in its public description.
 constexpr Driver kDrivers[] = {
@@ -49,7 +53,7 @@ const Driver* look(Storage& storage) {
 
 std::unique_ptr<Image> open_format(std::unique_ptr<Storage> storage, const OpenOptions& options) {
     const std::string path = options.path;
-    if (options.format == "raw") return open_raw(std::move(storage), options, false);
+    if (options.format == "raw" || options.format == kNull) return open_raw(std::move(storage), options, false);
     if (options.format != "auto" && !options.format.empty()) {
         const Driver* driver = find_driver(options.format);
         if (!driver->open) not_served(path, *driver, false);
@@ -86,10 +90,11 @@ std::string served_formats() {
     std::string text = "raw";
     for (const Driver& d : kDrivers)
         if (d.open) text += ", " + std::string(d.name);
-    return text;
+    return text + ", " + std::string(kNull);
 }
 
 std::unique_ptr<Storage> open_storage(const OpenOptions& options) {
+    if (options.format == kNull) return open_null(options.path, options.read_only);
     StorageOptions s;
     s.read_only = options.read_only;
     s.cache = options.cache;
@@ -100,7 +105,9 @@ std::unique_ptr<Storage> open_storage(const OpenOptions& options) {
 
 std::unique_ptr<Image> open(const OpenOptions& given) {
     OpenOptions options = given;
-    if (options.format != "raw" && options.format != "auto" && !options.format.empty() && !find_driver(options.format))
+    const bool known = options.format == "raw" || options.format == "auto" || options.format == kNull ||
+                       options.format.empty() || find_driver(options.format);
+    if (!known)
         throw Error(Fault::kInvalid, options.path,
                     "there is no format \"" + options.format + "\"; served are " + served_formats());
     const bool overlay = options.snapshot && !options.read_only;

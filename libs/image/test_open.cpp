@@ -222,3 +222,16 @@ TEST_CASE("discard may be switched off") {
     CHECK(image->discard(0, 65536) == 0);
     CHECK(f.contents("disk") == bytes);
 }
+
+TEST_CASE("a disk of the format null-co needs no file: reads give zeros and writes are dropped") {
+    Attempt a(at("/nonexistent/size=65536", "null-co"));
+    REQUIRE(a.image);
+    CHECK(a.image->bytes() == 65536);
+    const std::vector<u8> ones(512, 1);
+    std::vector<u8> back(512, 2);
+    CHECK(a.image->write(512, ones) == 0);
+    CHECK(a.image->read(512, back) == 0);
+    CHECK(back == std::vector<u8>(512));
+    for (const char* wrong : {"disk", "size=", "size=0", "size=513", "size=1G", "size=99999999999999999999"})
+        CHECK(Attempt(at(wrong, "null-co")).fault == Fault::kInvalid);
+}

@@ -26,12 +26,16 @@ _backplane() {
     case $sub in
         run)
             if [[ $cur == -* ]]; then
-                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --restore --force --record --replay --at --no-reboot --stats" -- "$cur"))
+                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --restore --force --record --replay --at --no-reboot --paused --stats" -- "$cur"))
             else compopt -o default; fi ;;
         machine)
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list show check graph schema" -- "$cur"))
             elif [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$board --output" -- "$cur"))
             else compopt -o default; fi ;;
+        import)
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--output --force" -- "$cur"))
+            else compopt -o default; fi ;;
+        qemu) compopt -o default ;;
         ctl)
             case $prev in
                 save|load|reload|screendump) compopt -o default; return ;;
@@ -56,7 +60,7 @@ _backplane() {
                     check) COMPREPLY=($(compgen -W "--format --repair --json --help" -- "$cur")) ;;
                     resize) COMPREPLY=($(compgen -W "--format --shrink --help" -- "$cur")) ;;
                     snapshot) COMPREPLY=($(compgen -W "--format --json --help" -- "$cur")) ;;
-                    bench) COMPREPLY=($(compgen -W "--format --write --size --depth --count --pattern --cache --io --json --help" -- "$cur")) ;;
+                    bench) COMPREPLY=($(compgen -W "--format --write --size --step --depth --count --pattern --cache --io --json --help" -- "$cur")) ;;
                     compare) COMPREPLY=($(compgen -W "--format-a --format-b --strict --help" -- "$cur")) ;;
                     commit) COMPREPLY=($(compgen -W "--format --help" -- "$cur")) ;;
                     rebase) COMPREPLY=($(compgen -W "--format --backing --backing-format --unsafe --help" -- "$cur")) ;;

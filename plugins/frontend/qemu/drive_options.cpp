@@ -11,6 +11,10 @@ using drives::Key;
 using drives::Keys;
 using drives::OptionError;
 
+namespace {
+constexpr std::uint64_t kSector = 512;
+}
+
 // The path in full, from what may be "file:PATH" or a protocol's address.
 std::string Translator::image_path(const std::string& file, const std::string& option) {
     std::string path = file.starts_with("file:") ? file.substr(5) : file;
@@ -99,18 +103,19 @@ Translator::BlockNode Translator::read_node(const std::vector<Key>& all, const s
         node = reference ? referenced_node(*reference, option) : read_node(all, prefix + "file.", option);
         node.option = option;
         for (auto& [name, value] : node.parameters)
-            if (name == "format") value = driver;
+            if (name == "format" && value != "null-co") value = driver;
         if (keys.has("offset") || keys.has("size") || keys.has("backing"))
             keys.fail("offset=, size= and backing= are not served by this version");
         keys.ignore({"lazy-refcounts", "pass-discard-request", "pass-discard-snapshot", "pass-discard-other",
                      "overlap-check", "l2-cache-size", "l2-cache-entry-size", "refcount-cache-size", "cache-size",
                      "cache-clean-interval", "preallocate"});
     } else if (driver == "null-co" || driver == "null-aio") {
-        const auto size = keys.number("size", 1, std::uint64_t{1} << 50).value_or(std::uint64_t{1} << 30);
-        node.file = "null-co";
-        node.parameters = {{"file", "size=" + std::to_string(size)}, {"format", "null-co"}};
-        if (keys.boolean("read-zeroes").value_or(false) == false) keys.ignore({"read-zeroes"});
-        keys.ignore({"latency-ns"});
+        const std::string text = keys.text("size").value_or("1G");
+        const std::uint64_t size = size_of(text, 1) / kSector * kSector;
+        if (size == 0) keys.fail("size=" + text + ": expected bytes, or a size such as 1G");
+        node.file = whole_path("size=" + std::to_string(size));
+        node.parameters = {{"file", node.file}, {"format", "null-co"}};
+        keys.ignore({"read-zeroes", "latency-ns"});
     } else {
         keys.fail((driver.empty() ? std::string("driver= is missing")
                                   : "this version has no block driver \"" + driver + "\"") +

@@ -24,6 +24,9 @@ class Reader {
         read_os(domain.child("os"));
         read_clock(domain.child("clock"));
         for (const pugi::xml_node node : domain.child("devices")) device(node);
+        // libvirt gives a domain with a screen and without a card a card of its own choice.
+        if (const pugi::xml_node graphics = domain.child("devices").child("graphics"); !has_graphics_card_ && graphics)
+            video(graphics);
         if (!has_graphics_card_) add("vga", "none", domain);
         add("display", "none", domain);
         read_command_line(domain.child("qemu:commandline"));
@@ -169,7 +172,10 @@ class Reader {
         if (type == "none") return;
         if (!has_graphics_card_) add("vga", "std", node);
         has_graphics_card_ = true;
-        if (type != "vga") remark(node, "a " + type + " card is not served; the board has a standard VGA");
+        if (type.empty())
+            remark(node, "no graphics card is named; the board's is a standard VGA");
+        else if (type != "vga")
+            remark(node, "a " + type + " card is not served; the board has a standard VGA");
     }
 
     void disk(pugi::xml_node node) {

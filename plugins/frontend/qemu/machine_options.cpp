@@ -21,22 +21,6 @@ bool is_help(const std::string& value) { return value == "help" || value == "?";
 
 [[noreturn]] void fail(const std::string& option, const std::string& what) { throw OptionError(option + ": " + what); }
 
-// "1024" (units of `unit` bytes), "1.5G", in bytes; 0 if it is no size.
-std::uint64_t size_of(std::string_view text, std::uint64_t unit) {
-    double value = 0;
-    const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || value <= 0) return 0;
-    std::string_view suffix(at, static_cast<std::size_t>(text.data() + text.size() - at));
-    if (!suffix.empty()) {
-        static constexpr std::string_view kSuffixes = "BKMGT";
-        const auto power = kSuffixes.find(static_cast<char>(std::toupper(static_cast<unsigned char>(suffix.front()))));
-        if (power == std::string_view::npos || suffix.size() > 1) return 0;
-        unit = std::uint64_t{1} << (power * 10);
-    }
-    const double bytes = value * static_cast<double>(unit);
-    return bytes < 1 || bytes > 0x1p50 ? 0 : static_cast<std::uint64_t>(bytes);
-}
-
 std::string text_of_size(std::uint64_t bytes) {
     for (const auto& [shift, suffix] : {std::pair{30, "G"}, {20, "M"}, {10, "K"}})
         if (bytes % (std::uint64_t{1} << shift) == 0) return std::to_string(bytes >> shift) + suffix;
@@ -51,6 +35,21 @@ bool is_uuid(std::string_view text) {
 }
 
 }  // namespace
+
+std::uint64_t size_of(std::string_view text, std::uint64_t unit) {
+    double value = 0;
+    const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || !(value > 0)) return 0;
+    std::string_view suffix(at, static_cast<std::size_t>(text.data() + text.size() - at));
+    if (!suffix.empty()) {
+        static constexpr std::string_view kSuffixes = "BKMGT";
+        const auto power = kSuffixes.find(static_cast<char>(std::toupper(static_cast<unsigned char>(suffix.front()))));
+        if (power == std::string_view::npos || suffix.size() > 1) return 0;
+        unit = std::uint64_t{1} << (power * 10);
+    }
+    const double bytes = value * static_cast<double>(unit);
+    return bytes < 1 || bytes > 0x1p50 ? 0 : static_cast<std::uint64_t>(bytes);
+}
 
 void Translator::choose_board(const std::string& name, const std::string& option) {
     static constexpr std::array kOurs{"pc-0.12", "pc-0.11", "isapc", "none"};
@@ -94,6 +93,7 @@ void Translator::memory(const std::string& value, const std::string& option) {
         if (keys.has(name))
             keys.fail(std::string(name) + "= is not served: memory cannot be added to a running machine");
     keys.reject_rest({"size"});
+    if (value.empty()) keys.fail("no size was given");
     const std::uint64_t bytes = size_of(text, std::uint64_t{1} << 20);
     if (bytes == 0) keys.fail("expected a number of megabytes, or a size such as 1G");
     vm_.set("memory", text_of_size(bytes), option);
@@ -219,6 +219,8 @@ void Translator::finish_firmware() {
             image = whole_path((fs::path(folder_) / image).string());
         else if (fs::is_regular_file(image, error))
             image = whole_path(image);
+        else if (image != "bios.bin" && image != "bios-256k.bin")
+            return attempt([&] { fail(bios_option_, "there is no such file"); });
         vm_.set("firmware", image, bios_option_);
     }
 }

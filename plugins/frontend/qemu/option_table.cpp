@@ -208,9 +208,9 @@ std::string suggestion(std::string_view name) {
     constexpr std::size_t kLongest = 40;
     if (name.size() < 3 || name.size() > kLongest) return "";
     const Option* best = nullptr;
-    std::size_t least = 3;
+    std::size_t least = std::min<std::size_t>(3, (name.size() + 1) / 2);
     for (const Option& o : kOptions)
-        if (const std::size_t d = distance(name, o.name); d < least && d < name.size()) least = d, best = &o;
+        if (const std::size_t d = distance(name, o.name); d < least) least = d, best = &o;
     return best ? "; did you mean -" + std::string(best->name) + "?" : "";
 }
 

@@ -40,7 +40,7 @@ constexpr bp_command_line kCommandLine{
             std::string title = "backplane qemu";
             for (uint32_t i = 0; i < count; ++i) {
                 words.emplace_back(to_view(arguments[i]));
-                title += " " + words.back();
+                if (!words.back().ends_with("-print-yaml")) title += " " + words.back();
             }
             return Translator(false).translate(read_arguments(words), title);
         });

@@ -33,6 +33,9 @@ struct Item {
 // Splits a command line. Throws drives::OptionError for an empty argument or a missing value.
 std::vector<Item> read_arguments(const std::vector<std::string>& arguments);
 
+// "1024" (in units of `unit` bytes), "1.5G", in bytes; 0 if it is no size.
+std::uint64_t size_of(std::string_view text, std::uint64_t unit);
+
 class Translator {
   public:
     // `lenient`: what cannot be served becomes a remark, as in a description that is imported.

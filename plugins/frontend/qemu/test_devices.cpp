@@ -1,0 +1,129 @@
+#include <filesystem>
+
+#include "test_kit.hpp"
+
+using namespace backplane::qemu;
+
+namespace {
+std::string here(const std::string& name) { return (std::filesystem::current_path() / name).string(); }
+}  // namespace
+
+TEST_CASE("a disk by each of its options is the same disk") {
+    const std::string line = "    file: \"" + here("a.img") + "\"";
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"-hda", "a.img"},
+             {"a.img"},
+             {"-drive", "file=a.img"},
+             {"-drive", "file.filename=a.img,file.driver=file"},
+             {"-drive", "file=a.img,if=none,id=x", "-device", "ide-hd,drive=x,bus=ide.0,unit=0"},
+             {"-device", "ide-drive,drive=x", "-drive", "file=a.img,if=none,id=x"},
+             {"-blockdev", "driver=file,filename=a.img,node-name=x", "-device", "ide-hd,drive=x"},
+             {"-blockdev", "driver=file,filename=a.img,node-name=f", "-blockdev", "raw,file=f,node-name=x", "-device",
+              "ide-hd,drive=x"},
+             {"-blockdev", "driver=qcow2,file.driver=file,file.filename=a.img,node-name=x", "-device",
+              "ide-hd,drive=x"},
+             {"-blockdev", R"({"driver":"raw","node-name":"x","file":{"driver":"file","filename":"a.img"}})", "-device",
+              R"({"driver":"ide-hd","drive":"x"})"}}) {
+        const Result r = translated(words);
+        INFO(r.machine);
+        CHECK(r.machine.find("  hda:\n") != std::string::npos);
+        CHECK(says(r, line));
+    }
+}
+
+TEST_CASE("commas, folders and protocols in file names") {
+    CHECK(says(translated({"-drive", "file=a,,b.img"}), "    file: \"" + here("a,b.img") + "\""));
+    CHECK(says(translated({"-hda", "file:/x/y"}), "    file: \"/x/y\""));
+    CHECK(refusal({"-hda", "nbd:localhost:1"}).find("-hda nbd:localhost:1: nbd") == 0);
+    CHECK(refusal({"-cdrom", "http://a/b.iso"}).find("-cdrom http") == 0);
+}
+
+TEST_CASE("a node says how its image is opened") {
+    const Result r = translated({"-blockdev",
+                                 "driver=qcow2,node-name=x,read-only=on,discard=unmap,cache.direct=on,file.driver=file,"
+                                 "file.filename=a",
+                                 "-device", "ide-hd,drive=x,cyls=10,heads=4,secs=17"});
+    for (const char* line : {"    format: qcow2", "    read_only: true", "    cache: none", "      cylinders: 10"})
+        CHECK(says(r, line));
+    const Result nothing = translated({"-blockdev", "null-co,node-name=n,size=1M", "-device", "ide-hd,drive=n"});
+    CHECK(says(nothing, "format: null-co"));
+    CHECK(nothing.machine.find("size=1048576\"") != std::string::npos);
+    CHECK(refusal({"-blockdev", "null-co,node-name=n,size=x"}).find("size=x") != std::string::npos);
+    CHECK(refusal({"-blockdev", "driver=nbd,node-name=x"}).find("nbd") != std::string::npos);
+    CHECK(refusal({"-blockdev", "driver=raw,file=nobody,node-name=x"}).find("nobody") != std::string::npos);
+    CHECK(refusal({"-blockdev", "{"}).find("-blockdev {: this is no JSON object") == 0);
+    CHECK_FALSE(refusal({"-blockdev", std::string(100000, '[')}).empty());
+    CHECK_FALSE(refusal({"-blockdev", "{\"a\":" + std::string(100000, '[')}).empty());
+}
+
+TEST_CASE("the default CD-ROM drive goes as it did") {
+    CHECK(says(translated({"-hda", "a"}), "    media: cdrom"));
+    CHECK_FALSE(says(translated({"-hda", "a", "-nodefaults"}), "    media: cdrom"));
+    CHECK_FALSE(says(translated({"-hdc", "a"}), "    media: cdrom"));
+    CHECK_FALSE(says(translated({"-drive", "file=a,if=none,id=x", "-device", "ide-hd,drive=x"}), "    media: cdrom"));
+}
+
+TEST_CASE("-snapshot is for every disk") {
+    const Result r = translated({"-snapshot", "-hda", "a", "-hdb", "b"});
+    CHECK(r.machine.find("snapshot: true") != r.machine.rfind("snapshot: true"));
+}
+
+TEST_CASE("serial ports and where they lead") {
+    CHECK(says(translated({"-serial", "stdio"}), "  com1-host: {type: chardev.terminal}"));
+    CHECK(says(translated({"-serial", "file:/t/x"}), "  com1-host: {type: chardev.host, target: \"file:/t/x\"}"));
+    CHECK(says(translated({"-serial", "unix:/t/x,server,nowait"}),
+               "  com1-host: {type: chardev.host, target: \"unix:/t/x\"}"));
+    CHECK(says(translated({"-serial", "unix:/t/x,server=on"}),
+               "  com1-host: {type: chardev.unix, path: \"/t/x\", wait: true}"));
+    CHECK(says(translated({"-serial", "none"}), "  com1: ~"));
+    CHECK(says(translated({"-serial", "null", "-serial", "pty"}),
+               "  com2: {type: serial.uart16550, at: 0x2f8, irq: irq3, backend: com2-host}"));
+    CHECK(
+        says(translated({"-device", "isa-serial,chardev=c", "-chardev", "pty,id=c"}), "  com1: {backend: chardev-c}"));
+    CHECK(says(translated({"-chardev", "file,id=c,path=/t/x,append=on", "-serial", "chardev:c"}),
+               "  chardev-c: {type: chardev.file, path: \"/t/x\", append: true}"));
+    CHECK(refusal({"-serial", "unix:/t/x"}).find("-serial unix:/t/x") == 0);
+    CHECK(refusal({"-serial", "telnet:x"}).find("-serial telnet:x") == 0);
+    CHECK(refusal({"-device", "isa-serial,chardev=no"}).find("id=no") != std::string::npos);
+    CHECK(refusal({"-serial", "null", "-serial", "null", "-serial", "null", "-serial", "null", "-serial", "null"})
+              .find("four") != std::string::npos);
+}
+
+TEST_CASE("-nographic puts serial port and monitor on the terminal") {
+    CHECK(says(translated({"-nographic"}), "  com1: {backend: com1-host}"));
+    CHECK(says(translated({"-nographic", "-serial", "null"}), "  monitor0: {type: control.monitor, address: stdio}"));
+    CHECK(translated({"-nographic", "-monitor", "none"}).machine.find("control.monitor") == std::string::npos);
+    CHECK(translated({"-serial", "mon:stdio", "-monitor", "stdio"}).machine.find("control.monitor") ==
+          std::string::npos);
+}
+
+TEST_CASE("monitors, QMP and qtest are served where they were asked for") {
+    CHECK(says(translated({"-monitor", "unix:/t/m,server,nowait"}),
+               "  monitor0: {type: control.monitor, address: \"unix:/t/m\"}"));
+    CHECK(says(translated({"-qmp", "tcp:127.0.0.1:4444,server,nowait"}),
+               "  qmp0: {type: control.qmp, address: \"tcp:127.0.0.1:4444\"}"));
+    CHECK(says(translated({"-chardev", "socket,id=m,path=/t/m,server=on,wait=off", "-mon", "chardev=m,mode=control"}),
+               "  qmp0: {type: control.qmp, address: \"unix:/t/m\"}"));
+    CHECK(says(translated({"-mon", "m", "-chardev", "socket,id=m,path=/t/m,server,nowait"}),
+               "  monitor0: {type: control.monitor, address: \"unix:/t/m\"}"));
+    CHECK(warned(translated({"-qmp", "unix:/t/m,server"}), "does not wait"));
+    CHECK(refusal({"-qmp", "unix:/t/m"}).find("-qmp unix:/t/m") == 0);
+    const Result r = translated({"-qtest", "unix:/t/q", "-accel", "qtest"});
+    CHECK(says(r, "  qtest: {type: control.qtest, address: \"unix:/t/q\", connect: true}"));
+    CHECK(says(r, "  engine: none"));
+}
+
+TEST_CASE("debug ports") {
+    CHECK(says(translated({"-debugcon", "file:/t/x"}),
+               "  debugcon-233: {type: debug.console, at: 233, backend: chardev--debugcon-1}"));
+    CHECK(says(translated({"-debugcon", "file:/t/x", "-global", "isa-debugcon.iobase=0x402"}),
+               "  debugcon: {backend: chardev--debugcon-1}"));
+    CHECK(says(translated({"-device", "isa-debug-exit,iobase=0xf4,iosize=4"}),
+               "  exit-244: {type: debug.exit, at: 244, size: 4}"));
+}
+
+TEST_CASE("other devices are refused by name") {
+    CHECK(refusal({"-device", "virtio-balloon-pci"}).find("-device virtio-balloon-pci") == 0);
+    CHECK(refusal({"-device", "ide-hd"}).find("-device ide-hd") == 0);
+    CHECK(warned(translated({"-global", "PIIX4_PM.disable_s3=1"}), "has no effect"));
+}
