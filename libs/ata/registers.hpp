@@ -15,7 +15,6 @@ inline constexpr u8 kStatusError = 0x01;
 
 // Error register, 7.9.
 inline constexpr u8 kErrorUncorrectable = 0x40;
-inline constexpr u8 kErrorNotFound = 0x10;  // IDNF: no such sector
 inline constexpr u8 kErrorAbort = 0x04;
 inline constexpr u8 kErrorPassed = 0x01;  // diagnostic code: device 0 passed
 

@@ -177,10 +177,8 @@ void Disk::start_transfer(Work work, bool extended, u8 block) {
     extended_ = extended;
     u64 lba = 0;
     const u32 count = decode_count();
-    if (!decode_address(&lba) || lba >= total_ || count > total_ - lba) {
-        error_ = kErrorNotFound;
-        return complete(kOk | kStatusError, true);
-    }
+    // The standard has IDNF for it; the board's drives abort, in 0.12 as in 7.2.
+    if (!decode_address(&lba) || lba >= total_ || count > total_ - lba) return abort_command();
     if (work == Work::kNone) return complete(kOk, true);
     work_ = work;
     lba_ = lba;

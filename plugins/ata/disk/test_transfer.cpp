@@ -100,13 +100,13 @@ TEST_CASE("CHS addresses use the physical geometry") {
     CHECK((r.in(6) & 15) == 0);
 }
 
-TEST_CASE("addresses that are not there: no such sector") {
+TEST_CASE("commands for addresses that are not there abort") {
     Rig r(2000);
     const auto fails = [&r](u8 code) {
         r.command(code);
         CHECK(r.wire);
-        CHECK(r.in(7) == 0x51);
-        CHECK(r.in(1) == 0x10);
+        CHECK(r.in(7) == 0x41);
+        CHECK(r.in(1) == 0x04);
         CHECK(r.image.pending() == 0);
     };
     for (const u8 code : {0x20, 0x30, 0xc8, 0xca, 0xc4, 0xc5, 0x40}) {

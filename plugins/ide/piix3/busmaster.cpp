@@ -108,10 +108,11 @@ void BusMaster::run() {
     running_ = false;
 }
 
-// Active stays set while descriptors are left over: "PRD size larger than the IDE transfer size" (3.5.3).
+// The chip leaves Active set while descriptors are left over: "PRD size larger than the IDE transfer size" (3.5.3).
+// The board's model never did, so neither do we.
 void BusMaster::dma_end() {
     status_ |= kInterrupt;
-    if (left_ == 0 && last_) status_ &= static_cast<u8>(~kActive);
+    status_ &= static_cast<u8>(~kActive);
 }
 
 void BusMaster::reset() {
