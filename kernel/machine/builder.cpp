@@ -44,7 +44,8 @@ void Builder::make_spaces() {
     // These outlive the builder.
     Machine& m = m_;
     Assembly& a = a_;
-    const auto unclaimed = [&m](const std::string& text) { m.logger_.log(m.log_, BP_LOG_UNIMPLEMENTED, text); };
+    // Firmware and systems look for what may be there on every start: nothing that a user has to be told unasked.
+    const auto unclaimed = [&m](const std::string& text) { m.logger_.log(m.log_, BP_LOG_DEBUG, text); };
     const auto traced = [&m](const Region& r, bool write, u64 offset, u32 bytes, u64 value) {
         char text[64];
         std::snprintf(text, sizeof text, "%s%u +%llx %s %llx", write ? "write" : "read", 8 * bytes,
