@@ -94,6 +94,11 @@ class Raw final : public Image {
             throw Error(Fault::kIo, storage_->path(),
                         std::string("its size cannot be changed: ") + std::strerror(error), error);
         bytes_ = bytes / kSectorBytes * kSectorBytes;
+        // A guest that was told of another size finds it again after a power cut.
+        dirty_ = true;
+        if (const int error = flush())
+            throw Error(Fault::kIo, storage_->path(),
+                        std::string("its new size cannot be flushed: ") + std::strerror(error), error);
     }
 
   private:

@@ -1,6 +1,7 @@
 // For tests: a folder of its own, storage in memory that records what reaches the disk, and storage that fails.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -48,6 +49,12 @@ class Folder {
   private:
     std::string path_;
 };
+
+// How many rounds random tests make: a few, or what the environment asks for.
+inline unsigned rounds(unsigned few) {
+    const char* factor = std::getenv("BACKPLANE_IMAGE_ROUNDS");
+    return few * (factor ? static_cast<unsigned>(std::max(1, std::atoi(factor))) : 1);
+}
 
 inline std::vector<u8> filled(std::size_t size, u64 seed) {
     std::mt19937_64 random(seed);

@@ -6,6 +6,10 @@
 
 namespace backplane::image::qcow2 {
 
+namespace {
+constexpr u64 kHeaderSector = 512;
+}
+
 // Puts a new L1 table into the file and makes the header point to it, and to the disk's size that goes with it. Counts
 // of what the tables reach are the caller's affair.
 int Volume::replace_l1(std::vector<u64> table, u64 disk_bytes) {
@@ -79,32 +83,32 @@ int Volume::resize(u64 bytes, std::string& why) {
             if (const int error = clear(begin, end - begin, Clear::kDiscard)) return error;
         lock.lock();
     }
+    if (bytes > old) {
+        // What is new reads as zeros, before it is part of the disk: also the rest of the cluster that was the last
+        // one, and where a longer backing file would come to light.
+        u64 visible = std::min(bytes, std::max(old, backing_.bytes));
+        if (in_cluster(old)) {
+            Mapping last;
+            if (const int error = lookup(old, 1, last)) return error;
+            if (last.kind == Kind::kData || last.kind == Kind::kCompressed)
+                visible = std::max(visible, std::min(bytes, end_of_cluster(old)));
+        }
+        lock.unlock();
+        if (visible > old)
+            if (const int error = make_zeros(old, visible - old, true, bytes)) return error;
+        lock.lock();
+    }
     if (const int error = checkpoint(true)) return error;
     if (const u64 needed = header_.l1_needed(bytes); needed > l1_.size()) {
         std::vector<u64> table = l1_;
         table.resize(needed);
-        if (const int error = replace_l1(std::move(table), bytes)) return error;
-    } else {
-        header_.bytes = bytes;
-        int error = write_header();
-        if (!error) error = storage_.flush();
-        if (error) {
-            header_.bytes = old;
-            return error;
-        }
+        return replace_l1(std::move(table), bytes);
     }
-    if (bytes < old) return 0;
-    // What is new reads as zeros: also the rest of the cluster that was the last one, and where a longer backing file
-    // would come to light.
-    u64 visible = std::min(bytes, std::max(old, backing_.bytes));
-    Mapping last;
-    if (in_cluster(old)) {
-        if (const int error = lookup(old, 1, last)) return error;
-        if (last.kind == Kind::kData || last.kind == Kind::kCompressed)
-            visible = std::max(visible, std::min(bytes, end_of_cluster(old)));
-    }
-    lock.unlock();
-    return visible > old ? write_zeroes(old, visible - old, true) : 0;
+    header_.bytes = bytes;
+    int error = write_header();
+    if (!error) error = storage_.flush();
+    if (error) header_.bytes = old;
+    return error;
 }
 
 int Volume::change_backing(const std::string& name, const std::string& format, std::string& why) {
@@ -120,10 +124,42 @@ int Volume::change_backing(const std::string& name, const std::string& format, s
         why = "the name of the backing file is too long for the header";
         return ENAMETOOLONG;
     }
-    raw.resize(cluster_bytes());
+    if (raw.size() <= kHeaderSector) {
+        raw.resize(kHeaderSector);
+    } else if (u64 offset = 0; place_name(raw, offset)) {
+        // First the name, where nothing is yet, and then everything that points to it at once.
+        changed.backing_name_offset = offset;
+        int error = storage_.write(offset, std::span(reinterpret_cast<const u8*>(name.data()), name.size()));
+        if (!error) error = storage_.flush();
+        if (error) return error;
+        raw.resize(kHeaderSector);
+    } else {
+        raw.resize(cluster_bytes());
+    }
     if (const int error = storage_.write(0, raw)) return error;
     header_ = changed;
     return storage_.flush();
+}
+
+// A disk writes one sector as a whole and no more than that. If everything before the name fits into the header's first
+// sector, before and after, the name gets a place that the present one does not touch.
+bool Volume::place_name(std::vector<u8>& header, u64& offset) const {
+    const auto fits = [](const std::vector<u8>& raw) {
+        const u64 name_at = be64(&raw[8]);
+        return (name_at ? name_at : raw.size()) <= kHeaderSector;
+    };
+    Header present = header_;
+    const std::vector<u8> old = present.serialize();
+    if (old.empty() || !fits(old) || !fits(header)) return false;
+    const u64 length = be32(&header[16]);
+    const u64 old_from = header_.backing_name_offset, old_to = old_from + header_.backing_file.size();
+    for (u64 place = kHeaderSector; place + length <= cluster_bytes(); place += kHeaderSector) {
+        if (old_from && place < old_to && old_from < place + length) continue;
+        offset = place;
+        put64(&header[8], place);
+        return true;
+    }
+    return false;
 }
 
 int Volume::preallocate(u64 from, u64 to) {

@@ -69,6 +69,10 @@ void Refcounts::clear() {
     waiting_.clear();
     ready_.clear();
     metadata_.clear();
+    switching_ = false;
+    before_.clear();
+    reserve_.clear();
+    freed_.clear();
 }
 
 void Refcounts::protect(u64 offset, u64 bytes) {
@@ -93,7 +97,7 @@ int Refcounts::block(u64 index, TablePtr& out) {
         return EIO;
     }
     // Blocks may be written at any time; with as many changed ones as the cache has room for, they are.
-    if (blocks_.dirty() >= blocks_.capacity())
+    if (!switching_ && blocks_.dirty() >= blocks_.capacity())
         if (const int error = blocks_.write_dirty()) return error;
     return blocks_.get(offset, out);
 }
@@ -111,7 +115,7 @@ int Refcounts::count(u64 cluster, u64& out) {
 int Refcounts::is_free(u64 cluster, bool& out) {
     u64 n = 0;
     if (const int error = count(cluster, n)) return error;
-    out = n == 0;
+    out = n == 0 && !freed_.contains(cluster);
     return 0;
 }
 
@@ -171,6 +175,7 @@ int Refcounts::make_block(u64 index) {
 // The table is full: a longer one goes behind everything that the old one could count, together with the blocks for the
 // two of them, and the header is switched over.
 int Refcounts::grow_table(u64 entries) {
+    if (switching_) return EFBIG;
     const u64 cluster = header_.cluster_bytes(), per_cluster = cluster / 8;
     if (const int error = write()) return error;
     const u64 first = static_cast<u64>(table_.size()) << block_bits_;
@@ -234,7 +239,7 @@ int Refcounts::next_free(u64& cluster) {
         TablePtr b;
         if (const int error = block(index, b)) return error;
         for (u64 i = cluster & (entries_per_block() - 1); i < entries_per_block(); ++i, ++cluster)
-            if (get_count(b->data.data(), i, order_) == 0) return 0;
+            if (get_count(b->data.data(), i, order_) == 0 && !freed_.contains(cluster)) return 0;
     }
 }
 

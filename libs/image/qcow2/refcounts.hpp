@@ -60,6 +60,17 @@ class Refcounts {
     // Writes blocks and table, with the one flush between them that is needed when the table changes.
     int write();
 
+    // A change of everything at once, with no moment at which the file's counts are neither the old ones nor the new
+    // ones. Between begin_switch() and finish_switch() (or load(), which forgets it) counts change in memory alone, and
+    // nothing that gets free is used anew. `clusters`: how many will be allocated at most.
+    int begin_switch(u64 clusters);
+    // One reference fewer.
+    int drop(u64 cluster);
+    // Puts what has changed to its new place. The caller flushes, writes the header with the new table's offset, and
+    // flushes again.
+    int prepare_switch(u64& table_offset);
+    void finish_switch();
+
     // Clusters that must never be written as data: header, tables, blocks. The image adds its L1 and L2 tables.
     void protect(u64 cluster) { metadata_.insert(cluster); }
     void protect(u64 offset, u64 bytes);
@@ -105,6 +116,12 @@ class Refcounts {
     u64 search_from_ = 0;  // no free cluster lies before
     std::vector<Release> waiting_, ready_;
     std::unordered_set<u64> metadata_;
+
+    bool switching_ = false;
+    std::vector<u64> before_;        // the table in the file
+    std::vector<u64> reserve_;       // clusters for blocks that move
+    u64 next_table_ = 0;             // cluster of the new table
+    std::unordered_set<u64> freed_;  // what the file still refers to
 };
 
 }  // namespace backplane::image::qcow2

@@ -18,9 +18,8 @@ int Checker::repair_leaks() {
     result_.leaks_fixed += leaks_.size();
     result_.leaks -= leaks_.size();
     leaks_.clear();
-    // The flags go by the counts.
-    if (flags_ && result_.corruptions == flags_) return fix_flags();
-    return 0;
+    // The flags go by the counts: where they fitted counts that were too high, they do not any more.
+    return result_.corruptions == flags_ ? fix_flags() : 0;
 }
 
 int Checker::repair_all() {

@@ -13,7 +13,6 @@ namespace {
 constexpr u64 kFixed = 40;       // bytes of a table entry before its variable part
 constexpr u64 kKnownExtra = 24;  // long state size, disk size, instruction count
 constexpr u64 kShortExtra = 16;
-constexpr std::size_t kReleasesAtOnce = 1 << 16;
 
 std::string say(u64 offset, const std::string& text) { return "offset " + std::to_string(offset) + ": " + text; }
 }  // namespace
@@ -69,8 +68,7 @@ const Snapshot* Volume::find_snapshot(const std::string& which) const {
     return nullptr;
 }
 
-// Puts a new table into the file and makes the header point to it.
-int Volume::write_snapshots(const std::vector<Snapshot>& list) {
+std::vector<u8> Volume::pack_snapshots(const std::vector<Snapshot>& list) const {
     std::vector<u8> raw;
     for (const Snapshot& s : list) {
         std::vector<u8> extra = s.extra;
@@ -93,35 +91,7 @@ int Volume::write_snapshots(const std::vector<Snapshot>& list) {
         std::memcpy(f + kFixed + extra.size(), s.id.data(), s.id.size());
         std::memcpy(f + kFixed + extra.size() + s.id.size(), s.name.data(), s.name.size());
     }
-    if (raw.size() > kMaxSnapshotTableBytes || list.size() > kMaxSnapshots) return EFBIG;
-
-    u64 cluster = 0;
-    const u64 clusters = divide_up(raw.size(), cluster_bytes());
-    if (clusters) {
-        if (const int error = refcounts_->allocate_all(clusters, cluster)) return error;
-        int error = storage_.write(cluster << bits_, raw);
-        if (!error) error = refcounts_->write();
-        if (!error) error = storage_.flush();
-        if (error) {
-            refcounts_->cancel(cluster, clusters);
-            return error;
-        }
-    }
-    const Header before = header_;
-    header_.snapshots = static_cast<u32>(list.size());
-    header_.snapshots_offset = cluster << bits_;
-    int error = write_header();
-    if (!error) error = storage_.flush();
-    if (error) {
-        header_ = before;
-        return error;
-    }
-    refcounts_->protect(cluster << bits_, clusters << bits_);
-    for (u64 c = 0; c < divide_up(snapshot_table_bytes_, cluster_bytes()); ++c)
-        refcounts_->release((before.snapshots_offset >> bits_) + c, now_);
-    snapshot_table_bytes_ = raw.size();
-    snapshots_ = list;
-    return 0;
+    return raw;
 }
 
 int Volume::read_l1_of(const Snapshot& snapshot, std::vector<u64>& out) {
@@ -157,46 +127,6 @@ int Volume::for_each_cluster(const std::vector<u64>& l1, const Visit& visit) {
         if (const int error = visit(offset >> bits_)) return error;
     }
     return 0;
-}
-
-// One reference more for everything that a table reaches; nothing changes if that is not possible.
-int Volume::reference_all(const std::vector<u64>& l1, std::string& why) {
-    u64 done = 0;
-    const int error = for_each_cluster(l1, [&](u64 cluster) {
-        if (const int e = refcounts_->add(cluster)) return e;
-        ++done;
-        return 0;
-    });
-    if (!error) return 0;
-    if (error == ERANGE)
-        why = "its reference counts of " + std::to_string(1u << header_.refcount_order) +
-              " bits are too narrow for one more snapshot";
-    static_cast<void>(for_each_cluster(l1, [&](u64 cluster) {
-        if (done == 0) return ECANCELED;
-        --done;
-        refcounts_->cancel(cluster, 1);
-        return 0;
-    }));
-    return error;
-}
-
-// One reference fewer for everything that a table reaches, and for the table itself. The file no longer refers to it.
-int Volume::release_all(const std::vector<u64>& l1, u64 table_offset) {
-    int error = for_each_cluster(l1, [this](u64 cluster) {
-        refcounts_->release(cluster, now_);
-        if (refcounts_->releases() < kReleasesAtOnce) return 0;
-        refcounts_->referenced_no_more();
-        return refcounts_->apply(oldest());
-    });
-    if (table_offset) {
-        const u64 bytes = std::max<u64>(1, l1.size() * 8);
-        refcounts_->unprotect(table_offset, bytes);
-        for (u64 c = 0; c < divide_up(bytes, cluster_bytes()); ++c)
-            refcounts_->release((table_offset >> bits_) + c, now_);
-    }
-    refcounts_->referenced_no_more();
-    const int applied = refcounts_->apply(oldest());
-    return error ? error : applied;
 }
 
 // "May be written in place" in the tables of the disk as it is, wherever the count is one and nowhere else.
@@ -259,38 +189,30 @@ int Volume::create_snapshot(const std::string& name, u64 state_bytes, u64 machin
     s.extra.resize(kKnownExtra);
     put64(s.extra.data() + kShortExtra, ~u64{0});  // no count of instructions
 
-    u64 cluster = 0;
-    const u64 clusters = std::max<u64>(1, divide_up(l1_.size() * 8, cluster_bytes()));
-    if (const int error = refcounts_->allocate_all(clusters, cluster)) return error;
-    s.l1_offset = cluster << bits_;
-    int error = reference_all(l1_, why);
-    if (error) {
-        refcounts_->cancel(cluster, clusters);
-        return error;
-    }
-    // The counts first, then the flags: a table that says "in place" is never wrong.
-    error = refcounts_->write();
-    if (!error) error = set_copied_flags();
-    if (!error) {
-        std::vector<u8> raw(clusters << bits_);
-        for (std::size_t i = 0; i < l1_.size(); ++i) put64(&raw[i * 8], l1_[i] & ~kCopied);
-        error = storage_.write(s.l1_offset, raw);
-    }
-    if (!error) {
-        auto list = snapshots_;
-        list.push_back(s);
-        error = write_snapshots(list);
-    }
-    if (error) {  // as it was; at worst some counts in the file are too high
-        static_cast<void>(release_all(l1_, 0));
-        refcounts_->cancel(cluster, clusters);
-        static_cast<void>(set_copied_flags());
-        return error;
-    }
-    refcounts_->protect(s.l1_offset, clusters << bits_);
-    // The machine's state now belongs to the snapshot alone.
-    if (const int e = drop_from_l1(state_offset() / header_.bytes_per_l2())) return e;
-    return checkpoint(true);
+    // Tables that say "in place" nowhere, for the two of them.
+    const Wanted nowhere = [](u64 entry, u64& wanted) {
+        if (!(entry & kCompressed)) wanted = entry & ~kCopied;
+        return 0;
+    };
+    const u64 state_from = state_offset() / header_.bytes_per_l2();
+    const int error = switch_to({l1_, header_.bytes, snapshots_}, [&](Plan& plan) {
+        if (const int e = rewrite_tables(plan.l1, nowhere)) return e;
+        if (const int e = for_each_cluster(plan.l1, [this](u64 c) { return refcounts_->add(c); })) return e;
+        std::vector<u8> raw(plan.l1.size() * 8);
+        for (std::size_t i = 0; i < plan.l1.size(); ++i) put64(&raw[i * 8], plan.l1[i] & ~kCopied);
+        if (const int e = put_clusters(raw, s.l1_offset)) return e;
+        plan.snapshots.push_back(s);
+        if (state_from >= plan.l1.size()) return 0;
+        // The machine's state belongs to the snapshot alone.
+        const auto from = plan.l1.begin() + static_cast<std::ptrdiff_t>(state_from);
+        const std::vector<u64> state(from, plan.l1.end());
+        std::fill(from, plan.l1.end(), u64{0});
+        return for_each_cluster(state, [this](u64 c) { return refcounts_->drop(c); });
+    });
+    if (error == ERANGE)
+        why = "its reference counts of " + std::to_string(1u << header_.refcount_order) +
+              " bits are too narrow for one more snapshot";
+    return error;
 }
 
 // Forgets what entries of the L1 table from `first` on point to.
@@ -318,17 +240,14 @@ int Volume::apply_snapshot(std::size_t index, std::string& why) {
     const Snapshot s = snapshots_[index];
     std::vector<u64> table;
     if (const int error = read_l1_of(s, table)) return error;
-    if (const int error = reference_all(table, why)) return error;
-    const std::vector<u64> old = l1_;
-    int error = refcounts_->write();
-    if (!error) error = replace_l1(table, s.disk_bytes);
-    if (error) {
-        static_cast<void>(release_all(table, 0));
-        return error;
-    }
-    error = release_all(old, 0);
-    const int flags = set_copied_flags();
-    return error ? error : flags;
+    const int error = switch_to({table, s.disk_bytes, snapshots_}, [&](Plan&) {
+        if (const int e = for_each_cluster(table, [this](u64 c) { return refcounts_->add(c); })) return e;
+        return for_each_cluster(l1_, [this](u64 c) { return refcounts_->drop(c); });
+    });
+    if (error == ERANGE)
+        why = "its reference counts of " + std::to_string(1u << header_.refcount_order) +
+              " bits are too narrow for it to be the disk as well";
+    return error;
 }
 
 int Volume::delete_snapshot(std::size_t index, std::string&) {
@@ -343,10 +262,10 @@ int Volume::delete_snapshot(std::size_t index, std::string&) {
     if (const int error = read_l1_of(s, table)) return error;
     auto list = snapshots_;
     list.erase(list.begin() + static_cast<std::ptrdiff_t>(index));
-    if (const int error = write_snapshots(list)) return error;
-    const int error = release_all(table, s.l1_offset);
-    const int flags = set_copied_flags();
-    return error ? error : flags;
+    return switch_to({l1_, header_.bytes, std::move(list)}, [&](Plan&) {
+        if (const int e = for_each_cluster(table, [this](u64 c) { return refcounts_->drop(c); })) return e;
+        return drop_clusters(s.l1_offset, u64{s.l1_entries} * 8);
+    });
 }
 
 }  // namespace backplane::image::qcow2

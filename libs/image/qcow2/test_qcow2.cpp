@@ -9,21 +9,17 @@
 #include "image/qcow2/create.hpp"
 #include "image/qcow2/test_memory.hpp"
 #include "image/qcow2/volume.hpp"
+#include "image/testkit.hpp"
 
 using namespace backplane;
 using namespace backplane::image;
 using namespace backplane::image::qcow2;
 using backplane::image::testing::Memory;
+using backplane::image::testkit::rounds;
 
 namespace {
 
 constexpr u64 kDisk = 1 << 20;
-
-// How many rounds random tests make: a few, or what the environment asks for.
-unsigned rounds(unsigned few) {
-    const char* factor = std::getenv("BACKPLANE_IMAGE_ROUNDS");
-    return few * (factor ? static_cast<unsigned>(std::max(1, std::atoi(factor))) : 1);
-}
 
 CreateOptions small(unsigned bits = 12) {
     CreateOptions o;

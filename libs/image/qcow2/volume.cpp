@@ -103,12 +103,16 @@ std::string Volume::load_l1() {
 
 int Volume::load_counts() {
     if (const int error = refcounts_->load()) return error;
+    protect_tables();
+    return 0;
+}
+
+void Volume::protect_tables() {
     refcounts_->protect(header_.l1_offset, u64{header_.l1_entries} * 8);
     for (const u64 entry : l1_)
         if (entry & kOffsetMask) refcounts_->protect((entry & kOffsetMask) >> bits_);
     for (const Snapshot& s : snapshots_) refcounts_->protect(s.l1_offset, u64{s.l1_entries} * 8);
     if (header_.snapshots) refcounts_->protect(header_.snapshots_offset, snapshot_table_bytes_);
-    return 0;
 }
 
 int Volume::close() {

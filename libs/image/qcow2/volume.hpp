@@ -8,7 +8,9 @@
 //
 // Order in the file, so that a power cut at any moment leaves at most clusters that nobody uses: data and reference
 // counts, flush, L2 tables, flush, L1 table, flush, and only then decrements of the counts. With lazy reference counts
-// the counts are written when the file is closed, and the header says "dirty" meanwhile.
+// the counts are written when the file is closed, and the header says "dirty" meanwhile. Operations on snapshots change
+// counts, flags and tables that belong together: they put all of them to new places and then the header, one sector,
+// points there.
 #pragma once
 
 #include <condition_variable>
@@ -141,11 +143,13 @@ class Volume {
     std::string load_l1();
     std::string load_snapshots();
     int load_counts();
+    void protect_tables();
     std::string recover();
     bool in_disk(u64 offset, u64 length) const { return offset <= header_.bytes && length <= header_.bytes - offset; }
     int writable() const { return options_.read_only ? EROFS : trouble_.empty() ? 0 : EIO; }
     void corrupt(const std::string& what);
     int write_header();
+    bool place_name(std::vector<u8>& header, u64& offset) const;
 
     // Tables, under the lock.
     Kind kind(u64 entry) const;
@@ -176,17 +180,29 @@ class Volume {
     int decompress(std::span<const u8> in, std::vector<u8>& out) const;
     int compress(std::span<const u8> in, std::vector<u8>& out) const;
     int place_compressed(u64 bytes, u64& host);
+    int make_zeros(u64 offset, u64 length, bool unmap, u64 disk_bytes);
     enum class Clear { kDiscard, kZero, kZeroUnmap };
     int clear(u64 offset, u64 length, Clear how);
     int clear_in_table(Lock& lock, u64 offset, u64 end, Clear how, u64& done);
     u64 cleared(u64 entry, u64 offset, Clear how, bool& possible) const;
 
     // Snapshots.
-    int write_snapshots(const std::vector<Snapshot>& list);
+    struct Plan {  // what the header is to point to
+        std::vector<u64> l1;
+        u64 bytes = 0;
+        std::vector<Snapshot> snapshots;
+    };
+    using Recount = std::function<int(Plan&)>;
+    int switch_to(Plan plan, const Recount& recount);
+    int prepare(Plan& plan, const Recount& recount, Header& next);
+    std::vector<u8> pack_snapshots(const std::vector<Snapshot>& list) const;
     using Visit = std::function<int(u64 cluster)>;
     int for_each_cluster(const std::vector<u64>& l1, const Visit& visit);
-    int reference_all(const std::vector<u64>& l1, std::string& why);
-    int release_all(const std::vector<u64>& l1, u64 table_offset);
+    int drop_clusters(u64 offset, u64 bytes);
+    int put_clusters(std::vector<u8> data, u64& offset);
+    using Wanted = std::function<int(u64 entry, u64& wanted)>;
+    int rewrite_tables(std::vector<u64>& l1, const Wanted& wanted);
+    int fit_flags(std::vector<u64>& l1);
     int drop_from_l1(u64 first);
     int read_l1_of(const Snapshot& snapshot, std::vector<u64>& out);
     int set_copied_flags();

@@ -17,7 +17,11 @@ int Volume::discard(u64 offset, u64 length) {
 }
 
 int Volume::write_zeroes(u64 offset, u64 length, bool unmap) {
-    if (!in_disk(offset, length)) return EINVAL;
+    return in_disk(offset, length) ? make_zeros(offset, length, unmap, header_.bytes) : EINVAL;
+}
+
+// The disk may be longer than the header says: when it grows, its new part is zero first.
+int Volume::make_zeros(u64 offset, u64 length, bool unmap, u64 disk_bytes) {
     const auto plainly = [this](u64 from, u64 to) {
         static constexpr u64 kPiece = 1 << 20;
         const std::vector<u8> zeros(std::min(kPiece, to - from));
@@ -26,7 +30,7 @@ int Volume::write_zeroes(u64 offset, u64 length, bool unmap) {
         return 0;
     };
     const u64 end = offset + length;
-    const u64 whole_end = end == header_.bytes ? round_up(end, cluster_bytes()) : end - in_cluster(end);
+    const u64 whole_end = end == disk_bytes ? round_up(end, cluster_bytes()) : end - in_cluster(end);
     const u64 whole_begin = round_up(offset, cluster_bytes());
     if (whole_begin >= whole_end) return length ? plainly(offset, end) : 0;
     if (offset < whole_begin)
