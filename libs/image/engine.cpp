@@ -57,16 +57,22 @@ void Engine::pump() {
         ++running_;
         const Job& job = entry->job;
         if (uring_ && (job.operation == Operation::kRead || job.operation == Operation::kWrite))
-            entry->storage = image_.direct(job.operation, job.offset, job.length, entry->host_offset);
-        if (entry->storage && !ring_) open_ring();
-        if (entry->storage && ring_ && ring_->takes(job, entry->host_offset, *entry->storage))
+            entry->direct = image_.direct(job.operation, job.offset, job.length);
+        if (entry->direct.storage && !ring_) open_ring();
+        if (entry->direct.storage && ring_ && ring_->takes(*entry))
             ring_->add(std::move(entry));
         else
             to_pool(std::move(entry));
     }
 }
 
+void Engine::end_direct(Entry& entry) {
+    if (entry.direct.storage) image_.end_direct(entry.direct);
+    entry.direct = {};
+}
+
 void Engine::to_pool(std::unique_ptr<Entry> entry) {
+    end_direct(*entry);
     pool_.push_back(std::move(entry));
     if (pool_.size() > waiting_threads_ && threads_.size() < options_.threads) {
         try {
@@ -80,6 +86,7 @@ void Engine::to_pool(std::unique_ptr<Entry> entry) {
 
 void Engine::finish(std::unique_ptr<Entry> entry, int error) {
     const Job job = entry->job;
+    end_direct(*entry);
     entry.reset();
     if (job.done) job.done(job.argument, error);
     const std::lock_guard guard(mutex_);

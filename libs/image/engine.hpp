@@ -53,13 +53,13 @@ class Engine {
     friend class Ring;
     struct Entry {
         Job job;
-        Storage* storage = nullptr;
-        u64 host_offset = 0;
+        Image::Direct direct = {};
     };
 
     void pump();
     void finish(std::unique_ptr<Entry> entry, int error);
     void to_pool(std::unique_ptr<Entry> entry);
+    void end_direct(Entry& entry);
     int perform(const Job& job);
     void work();
     void add_thread();

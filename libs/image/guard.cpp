@@ -30,10 +30,11 @@ class Guard final : public Image {
         return image_->write_zeroes(offset, length, unmap);
     }
     int extent(u64 offset, u64 length, Extent& out) override { return image_->extent(offset, length, out); }
-    Storage* direct(Operation operation, u64 offset, u64 length, u64& host_offset) override {
-        if (operation == Operation::kWrite && offset < kHeadBytes) return nullptr;
-        return image_->direct(operation, offset, length, host_offset);
+    Direct direct(Operation operation, u64 offset, u64 length) override {
+        if (operation == Operation::kWrite && offset < kHeadBytes) return {};
+        return image_->direct(operation, offset, length);
     }
+    void end_direct(const Direct& d) override { image_->end_direct(d); }
     Image* backing() const override { return image_->backing(); }
     u64 host_bytes() const override { return image_->host_bytes(); }
     u64 last_change() const override { return image_->last_change(); }

@@ -76,8 +76,16 @@ class Image {
     // The stretch that begins at `offset`, at most `length` long, through all layers.
     virtual int extent(u64 offset, u64 length, Extent& out) = 0;
     // If the bytes of such a request stand plainly in a file, the file and the place there, so that it can go to the
-    // host as it is; nullptr: call the functions above. Marks a write as made.
-    virtual Storage* direct(Operation, u64 /*offset*/, u64 /*length*/, u64& /*host_offset*/) { return nullptr; }
+    // host as it is; storage nullptr: call the functions above. Does not wait for the host. Marks a write as made. The
+    // place stays what it is until end_direct().
+    struct Direct {
+        Storage* storage = nullptr;
+        u64 host_offset = 0;
+        u64 token = 0;
+    };
+    virtual Direct direct(Operation, u64 /*offset*/, u64 /*length*/) { return {}; }
+    // Once for each that had a storage.
+    virtual void end_direct(const Direct&) {}
 
     virtual Image* backing() const { return nullptr; }
     // Size of the file on the host, of this layer.

@@ -79,11 +79,10 @@ class Raw final : public Image {
         }
         return 0;
     }
-    Storage* direct(Operation operation, u64 offset, u64 length, u64& host_offset) override {
-        if (!fits(offset, length) || (operation != Operation::kRead && operation != Operation::kWrite)) return nullptr;
+    Direct direct(Operation operation, u64 offset, u64 length) override {
+        if (!fits(offset, length) || (operation != Operation::kRead && operation != Operation::kWrite)) return {};
         if (operation == Operation::kWrite) dirty_ = true;
-        host_offset = offset;
-        return storage_.get();
+        return {storage_.get(), offset};
     }
 
     u64 host_bytes() const override { return storage_->host_bytes(); }

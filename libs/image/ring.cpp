@@ -59,7 +59,10 @@ void Ring::end() {
     thread_.join();
 }
 
-bool Ring::takes(const Job& job, u64 host_offset, const Storage& storage) const {
+bool Ring::takes(const Engine::Entry& entry) const {
+    const Job& job = entry.job;
+    const Storage& storage = *entry.direct.storage;
+    const u64 host_offset = entry.direct.host_offset;
     const u32 alignment = storage.alignment();
     // With larger blocks than sectors, a write of a part needs the storage's own care.
     if (storage.descriptor() < 0 || alignment > 512 || job.length == 0 || job.length > (1u << 30)) return false;
@@ -92,11 +95,11 @@ bool Ring::fill() {
         Engine::Entry* e = added_.front().release();
         added_.pop_front();
         if (e->job.operation == Operation::kRead)
-            io_uring_prep_read(sqe, e->storage->descriptor(), e->job.data, static_cast<unsigned>(e->job.length),
-                               e->host_offset);
+            io_uring_prep_read(sqe, e->direct.storage->descriptor(), e->job.data, static_cast<unsigned>(e->job.length),
+                               e->direct.host_offset);
         else
-            io_uring_prep_write(sqe, e->storage->descriptor(), e->job.data, static_cast<unsigned>(e->job.length),
-                                e->host_offset);
+            io_uring_prep_write(sqe, e->direct.storage->descriptor(), e->job.data, static_cast<unsigned>(e->job.length),
+                                e->direct.host_offset);
         io_uring_sqe_set_data(sqe, e);
         ++in_ring_;
     }

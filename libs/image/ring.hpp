@@ -17,7 +17,7 @@ class Ring {
     static std::unique_ptr<Ring> open(Engine& engine, std::string& why);
     ~Ring();
 
-    bool takes(const Job& job, u64 host_offset, const Storage& storage) const;
+    bool takes(const Engine::Entry& entry) const;
     // Under the engine's lock.
     void add(std::unique_ptr<Engine::Entry> entry);
     // Ends the thread once nothing is under way.

@@ -100,8 +100,7 @@ TEST_CASE("a guessed raw image takes no write that would make it look like somet
             CHECK(a.image->write(0, bytes) == EPERM);
             CHECK(says(a.log, "format=raw"));
             CHECK(says(a.log, path));
-            u64 place = 0;
-            CHECK_FALSE(a.image->direct(Operation::kWrite, 0, 512, place));
+            CHECK_FALSE(a.image->direct(Operation::kWrite, 0, 512).storage);
             std::vector<u8> back(1024);
             CHECK(a.image->read(0, back) == 0);
             CHECK(back == std::vector<u8>(1024));

@@ -47,6 +47,14 @@ class Qcow2Image final : public Image {
     int read(u64 offset, std::span<u8> data) override { return volume_->read(offset, data); }
     int write(u64 offset, std::span<const u8> data) override { return volume_->write(offset, data); }
     int flush() override { return volume_->flush(); }
+    Direct direct(Operation operation, u64 offset, u64 length) override {
+        Direct d;
+        if ((operation == Operation::kRead || operation == Operation::kWrite) &&
+            volume_->begin_direct(operation == Operation::kWrite, offset, length, d.host_offset, d.token))
+            d.storage = storage_.get();
+        return d;
+    }
+    void end_direct(const Direct& d) override { volume_->end_direct(d.token); }
     int discard(u64 offset, u64 length) override {
         if (read_only_) return EROFS;
         return options_.discard ? volume_->discard(offset, length) : 0;

@@ -35,6 +35,7 @@ class TableCache {
 
     // The table at `offset`, from the file if need be. Returns errno.
     int get(u64 offset, TablePtr& out);
+    bool holds(u64 offset) const { return slots_.contains(offset); }
     // A new one, all zeros or a copy of another one's data, changed as a whole.
     TablePtr create(u64 offset, const std::vector<u8>* data = nullptr);
     void set(Table& table, u64 index, u64 value);

@@ -91,6 +91,10 @@ class Volume {
     // making.
     int write_compressed(u64 offset, std::span<const u8> data);
     int map(u64 offset, u64 length, Mapping& out);
+    // Where the bytes of a request stand in one piece in the file; they may be read, or written, there by somebody else
+    // until end_direct(token). False: only through read() and write(), or not known at once.
+    bool begin_direct(bool write, u64 offset, u64 length, u64& host, u64& token);
+    void end_direct(u64 token);
 
     // The machine's state that goes with the next snapshot lies behind the disk.
     int write_state(u64 offset, std::span<const u8> data);
@@ -117,17 +121,22 @@ class Volume {
     // A request under way; see the rules above. Made and destroyed under the lock.
     class Active {
       public:
-        explicit Active(Volume& v) : volume_(v), time_(++v.now_) { v.active_.insert(time_); }
-        ~Active() {
-            volume_.active_.erase(time_);
-            if (volume_.active_.empty()) volume_.changed_.notify_all();
-        }
+        explicit Active(Volume& v) : volume_(v), time_(v.begin()) {}
+        ~Active() { volume_.end(time_); }
         Active(const Active&) = delete;
 
       private:
         Volume& volume_;
         u64 time_;
     };
+    u64 begin() {
+        active_.insert(++now_);
+        return now_;
+    }
+    void end(u64 time) {
+        active_.erase(time);
+        if (active_.empty()) changed_.notify_all();
+    }
     struct Range {
         u64 first, last;  // guest clusters
     };

@@ -62,6 +62,34 @@ int Volume::read_backing(u64 offset, u8* data, u64 length) {
     return inside ? backing_.read(offset, {data, inside}) : 0;
 }
 
+// --- Elsewhere
+// --------------------------------------------------------------------------------------------------------
+
+// Never waits for the file or another thread: the caller may be a processor.
+bool Volume::begin_direct(bool write, u64 offset, u64 length, u64& host, u64& token) {
+    const Lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock() || length == 0 || !in_disk(offset, length)) return false;
+    const u64 index = l1_index(offset), table = index < l1_.size() ? l1_[index] & kOffsetMask : 0;
+    if (table == 0 || !l2_->holds(table)) return false;
+    Mapping m;
+    if (lookup(offset, length, m) != 0 || m.kind != Kind::kData || m.length < length) return false;
+    if (write) {
+        if (writable() != 0 || !m.copied) return false;
+        const u64 first = m.host >> bits_, last = (m.host + length - 1) >> bits_;
+        if (refcounts_->is_metadata(first, last - first + 1)) return false;
+        for (u64 cluster = offset >> bits_; cluster <= (offset + length - 1) >> bits_; ++cluster)
+            if (allocating(cluster)) return false;
+    }
+    host = m.host;
+    token = begin();
+    return true;
+}
+
+void Volume::end_direct(u64 token) {
+    const Lock lock(mutex_);
+    end(token);
+}
+
 // --- Writing
 // ----------------------------------------------------------------------------------------------------------
 
