@@ -2,13 +2,11 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <utility>
 
@@ -25,20 +23,14 @@ std::string Stream::start(Opened end, Callbacks callbacks, Options options) {
     takes_all_ = options.takes_all || end_.kind == Opened::Kind::kFile;
     if (!end_.error.empty()) return end_.error;
     if (end_.kind == Opened::Kind::kNone) return "";
-    wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!wake_) return std::string("no event descriptor is to be had: ") + std::strerror(errno);
+    if (std::string error = wake_.open(); !error.empty()) return error;
     if (options.wait)
         if (const std::string error = wait_for_client(); !error.empty()) return error;
     hung_up_ = end_.kind == Opened::Kind::kPty;
     connected_ = connected();
     progress_ = Clock::now();
     running_ = true;
-    // Signals are the program's own business.
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    thread_ = start_thread([this] { run(); });
     return "";
 }
 
@@ -59,18 +51,13 @@ void Stream::stop() {
             ended_ = true;
             progress_ = Clock::now();
         }
-        wake();
+        wake_.ring();
         thread_.join();
         running_ = false;
     }
     if (!end_.remove.empty()) ::unlink(end_.remove.c_str());
     end_ = Opened{};
-    wake_.reset();
-}
-
-void Stream::wake() {
-    const u64 one = 1;
-    [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
+    wake_.close();
 }
 
 // --- The device's side -----------------------------------------------------------------------------------------------
@@ -80,7 +67,7 @@ void Stream::connect(const bp_char_receiver* receiver, void* instance) {
         std::lock_guard g(mutex_);
         receiver_ = receiver, instance_ = instance;
     }
-    if (running_) wake();
+    if (running_) wake_.ring();
 }
 
 u32 Stream::write(const u8* data, u32 count) {
@@ -101,7 +88,7 @@ u32 Stream::write(const u8* data, u32 count) {
         if (idle) progress_ = Clock::now();
         output_.insert(output_.end(), data + taken, data + taken + part);
         taken += part;
-        if (idle) wake();
+        if (idle) wake_.ring();
     }
     return taken;
 }
@@ -149,7 +136,7 @@ void Stream::deliver() {
         // A recorded byte was never submitted.
         under_way_ -= std::min(under_way_, delivered);
     }
-    if (freed && running_) wake();
+    if (freed && running_) wake_.ring();
 }
 
 // --- The thread ------------------------------------------------------------------------------------------------------
@@ -174,7 +161,7 @@ bool Stream::step() {
     }
     // A pseudo-terminal without anybody on it is always "ready": it is looked at now and then instead.
     const bool pty = end_.kind == Opened::Kind::kPty;
-    pollfd p[3] = {{wake_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}};
+    pollfd p[3] = {{wake_.fd(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}};
     if (end_.fd && !(pty && hung_up_)) {
         p[1].fd = end_.fd.get();
         if (wants_output) p[1].events |= POLLOUT;
@@ -186,10 +173,7 @@ bool Stream::step() {
     }
     const int limit = ended || (pty && hung_up_) ? kGlance : -1;
     if (::poll(p, 3, limit) < 0 && errno != EINTR) return false;
-    if (p[0].revents) {
-        u64 count;
-        [[maybe_unused]] const ssize_t n = ::read(wake_.get(), &count, sizeof count);
-    }
+    if (p[0].revents) wake_.heard();
     if (pty && hung_up_) {
         pollfd q{end_.fd.get(), 0, 0};
         ::poll(&q, 1, 0);

@@ -15,6 +15,7 @@
 #include "backplane/abi/backend.h"
 #include "backplane/types.hpp"
 #include "chardev/open.hpp"
+#include "chardev/thread.hpp"
 
 namespace backplane::chardev {
 
@@ -61,7 +62,6 @@ class Stream {
     void read();
     void write_out();
     void disconnect();
-    void wake();
     bool connected() const { return static_cast<bool>(end_.fd) && !hung_up_; }
     bool takes_output() const { return connected_ && !stuck_ && !broken_ && !ended_; }
     void wait_for_room(std::unique_lock<std::mutex>& lock);
@@ -70,7 +70,7 @@ class Stream {
 
     Opened end_;
     Callbacks callbacks_;
-    Fd wake_;
+    Wake wake_;
     std::thread thread_;
     bool running_ = false;
     bool takes_all_ = false;

@@ -3,13 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstring>
 
 #include "chardev/open.hpp"
@@ -19,20 +19,15 @@ namespace backplane::control {
 namespace {
 constexpr auto kPatience = std::chrono::seconds(1);
 constexpr int kGlance = 50;  // ms
+constexpr auto kMoment = std::chrono::milliseconds(kGlance);
 std::string reason() { return std::strerror(errno); }
 }  // namespace
 
 std::string Peer::start(const std::string& where, bool connect, Hooks hooks) {
     hooks_ = std::move(hooks);
     if (std::string error = open(where, connect); !error.empty()) return error;
-    wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!wake_) return "no event descriptor is to be had: " + reason();
-    // Signals are the program's own business.
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (std::string error = wake_.open(); !error.empty()) return error;
+    thread_ = chardev::start_thread([this] { run(); });
     return "";
 }
 
@@ -45,7 +40,7 @@ std::string Peer::open(const std::string& where, bool connect) {
     }
     if (where == "pty") {
         chardev::Opened end = chardev::open_pty("");
-        in_ = std::move(end.fd), where_ = end.slave, pty_ = client_ = true;
+        in_ = std::move(end.fd), where_ = end.slave, pty_ = true;
         return end.error;
     }
     Address address;
@@ -64,18 +59,19 @@ std::string Peer::open(const std::string& where, bool connect) {
     return "";
 }
 
-void Peer::ring() {
-    const u64 one = 1;
-    [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
-}
-
 void Peer::send(std::string_view bytes) {
+    if (bytes.empty()) return;
     {
         const std::lock_guard g(mutex_);
         if (!client_ || output_.size() - sent_ > kMostUnsent) return;
         output_ += bytes;
     }
-    ring();
+    wake_.ring();
+}
+
+std::size_t Peer::unsent() {
+    const std::lock_guard g(mutex_);
+    return output_.size() - sent_;
 }
 
 void Peer::hang_up() {
@@ -89,7 +85,7 @@ void Peer::stop() {
             const std::lock_guard g(mutex_);
             stopping_ = true;
         }
-        ring();
+        wake_.ring();
         thread_.join();
     }
     listener_.close();
@@ -98,36 +94,52 @@ void Peer::stop() {
 
 void Peer::run() {
     ::pthread_setname_np(::pthread_self(), "control-peer");
-    using Clock = std::chrono::steady_clock;
     Clock::time_point deadline = Clock::time_point::max();
     if (client_ && hooks_.opened) hooks_.opened();
     for (;;) {
-        bool stopping = false, unsent = false, hanging_up = false;
+        bool stopping = false, unsent = false, hanging_up = false, client = false;
         {
             const std::lock_guard g(mutex_);
-            stopping = stopping_, unsent = sent_ < output_.size(), hanging_up = hanging_up_;
+            stopping = stopping_, unsent = sent_ < output_.size(), hanging_up = hanging_up_, client = client_;
         }
         if (hanging_up && !unsent) drop();
         if (stopping && deadline == Clock::time_point::max()) deadline = Clock::now() + kPatience;
-        if (stopping && (!unsent || !in_ || Clock::now() > deadline)) return;
-        const int out = stdio_ ? out_.get() : in_.get();
-        pollfd fds[] = {{wake_.get(), POLLIN, 0},
+        // What was written takes a moment to get to the other side of a pseudo-terminal.
+        const bool left = unsent || (stopping && client && pty_ && (Clock::now() < written_ + kMoment || unread() > 0));
+        if (stopping && (!left || out() < 0 || Clock::now() > deadline)) return;
+        const bool wanted = !stopping && (!hooks_.ready || hooks_.ready());
+        // What is ready and not wanted would be so at once again: only the end of a connection is.
+        pollfd fds[] = {{wake_.fd(), POLLIN, 0},
                         {in_ || stopping ? -1 : listener_.fd(), POLLIN, 0},
-                        {stopping ? -1 : in_.get(), POLLIN, 0},
-                        {unsent ? out : -1, POLLOUT, 0}};
-        if (::poll(fds, 4, stopping ? kGlance : -1) < 0 && errno != EINTR) ::poll(nullptr, 0, kGlance);
-        if (fds[0].revents) {
-            u64 count;
-            [[maybe_unused]] const ssize_t n = ::read(wake_.get(), &count, sizeof count);
-        }
+                        {wanted || pty_ ? in_.get() : -1, static_cast<short>(wanted ? POLLIN : 0), 0},
+                        {unsent ? out() : -1, POLLOUT, 0}};
+        const bool alone = pty_ && !client;
+        if (::poll(fds, 4, stopping || alone ? kGlance : -1) < 0 && errno != EINTR) ::poll(nullptr, 0, kGlance);
+        if (fds[0].revents) wake_.heard();
         if (fds[3].revents) write();
-        // Nobody has the other side of a pseudo-terminal open: there is nothing to wait for but time.
-        if (pty_ && (fds[2].revents & POLLHUP)) {
-            if (!(fds[2].revents & POLLIN)) ::poll(fds, 1, kGlance);
+        const short in = fds[2].revents;
+        if (pty_) {
+            // The other side is known to be open or not by this alone. Nobody there: there is nothing to wait for but
+            // time.
+            const bool there = !(in & POLLHUP) || (in & POLLIN);
+            if (there && alone && !stopping) come();
+            if (!there && !alone) drop();
+            if (!there) ::poll(fds, 1, kGlance);
         }
-        if (fds[2].revents & (POLLIN | (pty_ ? 0 : POLLHUP | POLLERR))) read();
+        if (in & (POLLIN | (pty_ ? 0 : POLLHUP | POLLERR))) read();
         if (fds[1].revents) accept();
     }
+}
+
+// A client is there.
+void Peer::come() {
+    if (pty_) forget_unread();
+    {
+        const std::lock_guard g(mutex_);
+        client_ = true, hanging_up_ = false;
+        output_.clear(), sent_ = 0;
+    }
+    if (hooks_.opened) hooks_.opened();
 }
 
 void Peer::accept() {
@@ -141,23 +153,33 @@ void Peer::accept() {
         return;
     }
     in_ = std::move(fd);
-    {
-        const std::lock_guard g(mutex_);
-        client_ = true, hanging_up_ = false;
-        output_.clear(), sent_ = 0;
-    }
-    if (hooks_.opened) hooks_.opened();
+    come();
 }
 
 void Peer::drop() {
     {
         const std::lock_guard g(mutex_);
-        if (!client_ && !in_) return;
-        client_ = pty_ && in_, hanging_up_ = false;
+        if (!client_ && (!in_ || pty_)) return;
+        client_ = hanging_up_ = false;
         output_.clear(), sent_ = 0;
     }
-    if (!pty_) in_.reset();
+    if (pty_)
+        forget_unread();
+    else
+        in_.reset(), out_.reset();
     if (hooks_.closed) hooks_.closed();
+}
+
+// A pseudo-terminal keeps what was written to it for whoever opens it next, and drops it when we close our side.
+int Peer::unread() {
+    const Fd slave(::open(where_.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+    int count = 0;
+    return slave && ::ioctl(slave.get(), FIONREAD, &count) == 0 ? count : 0;
+}
+
+void Peer::forget_unread() {
+    const Fd slave(::open(where_.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+    if (slave) ::tcflush(slave.get(), TCIFLUSH);
 }
 
 void Peer::read() {
@@ -165,6 +187,8 @@ void Peer::read() {
     const ssize_t n = ::read(in_.get(), buffer, sizeof buffer);
     if (n > 0)
         hooks_.bytes({buffer, static_cast<std::size_t>(n)});
+    else if (n == 0 && stdio_)
+        in_.reset();  // a script has said all; it still hears the answers
     else if (n == 0 || (errno != EAGAIN && errno != EINTR && !pty_))
         drop();
 }
@@ -175,7 +199,7 @@ void Peer::write() {
         const std::lock_guard g(mutex_);
         some = output_.substr(sent_, 256 << 10);
     }
-    const int fd = stdio_ ? out_.get() : in_.get();
+    const int fd = out();
     const ssize_t n = stdio_ || pty_
                           ? ::write(fd, some.data(), stdio_ ? std::min<std::size_t>(some.size(), 512) : some.size())
                           : ::send(fd, some.data(), some.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -183,6 +207,7 @@ void Peer::write() {
         if (errno != EAGAIN && errno != EINTR) drop();
         return;
     }
+    written_ = Clock::now();
     const std::lock_guard g(mutex_);
     sent_ += static_cast<std::size_t>(n);
     if (sent_ >= output_.size())

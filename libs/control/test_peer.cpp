@@ -89,6 +89,59 @@ TEST_CASE("a pseudo-terminal has a client whenever somebody opens it") {
     }
 }
 
+TEST_CASE("each user of a pseudo-terminal comes and goes, and hears nothing of the others") {
+    Echo echo;
+    REQUIRE(echo.start("pty") == "");
+    echo.peer.send("to nobody");
+    for (int i = 1; i <= 3; ++i) {
+        Fd fd(::open(echo.peer.where().c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+        REQUIRE(fd);
+        REQUIRE(chardev::within_seconds(10, [&] { return echo.opened == i; }));
+        say(fd.get(), "abc");
+        CHECK(chardev::read_some(fd.get(), 3) == "ABC");
+        say(fd.get(), "def");  // whose answer nobody reads
+        fd.reset();
+        REQUIRE(chardev::within_seconds(10, [&] { return echo.closed == i; }));
+        echo.peer.send("to nobody");
+    }
+}
+
+TEST_CASE("what is said at the end reaches the user of a pseudo-terminal") {
+    Echo echo;
+    REQUIRE(echo.start("pty") == "");
+    const Fd fd(::open(echo.peer.where().c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    REQUIRE(chardev::within_seconds(10, [&] { return echo.opened == 1; }));
+    echo.peer.send("last words");
+    std::string heard;
+    std::thread user([&] {
+        ::usleep(100'000);
+        heard = chardev::read_some(fd.get(), 10);
+    });
+    echo.peer.stop();
+    user.join();
+    CHECK(heard == "last words");
+}
+
+TEST_CASE("a peer that is not ready reads on when it is") {
+    const chardev::Folder folder;
+    std::atomic<bool> ready{false};
+    std::atomic<std::size_t> heard{0};
+    Peer peer;
+    REQUIRE(peer.start("unix:" + (folder / "s"), false,
+                       {{},
+                        [&](std::string_view bytes) { heard += bytes.size(); },
+                        {},
+                        [](const std::string&) {},
+                        [&] { return ready.load(); }}) == "");
+    const Fd fd = chardev::connect_to(folder / "s");
+    say(fd.get(), "abc");
+    ::usleep(50'000);
+    CHECK(heard == 0);
+    ready = true;
+    peer.ring();
+    CHECK(chardev::within_seconds(10, [&] { return heard == 3; }));
+}
+
 TEST_CASE("what is no address is refused with what is possible") {
     Echo echo;
     CHECK(echo.start("nowhere").find("pty and stdio") != std::string::npos);

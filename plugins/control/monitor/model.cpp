@@ -2,30 +2,17 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
-#include <csignal>
 
 #include "control/caller.hpp"
 
 namespace backplane {
 
 namespace {
-constexpr u32 kRoom = 4096;                    // typed bytes that may wait
-constexpr std::size_t kMostUnsent = 16 << 20;  // bytes that a stream's client does not read
+constexpr std::size_t kRoom = 4096;  // typed bytes that may wait
 constexpr auto kGlance = std::chrono::milliseconds(20);
 }  // namespace
-
-const bp_char_receiver MonitorControl::kReceiver{
-    sizeof(bp_char_receiver),
-    [](void* i) -> uint32_t {
-        auto* m = static_cast<MonitorControl*>(i);
-        const std::lock_guard g(m->mutex_);
-        return m->typed_.size() < kRoom ? kRoom - static_cast<u32>(m->typed_.size()) : 0;
-    },
-    [](void* i, const uint8_t* data, uint32_t count) {
-        static_cast<MonitorControl*>(i)->typed({reinterpret_cast<const char*>(data), count});
-    },
-    nullptr};
 
 void MonitorControl::describe(Schema<MonitorControl>& s) {
     s.doc("The readline monitor: commands on the machine by lines of text");
@@ -64,12 +51,15 @@ bp_status MonitorControl::start() {
                                                 editor_->prompt();
                                             },
                                             [this](const std::string& line) { return hmp_->complete(line); }});
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { loop(); });
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (streamed_) return greet(), BP_OK;
+    thread_ = chardev::start_thread([this] { loop(); });
+    if (streamed_) {
+        stream_.start(slot(), {[this](std::string_view bytes) { typed(bytes); },
+                               [this] {
+                                   const std::lock_guard g(mutex_);
+                                   return kRoom - std::min(kRoom, typed_.size());
+                               }});
+        return greet(), BP_OK;
+    }
     const std::string error = peer_.start(address_, connect_,
                                           {[this] { greet(); },
                                            [this](std::string_view bytes) { typed(bytes); },
@@ -81,7 +71,7 @@ bp_status MonitorControl::start() {
 }
 
 void MonitorControl::connect() {
-    if (streamed_) chardev_->connect(chardev_.instance(), &kReceiver, this);
+    if (streamed_) stream_.connect(chardev_.operator->(), chardev_.instance());
 }
 
 // The thread waits for no command for ever: the machine answers all of them when it ends, which it has by now.
@@ -93,6 +83,7 @@ void MonitorControl::stop() {
     wake_.notify_all();
     if (thread_.joinable()) thread_.join();
     peer_.stop();
+    stream_.stop();
 }
 
 void MonitorControl::typed(std::string_view bytes) {
@@ -112,33 +103,15 @@ void MonitorControl::greet() {
     wake_.notify_all();
 }
 
-void MonitorControl::show(const std::string& text) {
-    if (!streamed_) return peer_.send(text);
-    {
-        const std::lock_guard g(mutex_);
-        if (unsent_.size() < kMostUnsent) unsent_ += text;
-    }
-    slot().machine().post(
-        slot().self(), [](void* m) { static_cast<MonitorControl*>(m)->flush_chardev(); }, this);
-}
-
-// In the machine's thread, under its lock.
-void MonitorControl::flush_chardev() {
-    const std::lock_guard g(mutex_);
-    const u32 taken = chardev_->write(chardev_.instance(), reinterpret_cast<const u8*>(unsent_.data()),
-                                      static_cast<u32>(unsent_.size()));
-    unsent_.erase(0, taken);
-}
+void MonitorControl::show(const std::string& text) { streamed_ ? stream_.send(text) : peer_.send(text); }
 
 void MonitorControl::loop() {
     ::pthread_setname_np(::pthread_self(), "monitor");
     std::unique_lock lock(mutex_);
     while (!ended_) {
         const auto something = [this] { return ended_ || greeting_ || !typed_.empty(); };
-        if (streamed_ && !unsent_.empty()) {
-            // A stream does not say when it takes more.
-            slot().machine().post(
-                slot().self(), [](void* m) { static_cast<MonitorControl*>(m)->flush_chardev(); }, this);
+        if (streamed_ && stream_.unsent() > 0) {
+            stream_.send("");
             wake_.wait_for(lock, kGlance, something);
         } else {
             wake_.wait(lock, something);
@@ -153,14 +126,7 @@ void MonitorControl::loop() {
         }
         editor_->feed(bytes);
         lock.lock();
-        if (streamed_ && !bytes.empty())
-            slot().machine().post(
-                slot().self(),
-                [](void* i) {
-                    auto* m = static_cast<MonitorControl*>(i);
-                    m->chardev_->room_changed(m->chardev_.instance());
-                },
-                this);
+        if (streamed_ && !bytes.empty()) stream_.room_changed();
     }
 }
 

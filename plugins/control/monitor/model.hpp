@@ -12,6 +12,7 @@
 #include "backplane/abi/backend.h"
 #include "backplane/device.hpp"
 #include "control/peer.hpp"
+#include "control/stream_peer.hpp"
 #include "monitor/hmp.hpp"
 #include "monitor/line_editor.hpp"
 
@@ -26,14 +27,11 @@ struct MonitorControl : Device<MonitorControl> {
     void stop();
 
   private:
-    static const bp_char_receiver kReceiver;
-
     // What the user typed, in any thread; lines run in a thread of their own, so that a long command holds up nothing.
     void typed(std::string_view bytes);
     void greet();
     void loop();
     void show(const std::string& text);
-    void flush_chardev();
 
     std::string address_;
     bool connect_ = false, streamed_ = false;
@@ -43,11 +41,11 @@ struct MonitorControl : Device<MonitorControl> {
     std::unique_ptr<monitor::Hmp> hmp_;
     std::unique_ptr<monitor::LineEditor> editor_;  // the thread's own
     control::Peer peer_;
+    control::StreamPeer stream_;
     std::thread thread_;
     std::mutex mutex_;
     std::condition_variable wake_;
-    std::string typed_;   // not looked at yet
-    std::string unsent_;  // to the character stream
+    std::string typed_;  // not looked at yet
     bool greeting_ = false, ended_ = false;
 };
 

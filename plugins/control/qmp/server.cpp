@@ -2,14 +2,11 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
-#include <cstring>
 
 namespace backplane {
 
@@ -25,35 +22,43 @@ constexpr std::size_t kPauseReading = 64 << 10;  // unsent bytes
 void Server::Mailbox::put(Message message) {
     {
         const std::lock_guard g(mutex);
-        if (ended || (message.client == 0 && messages.size() >= kMostEvents)) return;
+        if (ended || (message.kind == Message::Kind::kEvent && messages.size() >= kMostEvents)) return;
         messages.push_back(std::move(message));
     }
-    ring();
-}
-
-void Server::Mailbox::ring() {
-    const u64 one = 1;
-    [[maybe_unused]] const ssize_t n = ::write(wake.get(), &one, sizeof one);
+    wake.ring();
 }
 
 std::string Server::start(const control::Address& address, Hooks hooks) {
-    hooks_ = std::move(hooks);
     if (std::string error = listener_.open(address); !error.empty()) return error;
+    return begin(std::move(hooks));
+}
+
+std::string Server::start(Line line, Hooks hooks) {
+    line_ = std::move(line);
+    return begin(std::move(hooks));
+}
+
+std::string Server::begin(Hooks hooks) {
+    hooks_ = std::move(hooks);
     mail_ = std::make_shared<Mailbox>();
-    mail_->wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!mail_->wake) return std::string("no event descriptor is to be had: ") + std::strerror(errno);
-    // Signals are the program's own business.
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (std::string error = mail_->wake.open(); !error.empty()) return error;
+    thread_ = chardev::start_thread([this] { run(); });
     return "";
 }
 
 void Server::event(std::string json) {
-    if (mail_) mail_->put({0, true, std::move(json)});
+    if (mail_) mail_->put({Message::Kind::kEvent, std::move(json)});
 }
+
+void Server::line_opened() { mail_->put({Message::Kind::kOpened, ""}); }
+void Server::line_closed() { mail_->put({Message::Kind::kClosed, ""}); }
+
+void Server::line_said(std::string_view bytes) {
+    backlog_ += bytes.size();
+    mail_->put({Message::Kind::kBytes, std::string(bytes)});
+}
+
+std::size_t Server::line_room() const { return kPauseReading - std::min(kPauseReading, backlog_.load()); }
 
 void Server::stop() {
     if (thread_.joinable()) {
@@ -61,7 +66,7 @@ void Server::stop() {
             const std::lock_guard g(mail_->mutex);
             mail_->ended = true;
         }
-        mail_->ring();
+        mail_->wake.ring();
         thread_.join();
     }
     listener_.close();
@@ -87,7 +92,7 @@ void Server::run() {
 
 void Server::step() {
     std::vector<pollfd> fds;
-    fds.push_back({mail_->wake.get(), POLLIN, 0});
+    fds.push_back({mail_->wake.fd(), POLLIN, 0});
     fds.push_back({stopping_ || accept_later_ ? -1 : listener_.fd(), POLLIN, 0});
     int limit = accept_later_ ? kGlance : -1;
     const auto now = Clock::now();
@@ -95,6 +100,7 @@ void Server::step() {
         const int events = (c->wants_input() ? POLLIN : 0) | (c->unsent() > 0 ? POLLOUT : 0);
         // A connection that is closed both ways is ready for ever.
         fds.push_back({c->hung_up && events == 0 ? -1 : c->fd.get(), static_cast<short>(events), 0});
+        if (c->line && c->unsent() > 0) limit = limit < 0 ? kGlance : std::min(limit, kGlance);
         if (c->closing) {
             const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(c->deadline - now).count() + 1;
             const int ms = static_cast<int>(std::clamp<long long>(left, 0, 10'000));
@@ -106,12 +112,10 @@ void Server::step() {
         return;
     }
     accept_later_ = false;
-    if (fds[0].revents) {
-        u64 count;
-        [[maybe_unused]] const ssize_t n = ::read(mail_->wake.get(), &count, sizeof count);
-    }
+    if (fds[0].revents) mail_->wake.heard();
     take_messages();
-    for (std::size_t i = 0; i < clients_.size(); ++i) serve(*clients_[i], fds[i + 2].revents);
+    // A line's client may have come meanwhile, as the last.
+    for (std::size_t i = 0; i < clients_.size(); ++i) serve(*clients_[i], i + 2 < fds.size() ? fds[i + 2].revents : 0);
     std::erase_if(clients_, [](const auto& c) { return c->dead; });
     if (!stopping_ && fds[1].revents) accept();
 }
@@ -124,23 +128,59 @@ void Server::take_messages() {
         messages.swap(mail_->messages);
         ended = mail_->ended;
     }
-    for (const Message& m : messages)
-        for (const auto& c : clients_) {
-            if (m.client == c->id) {
-                c->session.finish(m.good, m.json, c->output);
-            } else if (m.client == 0 && c->session.negotiated() && !c->closing) {
-                c->output += m.json + "\r\n";
-                if (c->unsent() > kMostUnsent) {
-                    hooks_.warn("a client does not read what it is sent: it is dropped");
-                    c->dead = true;
-                }
-            }
+    for (const Message& m : messages) {
+        if (m.kind == Message::Kind::kEvent) {
+            for (const auto& c : clients_) take_event(*c, m.text);
+        } else if (m.kind == Message::Kind::kAnswer) {
+            for (const auto& c : clients_)
+                if (m.client == c->id) c->session.finish(m.good, m.text, c->output);
+        } else {
+            take_line(m);
         }
+    }
     if (ended && !stopping_) {
         stopping_ = true;
         listener_.close();
         for (const auto& c : clients_) begin_close(*c);
     }
+}
+
+void Server::take_event(Client& c, const std::string& json) {
+    if (!c.session.negotiated() || c.closing) return;
+    const bool late = c.unsent() > kMostUnsent;
+    if (late && c.line && !c.deaf)
+        hooks_.warn("a client does not read what it is sent: it gets no more events until it does");
+    if (late && !c.line) hooks_.warn("a client does not read what it is sent: it is dropped"), c.dead = true;
+    c.deaf = late;
+    if (!late) c.session.tell(json, c.output);
+}
+
+void Server::take_line(const Message& m) {
+    Client* present = nullptr;
+    for (const auto& c : clients_)
+        if (c->line && !c->end_of_input) present = c.get();
+    if (m.kind == Message::Kind::kBytes) {
+        if (present)
+            present->input += m.text;
+        else
+            backlog_ -= m.text.size();
+        return;
+    }
+    // What it said before it went is still done.
+    if (present) present->end_of_input = true;
+    if (m.kind == Message::Kind::kClosed || stopping_) return;
+    clients_.push_back(std::make_unique<Client>(next_id_++, Fd(), Session(false, hooks_.pretty)));
+    clients_.back()->line = &line_;
+    clients_.back()->output = Session::greeting(hooks_.pretty);
+}
+
+void Server::serve_line(Client& c) {
+    if (c.output.empty() && c.unsent() > 0) line_.send("");
+    do {
+        work(c);
+        write(c);
+    } while (c.can_work());
+    if (c.closing || (c.end_of_input && !c.session.busy() && c.input.empty())) c.dead = true;
 }
 
 void Server::accept() {
@@ -154,8 +194,9 @@ void Server::accept() {
         return refuse(std::move(fd), why);
     if (clients_.size() >= kMostClients)
         return refuse(std::move(fd), "there are " + std::to_string(kMostClients) + " clients already");
-    clients_.push_back(std::make_unique<Client>(next_id_++, std::move(fd), kind == control::Address::Kind::kTcp));
-    clients_.back()->output = Session::greeting();
+    clients_.push_back(std::make_unique<Client>(next_id_++, std::move(fd),
+                                                Session(kind == control::Address::Kind::kTcp, hooks_.pretty)));
+    clients_.back()->output = Session::greeting(hooks_.pretty);
     write(*clients_.back());
 }
 
@@ -179,6 +220,7 @@ void Server::begin_close(Client& c) {
 
 void Server::serve(Client& c, short events) {
     if (c.dead) return;
+    if (c.line) return serve_line(c);
     if (events & (POLLERR | POLLNVAL)) {
         c.dead = true;
         return;
@@ -217,16 +259,26 @@ void Server::work(Client& c) {
         std::string answers;
         const auto call = c.session.take(left, answers);
         c.output += answers;
-        c.input.erase(0, c.input.size() - left.size());
+        const std::size_t taken = c.input.size() - left.size();
+        c.input.erase(0, taken);
+        if (c.line) backlog_ -= taken, line_.room_changed();
         if (call)
             hooks_.execute(call->command, call->arguments, [mail = mail_, id = c.id](bool good, std::string json) {
-                mail->put({id, good, std::move(json)});
+                mail->put({Message::Kind::kAnswer, std::move(json), id, good});
             });
-        if (c.session.over()) begin_close(c);
+        if (!c.session.over()) continue;
+        if (!c.line) return begin_close(c);
+        // A line cannot be closed from here: the conversation begins anew.
+        c.session = Session(false, hooks_.pretty);
+        c.output += Session::greeting(hooks_.pretty);
     }
 }
 
 void Server::write(Client& c) {
+    if (c.line) {
+        if (!c.end_of_input && !c.output.empty()) line_.send(c.output);
+        return c.output.clear();
+    }
     const ssize_t n = ::send(c.fd.get(), c.output.data() + c.sent, c.unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR) c.dead = true;

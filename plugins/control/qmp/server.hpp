@@ -1,6 +1,8 @@
-// The sockets of a control server and the thread that serves them: one listener, several clients, bounded queues.
+// A control server and the thread that serves its clients, with bounded queues: those of a listening socket, or one
+// that somebody else reads and writes for.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "backplane/types.hpp"
+#include "chardev/thread.hpp"
 #include "control/listener.hpp"
 #include "session.hpp"
 
@@ -27,11 +30,26 @@ class Server {
         // Carries a command out. In the server's thread; no lock is held.
         std::function<void(const std::string& command, const std::string& arguments, Done done)> execute;
         std::function<void(const std::string& text)> warn;
+        bool pretty = false;  // what clients get is spread over lines
+    };
+    // A client that is no connection: this process's own streams, a terminal, a character stream of the board. One that
+    // does not read is not dropped, since nobody could come back: it gets no more events until it reads.
+    struct Line {
+        // In the server's thread. send("") tries again, where it has to be tried.
+        std::function<void(std::string_view bytes)> send;
+        std::function<std::size_t()> unsent;  // what the other end has not taken yet
+        std::function<void()> room_changed;   // line_room() says more
     };
 
     ~Server() { stop(); }
-    // Returns why it cannot be, or "".
+    // Return why it cannot be, or "".
     std::string start(const control::Address& address, Hooks hooks);
+    std::string start(Line line, Hooks hooks);
+    // What happens on the line. Any thread.
+    void line_opened();
+    void line_said(std::string_view bytes);
+    void line_closed();
+    std::size_t line_room() const;  // bytes that are welcome
     // Hands an event to all clients. Any thread.
     void event(std::string json);
     // Sends what is left, for a second at most, and closes everything.
@@ -41,22 +59,24 @@ class Server {
   private:
     using Clock = std::chrono::steady_clock;
     struct Message {
-        u64 client = 0;  // 0: an event, for all
+        enum class Kind { kEvent, kAnswer, kOpened, kBytes, kClosed };  // the last three: of the line
+        Kind kind = Kind::kEvent;
+        std::string text;
+        u64 client = 0;  // of an answer
         bool good = false;
-        std::string json;
     };
     // What other threads leave for the server's thread. Outlives the server as long as answers are due.
     struct Mailbox {
         std::mutex mutex;
         std::deque<Message> messages;
         bool ended = false;
-        Fd wake;
+        chardev::Wake wake;
         void put(Message message);
-        void ring();
     };
     struct Client {
         u64 id = 0;
-        Fd fd;
+        Fd fd;                       // none:
+        const Line* line = nullptr;  // the server's, in its place
         Session session;
         std::string input, output;
         std::size_t sent = 0;       // of `output`
@@ -65,17 +85,22 @@ class Server {
         bool shut = false;          // our side has said its last
         bool hung_up = false;       // both ways are closed
         bool dead = false;
+        bool deaf = false;  // of a line: gets no events for now
         Clock::time_point deadline{};
 
-        Client(u64 number, Fd socket, bool strict) : id(number), fd(std::move(socket)), session(strict) {}
-        std::size_t unsent() const { return output.size() - sent; }
+        Client(u64 number, Fd socket, Session s) : id(number), fd(std::move(socket)), session(std::move(s)) {}
+        std::size_t unsent() const { return output.size() - sent + (line ? line->unsent() : 0); }
         bool wants_input() const;
         bool can_work() const;
     };
 
+    std::string begin(Hooks hooks);
     void run();
     void step();
     void take_messages();
+    void take_event(Client& client, const std::string& json);
+    void take_line(const Message& message);
+    void serve_line(Client& client);
     void accept();
     void serve(Client& client, short events);
     void read(Client& client);
@@ -86,6 +111,8 @@ class Server {
 
     Hooks hooks_;
     Listener listener_;
+    Line line_;
+    std::atomic<std::size_t> backlog_{0};  // bytes from the line that no session has taken
     std::shared_ptr<Mailbox> mail_;
     std::thread thread_;
     // The thread's own:

@@ -11,7 +11,11 @@ using nlohmann::json;
 
 constexpr std::size_t kLongAnswers = 64 << 10;
 
-std::string line(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\r\n"; }
+constexpr int kIndent = 4;
+
+std::string line(const json& value, bool pretty = false) {
+    return value.dump(pretty ? kIndent : -1, ' ', false, json::error_handler_t::replace) + "\r\n";
+}
 
 json version() {
     const json triple = {{"major", BACKPLANE_MAJOR}, {"minor", BACKPLANE_MINOR}, {"micro", BACKPLANE_MICRO}};
@@ -46,7 +50,9 @@ std::optional<json> parse(const std::string& text, std::string& why) {
 
 }  // namespace
 
-std::string Session::greeting() { return line({{"QMP", {{"version", version()}, {"capabilities", json::array()}}}}); }
+std::string Session::greeting(bool pretty) {
+    return line({{"QMP", {{"version", version()}, {"capabilities", json::array()}}}}, pretty);
+}
 
 std::string Session::error(const std::string& desc) {
     return line({{"error", {{"class", "GenericError"}, {"desc", desc}}}});
@@ -59,11 +65,19 @@ void Session::refuse(const std::string& error_class, const std::string& desc, st
 
 void Session::finish(bool good, std::string_view value, std::string& out) {
     busy_ = false;
-    out += good ? "{\"return\": " : "{\"error\": ";
-    out += value;
-    if (!id_.empty()) out += ", \"id\": " + id_;
-    out += "}\r\n";
+    std::string answer = good ? "{\"return\": " : "{\"error\": ";
+    answer += value;
+    if (!id_.empty()) answer += ", \"id\": " + id_;
+    answer += "}";
     id_.clear();
+    tell(answer, out);
+}
+
+void Session::tell(std::string_view text, std::string& out) const {
+    if (const json value = pretty_ ? json::parse(text, nullptr, false) : json(); pretty_ && !value.is_discarded())
+        out += line(value, true);
+    else
+        (out += text) += "\r\n";
 }
 
 std::optional<Session::Call> Session::take(std::string_view& data, std::string& out) {

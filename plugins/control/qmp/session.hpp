@@ -17,10 +17,13 @@ class Session {
   public:
     // strict: the first mistake before the negotiation ends the conversation, so that nobody can hide commands in
     // another protocol's request.
-    explicit Session(bool strict) : strict_(strict) {}
+    // pretty: what goes out is spread over lines, for people.
+    explicit Session(bool strict, bool pretty = false) : strict_(strict), pretty_(pretty) {}
 
-    static std::string greeting();
+    static std::string greeting(bool pretty = false);
     static std::string error(const std::string& desc);
+    // Anything else that the client is told, from one line of JSON.
+    void tell(std::string_view json, std::string& out) const;
 
     struct Call {
         std::string command, arguments;
@@ -42,7 +45,7 @@ class Session {
 
     Framer framer_;
     std::string id_;  // of the present request, as JSON; empty: it has none
-    bool strict_, negotiated_ = false, busy_ = false, over_ = false;
+    bool strict_, pretty_, negotiated_ = false, busy_ = false, over_ = false;
 };
 
 }  // namespace backplane

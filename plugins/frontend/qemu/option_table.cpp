@@ -65,7 +65,7 @@ constexpr std::array kOptions{
     Option{"monitor", "WHERE", &T::monitor, "readline monitor"},
     Option{"mon", "chardev=ID,mode=...", &T::mon, "monitor on a -chardev: mode=readline|control"},
     Option{"qmp", "WHERE", &T::qmp, "QMP server"},
-    Option{"qmp-pretty", "WHERE", &T::qmp, "the same"},
+    Option{"qmp-pretty", "WHERE", &T::qmp, "the same, spread over lines"},
     Option{"qtest", "WHERE", &T::qtest, "another program drives the devices (with -accel qtest)"},
     Option{"net", "none", &T::network, "no network card"},
     Option{"nic", "none", &T::network, "no network card"},

@@ -72,13 +72,13 @@ void Translator::debugcon(const std::string& value, const std::string& option) {
 void Translator::monitor(const std::string& value, const std::string& option) {
     monitor_given_ = true;
     if (value == "none") return;
-    protocols_.push_back({read_stream(value, option), false, option});
+    protocols_.push_back({read_stream(value, option), false, option, false});
 }
 
 void Translator::qmp(const std::string& value, const std::string& option) {
     monitor_given_ = true;
     if (value == "none") return;
-    protocols_.push_back({read_stream(value, option), true, option});
+    protocols_.push_back({read_stream(value, option), true, option, option.starts_with("-qmp-pretty")});
 }
 
 void Translator::mon(const std::string& value, const std::string& option) {
@@ -90,7 +90,8 @@ void Translator::mon(const std::string& value, const std::string& option) {
     p.stream.option = p.option = option;
     if (p.stream.path.empty()) keys.fail("chardev= is missing");
     p.json = keys.choice("mode", {"readline", "control"}).value_or("readline") == "control";
-    keys.ignore({"default", "pretty", "id"});
+    p.pretty = keys.boolean("pretty").value_or(false);
+    keys.ignore({"default", "id"});
     keys.reject_rest({"chardev", "mode", "pretty", "id"});
     protocols_.push_back(std::move(p));
 }
@@ -117,6 +118,7 @@ std::string Translator::back_end(const Stream& named, const std::string& name) {
     const auto make = [&](VmFile::Entries entries) { vm_.device(device, entries, s.option); };
     switch (s.kind) {
         case Stream::Kind::kStdio:
+            take_stdio(s.option);
             stdio_is_terminal_ = true;
             make({{"type", "chardev.terminal"}});
             break;
@@ -146,22 +148,28 @@ std::string Translator::back_end(const Stream& named, const std::string& name) {
     return device;
 }
 
-// Where a monitor or QMP is served.
-std::string Translator::address_of(const Stream& named, bool clients, const std::string& option) {
+// Where a monitor, QMP or qtest is on the host.
+VmFile::Entries Translator::place_of(const Stream& named, const std::string& name, const std::string& option) {
     const Stream& s = resolved(named);
     switch (s.kind) {
-        case Stream::Kind::kStdio: return "stdio";
-        case Stream::Kind::kPty: return "pty";
+        case Stream::Kind::kStdio: take_stdio(option); return {{"address", "stdio"}};
+        case Stream::Kind::kPty: return {{"address", "pty"}};
         case Stream::Kind::kUnix:
-        case Stream::Kind::kTcp:
-            if (!s.server && !clients)
-                throw OptionError(s.option +
-                                  ": this version does not connect to sockets here; add server,nowait and "
-                                  "let the other program connect");
+        case Stream::Kind::kTcp: {
             if (s.server && s.wait) warn(option + ": the machine does not wait for a client (as with nowait)");
-            return (s.kind == Stream::Kind::kUnix ? "unix:" : "tcp:") + s.path;
-        default: throw OptionError(option + ": a monitor needs stdio, pty, or a socket with server,nowait");
+            VmFile::Entries entries{{"address", (s.kind == Stream::Kind::kUnix ? "unix:" : "tcp:") + s.path}};
+            if (!s.server) entries.emplace_back("connect", "true");
+            return entries;
+        }
+        default: return {{"chardev", back_end(named, name)}};
     }
+}
+
+// There is one standard input, and who reads from it takes it from everybody else.
+void Translator::take_stdio(const std::string& option) {
+    if (!stdio_option_.empty())
+        throw OptionError(option + ": standard input and output are those of " + stdio_option_ + " already");
+    stdio_option_ = option;
 }
 
 // What QEMU would have without being asked.
@@ -191,7 +199,7 @@ void Translator::finish_defaults() {
         if (!serial_given_ && serials_.empty())
             serials_.push_back({terminal, no_graphics_option_});
         else if (!monitor_given_)
-            protocols_.push_back({terminal, false, no_graphics_option_});
+            protocols_.push_back({terminal, false, no_graphics_option_, false});
     }
 }
 
@@ -244,18 +252,19 @@ void Translator::finish_protocols() {
             if (!p.json && s.kind == Stream::Kind::kStdio && stdio_is_terminal_) return;
             const std::string name =
                 p.json ? "qmp" + std::to_string(servers++) : "monitor" + std::to_string(monitors++);
-            vm_.device(name,
-                       {{"type", p.json ? "control.qmp" : "control.monitor"},
-                        {"address", address_of(p.stream, false, p.option)}},
-                       p.option);
+            VmFile::Entries entries{{"type", p.json ? "control.qmp" : "control.monitor"}};
+            for (auto& entry : place_of(p.stream, name, p.option)) entries.push_back(std::move(entry));
+            if (p.json && p.pretty) entries.emplace_back("pretty", "true");
+            vm_.device(name, entries, p.option);
         });
     attempt([&] {
         bool qtest = !qtest_option_.empty();
         if (qtest) {
-            const Stream& s = resolved(qtest_);
-            VmFile::Entries entries{{"type", "control.qtest"}, {"address", address_of(qtest_, true, qtest_option_)}};
-            const bool socket = s.kind == Stream::Kind::kUnix || s.kind == Stream::Kind::kTcp;
-            if (socket && !s.server) entries.emplace_back("connect", "true");
+            const Stream::Kind kind = resolved(qtest_).kind;
+            if (kind == Stream::Kind::kNone || kind == Stream::Kind::kConsole || kind == Stream::Kind::kFile)
+                throw OptionError(qtest_option_ + ": qtest needs stdio, pty or a socket");
+            VmFile::Entries entries{{"type", "control.qtest"}};
+            for (auto& entry : place_of(qtest_, "qtest", qtest_option_)) entries.push_back(std::move(entry));
             vm_.device("qtest", entries, qtest_option_);
         }
         if (accelerators_.empty() && qtest) accelerators_.push_back("qtest"), accelerator_option_ = qtest_option_;

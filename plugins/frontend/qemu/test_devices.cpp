@@ -107,10 +107,32 @@ TEST_CASE("monitors, QMP and qtest are served where they were asked for") {
     CHECK(says(translated({"-mon", "m", "-chardev", "socket,id=m,path=/t/m,server,nowait"}),
                "  monitor0: {type: control.monitor, address: \"unix:/t/m\"}"));
     CHECK(warned(translated({"-qmp", "unix:/t/m,server"}), "does not wait"));
-    CHECK(refusal({"-qmp", "unix:/t/m"}).find("-qmp unix:/t/m") == 0);
+    CHECK(
+        says(translated({"-qmp", "unix:/t/m"}), "  qmp0: {type: control.qmp, address: \"unix:/t/m\", connect: true}"));
     const Result r = translated({"-qtest", "unix:/t/q", "-accel", "qtest"});
     CHECK(says(r, "  qtest: {type: control.qtest, address: \"unix:/t/q\", connect: true}"));
     CHECK(says(r, "  engine: none"));
+}
+
+TEST_CASE("QMP on a character device") {
+    CHECK(says(translated({"-qmp", "stdio"}), "  qmp0: {type: control.qmp, address: stdio}"));
+    CHECK(says(translated({"-qmp-pretty", "pty"}), "  qmp0: {type: control.qmp, address: pty, pretty: true}"));
+    CHECK(says(translated({"-chardev", "stdio,id=m", "-mon", "chardev=m,mode=control,pretty=on"}),
+               "  qmp0: {type: control.qmp, address: stdio, pretty: true}"));
+    const Result file = translated({"-chardev", "file,id=m,path=/t/log", "-mon", "chardev=m,mode=control"});
+    CHECK(says(file, "  chardev-m: {type: chardev.host, target: \"file:/t/log\"}"));
+    CHECK(says(file, "  qmp0: {type: control.qmp, chardev: chardev-m}"));
+    // What leads nowhere is served by nobody.
+    CHECK(translated({"-chardev", "null,id=m", "-mon", "chardev=m,mode=control"}).machine.find("qmp") ==
+          std::string::npos);
+}
+
+TEST_CASE("standard input and output go to one") {
+    const std::string taken = "standard input and output are those of ";
+    CHECK(refusal({"-serial", "stdio", "-qmp", "stdio"}) == "-qmp stdio: " + taken + "-serial stdio already");
+    CHECK(refusal({"-monitor", "stdio", "-qmp", "stdio"}) == "-qmp stdio: " + taken + "-monitor stdio already");
+    CHECK(refusal({"-nographic", "-qmp", "stdio"}) == "-qmp stdio: " + taken + "-nographic already");
+    CHECK(refusal({"-serial", "stdio", "-serial", "stdio"}) == "-serial stdio: " + taken + "-serial stdio already");
 }
 
 TEST_CASE("debug ports") {

@@ -111,6 +111,7 @@ class Translator {
         Stream stream;
         bool json = false;
         std::string option;
+        bool pretty = false;
     };
     struct Global {
         std::string driver, property, value, option;
@@ -156,7 +157,8 @@ class Translator {
     const Stream& resolved(const Stream& stream) const;
     // The name of a back end for it; "" for nothing.
     std::string back_end(const Stream& stream, const std::string& name);
-    std::string address_of(const Stream& stream, bool clients, const std::string& option);
+    VmFile::Entries place_of(const Stream& stream, const std::string& name, const std::string& option);
+    void take_stdio(const std::string& option);
 
     bool lenient_;
     Result result_;
@@ -171,7 +173,7 @@ class Translator {
     std::vector<std::pair<std::string, std::string>> devices_;  // value, option
     std::vector<std::string> accelerators_;
     std::string accelerator_option_, bios_, bios_option_, folder_, folder_option_;
-    std::string vga_, vga_option_, no_graphics_option_, qtest_option_;
+    std::string vga_, vga_option_, no_graphics_option_, qtest_option_, stdio_option_;
     Stream qtest_;
     unsigned debugcons_ = 0;
     bool nodefaults_ = false, display_given_ = false, network_given_ = false, monitor_given_ = false,
