@@ -7,14 +7,21 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <mutex>
+#include <thread>
 
 #include "image/error.hpp"
 
 namespace backplane::image {
+
+namespace {
+constexpr int kLockTries = 25;
+constexpr std::chrono::milliseconds kLockPause{20};
+}  // namespace
 
 std::unique_ptr<Storage> open_file(const std::string& path, const StorageOptions& options) {
     return std::make_unique<FileStorage>(path, options);
@@ -91,9 +98,14 @@ void FileStorage::lock(int fd, bool read_only) {
     struct flock l {};
     l.l_type = static_cast<short>(read_only ? F_RDLCK : F_WRLCK);
     l.l_whence = SEEK_SET;
-    if (fcntl(fd, F_OFD_SETLK, &l) == 0) return;
-    const int error = errno;
-    if (error == EAGAIN || error == EACCES)
+    // A program that was killed with requests in an io_uring has its files open for some moments more.
+    int error = EAGAIN;
+    for (int tries = 0; error == EAGAIN && tries < kLockTries; ++tries) {
+        if (tries) std::this_thread::sleep_for(kLockPause);
+        if (fcntl(fd, F_OFD_SETLK, &l) == 0) return;
+        error = errno == EACCES ? EAGAIN : errno;
+    }
+    if (error == EAGAIN)
         throw Error(Fault::kInUse,
                     path_ + (read_only ? " is in use: another machine or program has it open for writing and holds a "
                                          "lock on it"

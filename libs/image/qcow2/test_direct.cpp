@@ -117,10 +117,10 @@ TEST_CASE("many requests of all kinds at once on a file agree with a copy in mem
             const unsigned kind = random() % 16;
             reads = kind < 5;
             Job job;
-            job.operation = reads         ? Operation::kRead
-                            : kind == 14  ? Operation::kFlush
-                            : kind == 13  ? Operation::kZero
-                                          : Operation::kWrite;
+            job.operation = reads        ? Operation::kRead
+                            : kind == 14 ? Operation::kFlush
+                            : kind == 13 ? Operation::kZero
+                                         : Operation::kWrite;
             if (job.operation == Operation::kWrite) {
                 data = filled(length, random());
                 std::copy(data.begin(), data.end(), copy->begin() + static_cast<long>(offset));
