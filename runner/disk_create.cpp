@@ -36,8 +36,10 @@ int create(const std::string& path, const std::string& size, const NewImage& wha
         o.read_only = true;
         bytes = open_image(o)->bytes();
     }
+    Bar bar("creating");  // from here on signals wait, so that the target is gone if they end this
     Target target(path, force);
     make_image(target.path(), path, bytes, what);
+    bar.show(bytes, bytes);
     target.complete();
     std::printf("%s: %s image, %llu bytes\n", path.c_str(), what.format.c_str(),
                 static_cast<unsigned long long>(bytes));

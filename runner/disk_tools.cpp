@@ -104,7 +104,7 @@ Target::Target(std::string path, bool force) : path_(std::move(path)) {
         static_cast<void>(image::open_file(path_, in_use));
     }
     const std::filesystem::path whole(path_);
-    std::string name = (whole.parent_path() / ("." + whole.filename().string() + ".XXXXXX")).string();
+    std::string name = (whole.parent_path() / ("." + whole.filename().string() + ".incomplete.XXXXXX")).string();
     const int fd = ::mkstemp(name.data());
     if (fd < 0) throw kernel::Error(path_ + ": cannot be made: " + std::strerror(errno), kernel::kExitFailure);
     const mode_t mask = ::umask(0);

@@ -1,6 +1,7 @@
 // backplane: the command-line program.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -73,6 +74,8 @@ int command_line(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // A file that reaches the limit on its size (`ulimit -f`) is a write that fails, not the end of the program.
+    std::signal(SIGXFSZ, SIG_IGN);
     try {
         return command_line(argc, argv);
     } catch (const backplane::kernel::Error& e) {

@@ -8,7 +8,9 @@ namespace {
 const char* reset_reason(bool by_guest) { return by_guest ? "guest-reset" : "host-qmp-system-reset"; }
 }  // namespace
 
-void tell_stopped(Control& control) { control.emit("STOP"); }
+void tell_stopped(Control& control, const std::string& reason) {
+    control.emit("STOP", reason.empty() ? Json::object() : Json{{"desc", reason}});
+}
 void tell_resumed(Control& control) { control.emit_soon("RESUME"); }
 
 void tell_saved(Control& control, const std::string& path) {
@@ -44,7 +46,7 @@ void tell_ended(Control& control, const Outcome& outcome, bool reset_by_guest) {
 }
 
 void add_machine_events(Control& control) {
-    control.add_event("STOP", "the machine stands still");
+    control.add_event("STOP", "the machine stands still; desc says why, if a device had to stop it");
     control.add_event("RESUME", "the machine goes on");
     control.add_event("RESET", "the machine was reset: by whom (guest), and reason");
     control.add_event("SHUTDOWN", "the machine has ended: by whom (guest), reason, and desc in words; the last event");

@@ -8,7 +8,7 @@ namespace backplane::kernel {
 struct Outcome;
 
 // In the machine's thread, under its lock.
-void tell_stopped(Control& control);
+void tell_stopped(Control& control, const std::string& reason);
 void tell_reset(Control& control, bool by_guest);
 void tell_saved(Control& control, const std::string& path);
 void tell_restored(Control& control, const std::string& path);

@@ -94,7 +94,9 @@ void add_run_commands(const CommandContext& context) {
     Machine& m = context.machine;
     Control& control = m.control();
     control.add({.name = "query-status", .help = "whether the machine runs", .run = [&m](const Arguments&) -> Json {
-                     return {{"status", m.paused() ? "paused" : "running"}, {"running", !m.paused()}};
+                     Json status{{"status", m.paused() ? "paused" : "running"}, {"running", !m.paused()}};
+                     if (const std::string reason = m.pause_reason(); !reason.empty()) status["desc"] = reason;
+                     return status;
                  }});
     control.add({.name = "stop",
                  .help = "stops the machine; its time stands still too",

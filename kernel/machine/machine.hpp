@@ -62,6 +62,8 @@ class Machine {
     void resume();
     // Also between the call of pause() and the moment when all CPUs have stopped.
     bool paused() const { return pause_requested_; }
+    // In words, if a device had to stop the machine; empty: somebody wanted it so.
+    std::string pause_reason();
     void post(std::function<void()> work);  // under the lock, in the machine's thread, soon
     // The one door for what comes from outside: bytes go in at any time, in any thread, and are handed to the channel's
     // owner in the machine's thread, under the lock, at a point of the machine's time. Back ends have a channel by
@@ -253,6 +255,7 @@ class Machine {
     std::optional<Outcome> outcome_;
     std::atomic<bool> paused_{false};
     std::atomic<bool> pause_requested_{false};
+    std::string pause_reason_;
     bool hold_vcpus_ = false;  // vCPUs wait outside run()
     bool end_vcpus_ = false;
     std::vector<std::thread> vcpu_threads_;

@@ -196,6 +196,7 @@ void Machine::request(Instance* d, u32 what, u32 argument, std::string reason) {
             if (!outcome_) outcome_ = Outcome{Outcome::Reason::kExit, static_cast<int>(argument), std::move(reason)};
             break;
         case BP_REQUEST_STOP:
+            if (!pause_requested_) pause_reason_ = reason;
             pause_requested_ = true;
             logger_.log(d ? d->log : log_, BP_LOG_WARN, "the machine is stopped: " + reason);
             break;
@@ -231,15 +232,22 @@ void Machine::pause() {
 
 void Machine::resume() {
     lock_.lock();
-    if (paused_) {
-        tell_resumed(*control_);
-        tell_run_state(true);
-    }
+    if (paused_) tell_resumed(*control_);
+    // Also when the stop was only asked for: a drive that asked for it has kept its request back.
+    if (pause_requested_) tell_run_state(true);
     pause_requested_ = false;
+    pause_reason_.clear();
     paused_ = false;
     clock_->resume();
     wake();
     lock_.unlock();
+}
+
+std::string Machine::pause_reason() {
+    lock_.lock();
+    std::string reason = pause_reason_;
+    lock_.unlock();
+    return reason;
 }
 
 void Machine::tell_run_state(bool running) {
@@ -343,7 +351,7 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
     if (pause_requested_ && !paused_) {
         paused_ = true;
         clock_->pause();
-        tell_stopped(*control_);
+        tell_stopped(*control_, pause_reason_);
         tell_run_state(false);
     }
     return serve_requests(lock);

@@ -60,7 +60,8 @@ std::string blockstats(const Call& call) {
 
 std::string status(const Call& call) {
     const Json s = call("query-status", kNone);
-    return "VM status: " + s.at("status").get<std::string>() + "\n";
+    const std::string reason = s.value("desc", "");
+    return "VM status: " + s.at("status").get<std::string>() + (reason.empty() ? "" : " (" + reason + ")") + "\n";
 }
 
 std::string cpus(const Call& call) {

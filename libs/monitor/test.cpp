@@ -14,6 +14,7 @@ namespace {
 struct FakeMachine {
     std::vector<std::string> calls;
     bool running = true, fail_second = false;
+    std::string reason;  // why it does not run
     std::string format = "qcow2";
     Call call = [this](const std::string& command, const Json& a) { return run(command, a); };
     Hmp hmp{call};
@@ -43,7 +44,11 @@ struct FakeMachine {
                                                     "snapshot-delete", "snapshot-apply", "snapshot-list"}),
                                 offer("hdc-drive", {"info", "eject", "change"})});
         if (command == "query-stats") return {{"time-ns", 5}};
-        if (command == "query-status") return {{"status", running ? "running" : "paused"}, {"running", running}};
+        if (command == "query-status") {
+            Json status{{"status", running ? "running" : "paused"}, {"running", running}};
+            if (!reason.empty()) status["desc"] = reason;
+            return status;
+        }
         if (command == "memory-map")
             return Json::array({{{"space", "ports"},
                                  {"base", 0xc000},
@@ -109,6 +114,9 @@ TEST_CASE("info block names drives as monitors always have") {
           "mycd: type=cdrom removable=1 locked=0 tray-open=0 [not inserted]\n");
     CHECK(m.hmp.run("info blockstats").starts_with("ide0-hd0: rd_bytes=4096 wr_bytes=0 rd_operations=7 "));
     CHECK(m.hmp.run("info status") == "VM status: running\n");
+    m.running = false;
+    m.reason = "disk.img: writing: No space left on device";
+    CHECK(m.hmp.run("info status") == "VM status: paused (disk.img: writing: No space left on device)\n");
     CHECK(m.hmp.run("info pci").find("IDE controller: PCI device 8086:7010") != std::string::npos);
     CHECK(m.hmp.run("info pci").find("BAR4: I/O at 0xc000 [0xc00f].") != std::string::npos);
     CHECK(m.hmp.run("info mtree").find("0000000000000000-00000000000fffff (prio 200, ram, rw): pci.ram") !=

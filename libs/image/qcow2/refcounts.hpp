@@ -64,6 +64,7 @@ class Refcounts {
     // ones. Between begin_switch() and finish_switch() (or load(), which forgets it) counts change in memory alone, and
     // nothing that gets free is used anew. `clusters`: how many will be allocated at most.
     int begin_switch(u64 clusters);
+    bool switching() const { return switching_; }
     // One reference fewer.
     int drop(u64 cluster);
     // Puts what has changed to its new place. The caller flushes, writes the header with the new table's offset, and

@@ -27,7 +27,8 @@ int Volume::switch_to(Plan plan, const Recount& recount) {
         }
     }
     if (error) {
-        // The file is as it was; what was planned is forgotten.
+        // The file is as it was; what was planned is forgotten. Counts that have not reached the file yet are kept.
+        if (!refcounts_->switching()) return error;
         l2_->clear();
         if (trouble_.empty() && load_counts() != 0) trouble_ = "the reference counts could not be read";
         return error;

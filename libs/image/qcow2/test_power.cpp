@@ -16,7 +16,7 @@ using Bytes = std::vector<u8>;
 // What a machine does with its disk, and what the disk is after each step.
 class Story {
   public:
-    Story(const qcow2::CreateOptions& o, std::mt19937& random) : random_(random) {
+    Story(const qcow2::CreateOptions& o, bool full, std::mt19937& random) : random_(random) {
         if (!o.backing_file.empty()) {
             below_ = filled(o.bytes + (32 << 10), random_());  // longer than the disk, so that it could come to light
             disks_[o.backing_file].bytes = below_;
@@ -25,7 +25,10 @@ class Story {
         REQUIRE(qcow2::create(*storage, o) == 0);
         below_.resize(std::max<u64>(below_.size(), o.bytes));
         shadow_ = Bytes(below_.begin(), below_.begin() + static_cast<std::ptrdiff_t>(o.bytes));
-        resizes_ = o.version >= 3;
+        resizes_ = o.version >= 3 && !full;
+        if (!full) return;
+        shadow_ = filled(o.bytes, random_());
+        REQUIRE(open(disks_.on("disk", "qcow2"))->write(0, shadow_) == 0);
     }
 
     void run(unsigned steps) {
@@ -42,6 +45,11 @@ class Story {
     }
 
     std::size_t length() const { return recorder_->now(); }
+    bool counts_grew() {
+        qcow2::Header h;
+        REQUIRE(h.parse(disks_["disk"].bytes, disks_["disk"].bytes.size()).empty());
+        return h.refcount_table_clusters > 1;
+    }
 
     // What is wrong if the power goes after so many writes; empty: nothing.
     std::string cut(std::size_t at, std::mt19937* lost, QemuCheck& qemu) {
@@ -191,20 +199,27 @@ class Story {
 TEST_CASE("whenever the power goes, a qcow2 image has no errors, and what was flushed and its snapshots are there") {
     std::mt19937 random(11);
     QemuCheck qemu(rounds(1) > 1 ? 1 : 25);
-    for (unsigned round = 0; round < rounds(1); ++round)
-        for (const unsigned shape : {0u, 1u, 2u, 3u, 4u, 5u}) {
+    // With qemu-img at every cut a round takes a minute.
+    for (unsigned round = 0; round < std::min(rounds(1), 5u); ++round)
+        for (const unsigned shape : {0u, 1u, 2u, 3u, 4u, 5u, 6u}) {
             qcow2::CreateOptions o;
             o.bytes = kDisk;
-            o.cluster_bits = shape % 2 ? 9 : 12;
+            o.cluster_bits = shape % 2 || shape == 6 ? 9 : 12;
+            if (shape == 6) {  // the table of reference counts is soon too short
+                o.bytes = 7 * kDisk;
+                o.refcount_order = 6;
+            }
             o.version = shape == 4 ? 2 : 3;
             o.lazy_refcounts = shape == 2 || shape == 3;
             if (shape == 1 || shape == 5) {
                 o.backing_file = "below";
                 o.backing_format = "raw";
             }
-            Story story(o, random);
+            Story story(o, shape == 6, random);
             story.run(60);
-            for (std::size_t at = 0; at <= story.length(); ++at)
+            CHECK(story.counts_grew() == (shape == 6));
+            const std::size_t apart = shape == 6 && rounds(1) == 1 ? 7 : 1;  // it is large
+            for (std::size_t at = 0; at <= story.length(); at += apart)
                 for (std::mt19937* lost : {static_cast<std::mt19937*>(nullptr), &random}) {
                     const std::string wrong = story.cut(at, lost, qemu);
                     INFO("shape " << shape << ", round " << round << ", after " << at << " of " << story.length()
