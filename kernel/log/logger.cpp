@@ -35,7 +35,7 @@ struct KindInfo {
 };
 constexpr KindInfo kKinds[] = {
     {"guest", LogLevel::kWarn, spdlog::level::warn},   {"unimplemented", LogLevel::kWarn, spdlog::level::warn},
-    {"unusual", LogLevel::kInfo, spdlog::level::info}, {"unverified", LogLevel::kInfo, spdlog::level::info},
+    {"unusual", LogLevel::kDebug, spdlog::level::info}, {"unverified", LogLevel::kDebug, spdlog::level::info},
     {"debug", LogLevel::kDebug, spdlog::level::debug}, {"info", LogLevel::kInfo, spdlog::level::info},
     {"warning", LogLevel::kWarn, spdlog::level::warn}, {"error", LogLevel::kError, spdlog::level::err},
 };
@@ -95,7 +95,7 @@ std::string printable(std::string_view text) {
 struct Logger::Impl {
     struct Device {
         std::string name;
-        std::atomic<int> level{static_cast<int>(LogLevel::kWarn)};
+        std::atomic<int> level{static_cast<int>(LogLevel::kInfo)};
         // Under the mutex:
         std::unordered_set<std::string> said;
         double tokens = kBurst;
@@ -113,7 +113,7 @@ struct Logger::Impl {
     }
 
     LogLevel level_of(std::string_view name) const {
-        LogLevel level = LogLevel::kWarn;
+        LogLevel level = LogLevel::kInfo;
         for (const Rule& rule : rules)
             if (matches(rule.pattern, name)) level = rule.level;
         return level;

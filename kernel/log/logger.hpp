@@ -15,7 +15,7 @@ enum class LogLevel { kDebug, kInfo, kWarn, kError, kOff };
 
 class Logger {
   public:
-    Logger();  // standard error, level warn
+    Logger();  // standard error, level info
     // To `sink` instead (tests, a monitor): called with a whole line without its end.
     explicit Logger(std::function<void(std::string_view line)> sink);
     ~Logger();
@@ -29,7 +29,7 @@ class Logger {
     // A number that stands for the device in the fast calls below. Any thread.
     u32 device(std::string_view name);
 
-    // kind: BP_LOG_*. Kinds of ignorance show from level warn (guest, unimplemented) or info (unusual, unverified).
+    // kind: BP_LOG_*. Kinds of ignorance show from level warn (guest, unimplemented) or debug (unusual, unverified).
     // Each text of a device is written once, and no more than a few new ones per second. Any thread.
     void log(u32 device, u32 kind, std::string_view text);
     bool enabled(u32 device, u32 kind) const;

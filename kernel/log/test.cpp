@@ -20,7 +20,8 @@ TEST_CASE("a level is for each device, and the last matching pattern counts") {
     const u32 disk = c.logger.device("disk0"), timer = c.logger.device("timer");
     CHECK(c.logger.device("disk0") == disk);
     CHECK_FALSE(c.logger.enabled(disk, BP_LOG_DEBUG));
-    CHECK(c.logger.enabled(disk, BP_LOG_WARN));
+    CHECK_FALSE(c.logger.enabled(disk, BP_LOG_UNUSUAL));
+    CHECK(c.logger.enabled(disk, BP_LOG_INFO));
     c.logger.configure("*=error,disk*=debug");
     CHECK(c.logger.enabled(disk, BP_LOG_DEBUG));
     CHECK_FALSE(c.logger.enabled(timer, BP_LOG_WARN));

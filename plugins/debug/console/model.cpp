@@ -28,7 +28,7 @@ void DebugConsole::write(u64, u32, u64 value) {
 }
 
 void DebugConsole::log_line() {
-    if (!line_.empty()) log_info("%s", line_.c_str());
+    if (!line_.empty()) log_debug("%s", line_.c_str());
     line_.clear();
 }
 
