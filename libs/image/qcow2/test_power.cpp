@@ -200,7 +200,7 @@ TEST_CASE("whenever the power goes, a qcow2 image has no errors, and what was fl
     std::mt19937 random(11);
     QemuCheck qemu(rounds(1) > 1 ? 1 : 25);
     // With qemu-img at every cut a round takes a minute.
-    for (unsigned round = 0; round < std::min(rounds(1), 5u); ++round)
+    for (unsigned round = 0; round < std::min(rounds(1), 3u); ++round)
         for (const unsigned shape : {0u, 1u, 2u, 3u, 4u, 5u, 6u}) {
             qcow2::CreateOptions o;
             o.bytes = kDisk;
