@@ -55,8 +55,7 @@ void StreamPeer::flush() {
             some = output_.substr(0, kPiece);
         }
         const auto size = static_cast<u32>(some.size());
-        const u32 taken =
-            std::min(size, stream_->write(instance_, reinterpret_cast<const u8*>(some.data()), size));
+        const u32 taken = std::min(size, stream_->write(instance_, reinterpret_cast<const u8*>(some.data()), size));
         {
             const std::lock_guard g(mutex_);
             output_.erase(0, taken);

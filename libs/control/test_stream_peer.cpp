@@ -18,8 +18,8 @@ struct Ear : Device<Ear> {
         s.link("chardev", &Ear::chardev_, BP_CHARDEV_ID, "the stream");
     }
     bp_status start() {
-        peer.start(slot(), {[this](std::string_view bytes) { heard += bytes, room -= bytes.size(); },
-                            [this] { return room; }});
+        peer.start(slot(),
+                   {[this](std::string_view bytes) { heard += bytes, room -= bytes.size(); }, [this] { return room; }});
         return BP_OK;
     }
     void connect() { peer.connect(chardev_.operator->(), chardev_.instance()); }
@@ -67,7 +67,7 @@ struct Typist {
 TEST_CASE("a stream brings what there is room for, and the rest when told so") {
     Typist typist;
     testkit::Bench<Ear> board({}, {{"chardev", {&Typist::kTable, &typist}}});
-Ear& ear = *static_cast<Ear*>(board.instance());
+    Ear& ear = *static_cast<Ear*>(board.instance());
     typist.type("command");
     CHECK(ear.heard == "comm");
     ear.room = 100;
@@ -80,7 +80,7 @@ TEST_CASE("what a stream does not take at once is tried again, and goes at the e
     Typist typist;
     {
         testkit::Bench<Ear> board({}, {{"chardev", {&Typist::kTable, &typist}}});
-Ear& ear = *static_cast<Ear*>(board.instance());
+        Ear& ear = *static_cast<Ear*>(board.instance());
         typist.accepts = 3;
         ear.peer.send("answer");
         CHECK(typist.shown.empty());  // the stream is the machine's thread's
