@@ -135,6 +135,30 @@ TEST_CASE("standard input and output go to one") {
     CHECK(refusal({"-serial", "stdio", "-serial", "stdio"}) == "-serial stdio: " + taken + "-serial stdio already");
 }
 
+TEST_CASE("a character device is for one device") {
+    const std::vector<std::string> pty{"-chardev", "pty,id=c"}, terminal{"-chardev", "stdio,id=c"},
+        mux{"-chardev", "stdio,id=c,mux=on"}, serial{"-device", "isa-serial,chardev=c"};
+    const auto all = [](std::initializer_list<std::vector<std::string>> parts) {
+        std::vector<std::string> words;
+        for (const auto& p : parts) words.insert(words.end(), p.begin(), p.end());
+        return words;
+    };
+    const std::string taken = ": the -chardev with id=c is that of ";
+    CHECK(refusal(all({pty, serial, serial})) ==
+          "-device isa-serial,chardev=c" + taken + "-device isa-serial,chardev=c already");
+    CHECK(refusal(all({pty, {"-serial", "chardev:c", "-parallel", "chardev:c"}})) ==
+          "-parallel chardev:c" + taken + "-serial chardev:c already");
+    CHECK(refusal(all({pty, serial, {"-mon", "chardev=c,mode=control"}})) ==
+          "-mon chardev=c,mode=control" + taken + "-device isa-serial,chardev=c already");
+    CHECK(refusal(all({pty, {"-mon", "c", "-mon", "chardev=c"}})) == "-mon chardev=c" + taken + "-mon c already");
+    CHECK(refusal(all({terminal, serial, {"-mon", "c"}})) == "-mon c" + taken + "-device isa-serial,chardev=c already");
+    CHECK(refusal(all({mux, serial, {"-mon", "c"}})).empty());
+    CHECK_FALSE(refusal(all({mux, serial, serial})).empty());
+    CHECK(says(translated(all({pty, {"-debugcon", "chardev:c"}})),
+               "  debugcon-233: {type: debug.console, at: 233, backend: chardev-c}"));
+    CHECK_FALSE(refusal(all({pty, serial, {"-debugcon", "chardev:c"}})).empty());
+}
+
 TEST_CASE("debug ports") {
     CHECK(says(translated({"-debugcon", "file:/t/x"}),
                "  debugcon-233: {type: debug.console, at: 233, backend: chardev--debugcon-1}"));
