@@ -130,19 +130,18 @@ std::string Translator::back_end(const Stream& named, const std::string& name) {
                 make({{"type", "chardev.host"}, {"target", "file:" + s.path}});
             break;
         case Stream::Kind::kUnix:
-            if (!s.server)
-                throw OptionError(s.option +
-                                  ": this version does not connect to sockets here; add server,nowait and "
-                                  "let the other program connect");
-            if (s.wait)
-                make({{"type", "chardev.unix"}, {"path", s.path}, {"wait", "true"}});
-            else
+            if (s.server && !s.wait)
                 make({{"type", "chardev.host"}, {"target", "unix:" + s.path}});
+            else
+                make({{"type", "chardev.unix"}, {"path", s.path}, {s.server ? "wait" : "connect", "true"}});
             break;
-        default:
-            throw OptionError(s.option +
-                              ": this version has no TCP here; a UNIX socket (unix:PATH,server,nowait) is "
-                              "served");
+        case Stream::Kind::kTcp: {
+            VmFile::Entries entries{{"type", "chardev.tcp"}, {"address", s.path}};
+            if (!s.server || s.wait) entries.emplace_back(s.server ? "wait" : "connect", "true");
+            make(entries);
+            break;
+        }
+        default: break;
     }
     return device;
 }

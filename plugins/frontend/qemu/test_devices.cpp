@@ -82,7 +82,14 @@ TEST_CASE("serial ports and where they lead") {
         says(translated({"-device", "isa-serial,chardev=c", "-chardev", "pty,id=c"}), "  com1: {backend: chardev-c}"));
     CHECK(says(translated({"-chardev", "file,id=c,path=/t/x,append=on", "-serial", "chardev:c"}),
                "  chardev-c: {type: chardev.file, path: \"/t/x\", append: true}"));
-    CHECK(refusal({"-serial", "unix:/t/x"}).find("-serial unix:/t/x") == 0);
+    CHECK(
+        says(translated({"-serial", "unix:/t/x"}), "  com1-host: {type: chardev.unix, path: \"/t/x\", connect: true}"));
+    CHECK(says(translated({"-serial", "tcp::4444,server,nowait"}),
+               "  com1-host: {type: chardev.tcp, address: \"127.0.0.1:4444\"}"));
+    CHECK(says(translated({"-serial", "tcp:[::1]:4444,server"}),
+               "  com1-host: {type: chardev.tcp, address: \"[::1]:4444\", wait: true}"));
+    CHECK(says(translated({"-chardev", "socket,id=c,host=localhost,port=23", "-serial", "chardev:c"}),
+               "  chardev-c: {type: chardev.tcp, address: \"localhost:23\", connect: true}"));
     CHECK(refusal({"-serial", "telnet:x"}).find("-serial telnet:x") == 0);
     CHECK(refusal({"-device", "isa-serial,chardev=no"}).find("id=no") != std::string::npos);
     CHECK(refusal({"-serial", "null", "-serial", "null", "-serial", "null", "-serial", "null", "-serial", "null"})
