@@ -13,6 +13,13 @@ void tell_stopped(Control& control, const std::string& reason) {
 }
 void tell_resumed(Control& control) { control.emit_soon("RESUME"); }
 
+// Data that is no object is the plugin's mistake: the event alone is told.
+void tell_of_device(Control& control, const std::string& device, std::string_view event, std::string_view data) {
+    Json value = data.empty() ? Json::object() : Json::parse(data.begin(), data.end(), nullptr, false);
+    if (!value.is_object()) value = Json::object();
+    control.emit_soon("BACKPLANE_DEVICE", {{"device", device}, {"event", std::string(event)}, {"data", value}});
+}
+
 void tell_saved(Control& control, const std::string& path) {
     control.emit("BACKPLANE_SNAPSHOT_SAVED", {{"path", path}});
 }
@@ -50,6 +57,7 @@ void add_machine_events(Control& control) {
     control.add_event("RESUME", "the machine goes on");
     control.add_event("RESET", "the machine was reset: by whom (guest), and reason");
     control.add_event("SHUTDOWN", "the machine has ended: by whom (guest), reason, and desc in words; the last event");
+    control.add_event("BACKPLANE_DEVICE", "device tells of an event of its own, with data");
     control.add_event("BACKPLANE_SNAPSHOT_SAVED", "the state was saved to path");
     control.add_event("BACKPLANE_SNAPSHOT_RESTORED", "the state of path was restored");
     control.add_event("BACKPLANE_PLUGIN_RELOADED", "plugin was reloaded; desc says what was done");

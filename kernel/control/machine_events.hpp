@@ -17,6 +17,8 @@ void tell_reloaded(Control& control, const std::string& plugin, const std::strin
 void tell_ended(Control& control, const Outcome& outcome, bool reset_by_guest);
 // Any thread.
 void tell_resumed(Control& control);
+// What a device says of itself; `data` is the text of a JSON object.
+void tell_of_device(Control& control, const std::string& device, std::string_view event, std::string_view data);
 
 // Reasons for Machine::quit() that have a name of their own in the event.
 inline constexpr const char* kQuitCommand = "the command quit";

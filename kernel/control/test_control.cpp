@@ -9,6 +9,7 @@
 
 #include "kernel/config/error.hpp"
 #include "kernel/control/control.hpp"
+#include "kernel/control/machine_events.hpp"
 
 using namespace backplane;
 using namespace backplane::kernel;
@@ -245,4 +246,21 @@ TEST_CASE("a caller in another thread waits for the value") {
     CHECK_THROWS_WITH(control.call("thrice"), Catch::Contains("there is no command `thrice`"));
     over = true;
     machine.join();
+}
+
+TEST_CASE("what a device tells is handed on as it is, under its name, after what was begun before") {
+    Rig rig;
+    std::vector<Json> heard;
+    rig.control.listen(&heard, [&](const std::string& json) { heard.push_back(Json::parse(json)); });
+    tell_of_device(rig.control, "hdc-drive", "tray-moved", R"({"open": true})");
+    CHECK(heard.empty());
+    Rig::drain(rig.posted);
+    REQUIRE(heard.size() == 1);
+    CHECK(heard[0]["event"] == "BACKPLANE_DEVICE");
+    CHECK(heard[0]["data"] == Json{{"device", "hdc-drive"}, {"event", "tray-moved"}, {"data", {{"open", true}}}});
+    for (const char* bad : {"", "{", "[1]", "null", "\xff"}) tell_of_device(rig.control, "x", "y", bad);
+    Rig::drain(rig.posted);
+    REQUIRE(heard.size() == 6);
+    CHECK(heard[5]["data"] == Json{{"device", "x"}, {"event", "y"}, {"data", Json::object()}});
+    rig.control.listen(&heard, {});
 }

@@ -8,6 +8,7 @@
 
 #include "kernel/config/convert.hpp"
 #include "kernel/control/control.hpp"
+#include "kernel/control/machine_events.hpp"
 #include "kernel/machine/builder.hpp"
 #include "kernel/machine/services.hpp"
 
@@ -34,6 +35,7 @@ struct SlotServices {
     static const bp_run_state_api run_state;
     static const bp_input_api input;
     static const bp_control_api control;
+    static const bp_events_api events;
     static const bp_files_api files;
 
     static bp_status map_region(void* self, u32 region, u64 base, i32 priority) {
@@ -298,6 +300,11 @@ const bp_control_api SlotServices::control{
         at(s).machine->control().listen(s, std::move(listener));
     }};
 
+const bp_events_api SlotServices::events{sizeof(bp_events_api), [](void* s, bp_str event, bp_str data) {
+                                             tell_of_device(at(s).machine->control(), at(s).name(), view(event),
+                                                            view(data));
+                                         }};
+
 const bp_files_api SlotServices::files{
     sizeof(bp_files_api), [](void* s, bp_str name, char* path, std::size_t capacity, std::size_t* length) -> bp_status {
         Instance& d = at(s);
@@ -330,6 +337,7 @@ const void* slot_service(void* self, bp_str id) {
     if (v == BP_MACHINE_API) return &SlotServices::machine;
     if (v == BP_RUN_STATE_API) return &SlotServices::run_state;
     if (v == BP_INPUT_API) return &SlotServices::input;
+    if (v == BP_EVENTS_API) return &SlotServices::events;
     if (v == BP_CONTROL_API) return at(self).type->frontend ? &SlotServices::control : nullptr;
     if (v == BP_FILES_API) return at(self).files ? &SlotServices::files : nullptr;
     return nullptr;

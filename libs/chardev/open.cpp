@@ -23,6 +23,15 @@ Opened failed(std::string text) {
     return o;
 }
 
+std::string unix_address(const std::string& path, sockaddr_un& address) {
+    address.sun_family = AF_UNIX;
+    if (path.empty() || path.size() >= sizeof address.sun_path)
+        return "path of a socket must have 1 to " + std::to_string(sizeof address.sun_path - 1) + " bytes: \"" + path +
+               "\"";
+    std::memcpy(address.sun_path, path.data(), path.size());
+    return "";
+}
+
 // Removes a socket that a program left behind; one that is in use stays.
 bool remove_stale(const sockaddr_un& address) {
     struct stat info {};
@@ -81,11 +90,7 @@ Opened open_pty(const std::string& link) {
 
 Opened open_unix(const std::string& path) {
     sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof address.sun_path)
-        return failed("path of a socket must have 1 to " + std::to_string(sizeof address.sun_path - 1) + " bytes: \"" +
-                      path + "\"");
-    std::memcpy(address.sun_path, path.data(), path.size());
+    if (std::string error = unix_address(path, address); !error.empty()) return failed(std::move(error));
     if (!remove_stale(address)) return failed(path + ": exists, and is no socket or in use");
     Opened o;
     o.listener.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -97,7 +102,34 @@ Opened open_unix(const std::string& path) {
         ::unlink(path.c_str());
         return failed(text);
     }
-    o.kind = Opened::Kind::kUnix;
+    o.kind = Opened::Kind::kSocket;
+    return o;
+}
+
+Opened connect_unix(const std::string& path) {
+    sockaddr_un address{};
+    if (std::string error = unix_address(path, address); !error.empty()) return failed(std::move(error));
+    return connect_socket(reinterpret_cast<const sockaddr*>(&address), sizeof address, path);
+}
+
+Opened open_tcp(const sockaddr* address, socklen_t size, const std::string& name) {
+    Opened o;
+    o.listener.reset(::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const int one = 1;
+    if (o.listener) ::setsockopt(o.listener.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (!o.listener || ::bind(o.listener.get(), address, size) != 0 || ::listen(o.listener.get(), 1) != 0)
+        return failed(name + ": cannot be listened on: " + reason());
+    o.kind = Opened::Kind::kSocket;
+    return o;
+}
+
+// The other program has to be there: as long as it takes to connect nothing else goes on.
+Opened connect_socket(const sockaddr* address, socklen_t size, const std::string& name) {
+    Opened o;
+    o.fd.reset(::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!o.fd || ::connect(o.fd.get(), address, size) != 0) return failed(name + ": cannot connect: " + reason());
+    ::fcntl(o.fd.get(), F_SETFL, O_NONBLOCK);
+    o.kind = Opened::Kind::kSocket;
     return o;
 }
 

@@ -1,6 +1,8 @@
 // Host ends that a character stream can have.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <string>
 
 namespace backplane::chardev {
@@ -31,7 +33,7 @@ class Fd {
 
 // What open_*() made; `error` is empty on success.
 struct Opened {
-    enum class Kind { kNone, kFile, kPty, kUnix };
+    enum class Kind { kNone, kFile, kPty, kSocket };
     Kind kind = Kind::kNone;
     Fd fd;               // file, or master of the pseudo-terminal
     Fd listener;         // socket
@@ -45,5 +47,9 @@ Opened open_file(const std::string& path, bool append);
 Opened open_pty(const std::string& link);
 // A socket that nobody listens on any more is replaced.
 Opened open_unix(const std::string& path);
+Opened connect_unix(const std::string& path);
+// `name` stands for the address in error texts.
+Opened open_tcp(const sockaddr* address, socklen_t size, const std::string& name);
+Opened connect_socket(const sockaddr* address, socklen_t size, const std::string& name);
 
 }  // namespace backplane::chardev

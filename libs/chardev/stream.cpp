@@ -167,7 +167,7 @@ bool Stream::step() {
         if (wants_output) p[1].events |= POLLOUT;
         if (wants_input && end_.kind != Opened::Kind::kFile) p[1].events |= POLLIN;
         // Where nobody takes input, a client that goes away is noticed by this.
-        if (end_.kind == Opened::Kind::kUnix && !full) p[1].events |= POLLRDHUP;
+        if (end_.kind == Opened::Kind::kSocket && !full) p[1].events |= POLLRDHUP;
     } else if (end_.listener && !ended) {
         p[2] = {end_.listener.get(), POLLIN, 0};
     }
@@ -229,7 +229,7 @@ void Stream::write_out() {
         stuck_ = false;
         return;
     }
-    const bool socket = end_.kind == Opened::Kind::kUnix;
+    const bool socket = end_.kind == Opened::Kind::kSocket;
     const ssize_t n = socket ? ::send(end_.fd.get(), chunk.data(), chunk.size(), MSG_NOSIGNAL)
                              : ::write(end_.fd.get(), chunk.data(), chunk.size());
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;

@@ -5,6 +5,7 @@
 
 #include "monitor/drives.hpp"
 #include "monitor/pci_class.hpp"
+#include "monitor/qmp_events.hpp"
 
 namespace backplane::monitor {
 
@@ -94,6 +95,17 @@ Json change_medium(const Call& call, const Json& a) {
     const std::string mode = text(a, "read-only-mode", false);
     if (mode == "read-only" || mode == "read-write") arguments["read_only"] = mode == "read-only";
     return drive_command(call, drive_of(call, a), "change", arguments);
+}
+
+// A tray that the guest has locked stays shut, and the guest is asked: no mistake, as with QEMU.
+Json open_tray(const Call& call, const Json& a) {
+    only(a, {"device", "id", "force"});
+    return drive_command(call, drive_of(call, a), "open-tray", {{"force", flag(a, "force")}});
+}
+
+Json close_tray(const Call& call, const Json& a) {
+    only(a, {"device", "id"});
+    return drive_command(call, drive_of(call, a), "close-tray");
 }
 
 Json change(const Call& call, const Json& a) {
@@ -186,6 +198,13 @@ Json commands(const Call& call, const Json& a) {
     return list;
 }
 
+Json events(const Call& call, const Json& a) {
+    only(a, {});
+    Json list = call("query-events", kNone);
+    for (const auto& [name, help] : qmp_event_names()) list.push_back({{"name", name}, {"help", help}});
+    return list;
+}
+
 Json version(const Call& call, const Json& a) {
     only(a, {});
     Json value = call("query-version", kNone);
@@ -264,6 +283,8 @@ Json query_pci(const Call& call) {
 const std::map<std::string, QmpCommand, std::less<>>& qmp_commands() {
     static const std::map<std::string, QmpCommand, std::less<>> kCommands = {
         {"blockdev-change-medium", {"puts another medium into a drive", change_medium}},
+        {"blockdev-close-tray", {"closes a drive's tray", close_tray}},
+        {"blockdev-open-tray", {"opens a drive's tray", open_tray}},
         {"blockdev-remove-medium", {"takes the medium out of a drive", eject}},
         {"change", {"puts another medium into a drive", change}},
         {"device-list-properties", {"the properties of a type of device", type_properties}},
@@ -276,6 +297,7 @@ const std::map<std::string, QmpCommand, std::less<>>& qmp_commands() {
         {"query-commands", {"the commands", commands}},
         {"query-cpus", {"the CPUs", cpus}},
         {"query-cpus-fast", {"the CPUs", cpus_fast}},
+        {"query-events", {"the events", events}},
         {"query-kvm", {"whether hardware executes the guest", kvm}},
         {"query-machines", {"the boards", machines}},
         {"query-migrate", {"there is never any", migration}},

@@ -13,7 +13,7 @@ struct QmpCommand {
     Json (*run)(const Call& call, const Json& arguments);
 };
 // By name. Those that the machine itself has (stop, cont, quit, send-key ...) are not among them, but for
-// query-commands and query-version, which say more here.
+// query-commands, query-events and query-version, which say more here.
 const std::map<std::string, QmpCommand, std::less<>>& qmp_commands();
 
 // The functions of PCI bus 0, as query-pci gives them; empty on a board without.

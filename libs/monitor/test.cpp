@@ -5,6 +5,7 @@
 
 #include "monitor/hmp.hpp"
 #include "monitor/qmp.hpp"
+#include "monitor/qmp_events.hpp"
 
 using namespace backplane::monitor;
 
@@ -42,7 +43,7 @@ struct FakeMachine {
             return Json::array({offer("pci", {"pci"}),
                                 offer("hda-drive", {"info", "eject", "change", "commit", "snapshot-create",
                                                     "snapshot-delete", "snapshot-apply", "snapshot-list"}),
-                                offer("hdc-drive", {"info", "eject", "change"})});
+                                offer("hdc-drive", {"info", "eject", "change", "open-tray", "close-tray"})});
         if (command == "query-stats") return {{"time-ns", 5}};
         if (command == "query-status") {
             Json status{{"status", running ? "running" : "paused"}, {"running", running}};
@@ -206,7 +207,40 @@ TEST_CASE("QEMU's commands are put together from the machine's own") {
     run("eject", {{"device", "mycd"}, {"force", true}});
     run("blockdev-change-medium", {{"id", "hdc"}, {"filename", "x.iso"}, {"read-only-mode", "retain"}});
     CHECK(m.calls.size() == 2);
+    run("blockdev-open-tray", {{"device", "mycd"}, {"force", true}});
+    run("blockdev-close-tray", {{"id", "hdc"}});
+    CHECK(m.calls[2] == "device-command hdc-drive open-tray");
+    CHECK(m.calls[3] == "device-command hdc-drive close-tray");
+    CHECK_THROWS_WITH(run("blockdev-close-tray", {{"id", "hdc"}, {"force", true}}), "unknown argument `force`");
     CHECK_THROWS_WITH(run("eject", {{"devcie", "mycd"}}), "unknown argument `devcie`");
     CHECK_THROWS_WITH(run("eject"), "argument `device` is missing");
     CHECK_THROWS_WITH(run("change", {{"device", 3}, {"target", "x"}}), "argument `device`: expected a text");
+}
+
+TEST_CASE("what drives tell has QEMU's names; other events stay as they are") {
+    FakeMachine m;
+    QmpEvents events(m.call);
+    const auto heard = [&](const char* device, const char* event, const Json& data) {
+        const Json said = {{"event", "BACKPLANE_DEVICE"},
+                           {"data", {{"device", device}, {"event", event}, {"data", data}}},
+                           {"timestamp", 7}};
+        const Json e = Json::parse(events.translate(said.dump()));
+        return e == said ? Json("as it was") : e;
+    };
+    CHECK(heard("hdc-drive", "tray-moved", {{"open", true}}) ==
+          Json{{"event", "DEVICE_TRAY_MOVED"},
+               {"data", {{"device", "mycd"}, {"id", "hdc"}, {"tray-open", true}}},
+               {"timestamp", 7}});
+    const Json error = {{"operation", "write"}, {"action", "stop"}, {"nospace", true}, {"reason", "full"}};
+    Json expected = error;
+    expected["device"] = expected["node-name"] = "ide0-hd0";
+    CHECK(heard("hda-drive", "io-error", error) ==
+          Json{{"event", "BLOCK_IO_ERROR"}, {"data", expected}, {"timestamp", 7}});
+    CHECK(heard("lamp", "tray-moved", {{"open", true}}) == "as it was");
+    CHECK(heard("hdc-drive", "burning", Json::object()) == "as it was");
+    CHECK(heard("hdc-drive", "tray-moved", {{"open", 3}}) == "as it was");
+    const std::string stop = R"({"event":"STOP","data":{"a":"\"BACKPLANE_DEVICE\""}})";
+    CHECK(events.translate(stop) == stop);
+    const std::string broken = R"({"event":"BACKPLANE_DEVICE")";
+    CHECK(events.translate(broken) == broken);
 }

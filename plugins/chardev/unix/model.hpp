@@ -1,4 +1,5 @@
-// A Unix domain socket that one client at a time connects to. Output while nobody is connected is dropped.
+// A Unix domain socket that one client at a time connects to, or that another program listens on. Output while nobody
+// is connected is dropped.
 #pragma once
 
 #include "chardev/device.hpp"
@@ -13,7 +14,7 @@ struct UnixChardev : chardev::StreamDevice<UnixChardev> {
 
   private:
     Path path_;
-    bool wait_ = false;
+    bool wait_ = false, connect_ = false;
 };
 
 }  // namespace backplane

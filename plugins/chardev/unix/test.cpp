@@ -36,3 +36,25 @@ TEST_CASE("a path that cannot be a socket fails by name") {
     CHECK(board.start() == BP_ERR_IO);
     CHECK(board.failure.find("/nonexistent/socket") != std::string::npos);
 }
+
+TEST_CASE("as a client it goes to the socket of another program, once") {
+    chardev::Folder folder;
+    const Properties client{{"path", folder / "socket"}, {"connect", "true"}};
+    chardev::Opened server = chardev::open_unix(folder / "socket");
+    Bench<UnixChardev> device(client);
+    {
+        const chardev::Fd fd(::accept(server.listener.get(), nullptr, nullptr));
+        chardev::check_echo(device, fd.get());
+    }
+    // Nobody is there any more: what is written goes nowhere, and holds nobody up.
+    const bp_interface i = device.offer(BP_CHARDEV_ID);
+    const std::string much(100'000, 'x');
+    CHECK(chardev::within_seconds(5, [&] {
+        return static_cast<const bp_chardev*>(i.table)->write(i.instance, reinterpret_cast<const u8*>(much.data()),
+                                                              100'000) == 100'000;
+    }));
+    server = {};
+    testkit::Board board(&DeviceType<UnixChardev>::value, client, {});
+    CHECK(board.start() == BP_ERR_IO);
+    CHECK(board.failure.find("cannot connect") != std::string::npos);
+}

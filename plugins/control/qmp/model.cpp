@@ -4,6 +4,7 @@
 
 #include "control/caller.hpp"
 #include "monitor/qmp.hpp"
+#include "monitor/qmp_events.hpp"
 
 namespace backplane {
 
@@ -61,7 +62,12 @@ bp_status QmpControl::start() {
             },
             new Server::Done(std::move(done)));
     };
-    const Server::Hooks hooks{execute, [this](const std::string& text) { log_warn("%s", text.c_str()); }, pretty_};
+    const auto call = [caller = control::Caller(api, self)](const std::string& name, const nlohmann::json& a) {
+        return caller.call(name, a);
+    };
+    const auto events = std::make_shared<monitor::QmpEvents>(call);
+    const Server::Hooks hooks{execute, [this](const std::string& text) { log_warn("%s", text.c_str()); },
+                              [events](std::string json) { return events->translate(std::move(json)); }, pretty_};
     const bool line = connect_ || address_ == "stdio" || address_ == "pty";
     const std::string error = address_.empty() ? serve_stream(hooks) : line ? serve_peer(hooks) : serve_socket(hooks);
     if (!error.empty()) return fail(BP_ERR_IO, "%s", error.c_str());

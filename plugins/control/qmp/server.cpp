@@ -130,7 +130,7 @@ void Server::take_messages() {
     }
     for (const Message& m : messages) {
         if (m.kind == Message::Kind::kEvent) {
-            for (const auto& c : clients_) take_event(*c, m.text);
+            take_event(m.text);
         } else if (m.kind == Message::Kind::kAnswer) {
             for (const auto& c : clients_)
                 if (m.client == c->id) c->session.finish(m.good, m.text, c->output);
@@ -145,8 +145,15 @@ void Server::take_messages() {
     }
 }
 
-void Server::take_event(Client& c, const std::string& json) {
-    if (!c.session.negotiated() || c.closing) return;
+void Server::take_event(std::string json) {
+    const auto hears = [](const auto& c) { return c->session.negotiated() && !c->closing; };
+    if (std::none_of(clients_.begin(), clients_.end(), hears)) return;
+    if (hooks_.translate) json = hooks_.translate(std::move(json));
+    for (const auto& c : clients_)
+        if (hears(c)) tell(*c, json);
+}
+
+void Server::tell(Client& c, const std::string& json) {
     const bool late = c.unsent() > kMostUnsent;
     if (late && c.line && !c.deaf)
         hooks_.warn("a client does not read what it is sent: it gets no more events until it does");

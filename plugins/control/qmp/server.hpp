@@ -30,6 +30,8 @@ class Server {
         // Carries a command out. In the server's thread; no lock is held.
         std::function<void(const std::string& command, const std::string& arguments, Done done)> execute;
         std::function<void(const std::string& text)> warn;
+        // What clients hear of an event. As execute(); may be empty.
+        std::function<std::string(std::string json)> translate{};
         bool pretty = false;  // what clients get is spread over lines
     };
     // A client that is no connection: this process's own streams, a terminal, a character stream of the board. One that
@@ -98,7 +100,8 @@ class Server {
     void run();
     void step();
     void take_messages();
-    void take_event(Client& client, const std::string& json);
+    void take_event(std::string json);
+    void tell(Client& client, const std::string& json);
     void take_line(const Message& message);
     void serve_line(Client& client);
     void accept();

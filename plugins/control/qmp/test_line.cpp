@@ -34,7 +34,7 @@ struct Rig {
             shown += bytes;
         };
         REQUIRE(server.start({send, [this] { return unsent.load(); }, [this] { ++more_room; }},
-                             {execute, warn, pretty}) == "");
+                             {execute, warn, {}, pretty}) == "");
     }
     bool shows(const std::string& text) {
         return chardev::within_seconds(10, [&] {

@@ -40,6 +40,12 @@ const std::vector<Command>& table() {
           {"format", "string", false, "raw, qcow2; by its header if it is not given"},
           {"read_only", "bool", false, "open for reading only; as the present medium if it is not given"},
           {"force", "bool", false, "also if the guest has locked the tray"}}},
+        {"open-tray",
+         "opens the tray, with what is in it",
+         true,
+         false,
+         {{"force", "bool", false, "also if the guest has locked it, which is only asked otherwise"}}},
+        {"close-tray", "closes the tray", true, false, {}},
         {"commit", "writes the temporary layer, or the qcow2 layer, to the image below", true, false, {}},
         {"resize", "changes the size of the image", true, false, {{"bytes", "number", true, "new size in bytes"}}},
         {"snapshot-list", "the snapshots inside the image", true, true, {}},
@@ -167,6 +173,10 @@ std::string Drive::execute(std::string_view command, std::string_view arguments)
         if (locked_ && !tray_open_ && !empty() && !flag("force", false)) eject(false);
         change({a.at("file").get<std::string>(), a.value("format", std::string("auto")),
                 flag("read_only", disc_.file.empty() ? read_only_ : disc_.read_only)});
+    } else if (command == "open-tray") {
+        open_tray(flag("force", false));
+    } else if (command == "close-tray") {
+        close_tray();
     } else if (command == "commit") {
         image::commit(own_image());
         medium_.touched();
@@ -257,14 +267,57 @@ void Drive::eject(bool force) {
     if (!removable_ || image_) refuse(image::Fault::kUnsupported, label() + " cannot be taken out of its drive");
     if (empty()) return;
     if (locked_ && !tray_open_ && !force) {
-        if (listener_ && listener_->eject_request) listener_->eject_request(listener_instance_);
+        ask_to_open();
         refuse(image::Fault::kInUse,
                "the guest has locked the tray; it has been asked to let the medium go (force: "
                "take it out all the same)");
     }
     give_up_held(ENOMEDIUM, false);
+    if (!tray_open_) tell_tray(true);
     remove();
+    // A tray that was closed is so again.
+    if (!tray_open_) tell_tray(false);
     if (listener_ && listener_->medium_changed) listener_->medium_changed(listener_instance_);
+}
+
+void Drive::ask_to_open() {
+    if (listener_ && listener_->eject_request) listener_->eject_request(listener_instance_);
+}
+
+void Drive::open_tray(bool force) {
+    if (!removable_ || image_) refuse(image::Fault::kUnsupported, label() + " is in a drive without a tray");
+    if (tray_open_) return;
+    if (locked_ && !force) return ask_to_open();
+    give_up_held(ENOMEDIUM, false);
+    tray_open_ = true;
+    tell_tray(true);
+    if (listener_ && listener_->medium_changed) listener_->medium_changed(listener_instance_);
+}
+
+void Drive::close_tray() {
+    if (!removable_ || image_) refuse(image::Fault::kUnsupported, label() + " is in a drive without a tray");
+    if (!tray_open_) return;
+    tray_open_ = false;
+    tell_tray(false);
+    if (listener_ && listener_->medium_changed) listener_->medium_changed(listener_instance_);
+}
+
+void Drive::tell_tray(bool open) {
+    if (!slot().events()) return;
+    const std::string data = Json{{"open", open}}.dump();
+    slot().events()->tell(slot().self(), to_bp("tray-moved"), to_bp(data));
+}
+
+void Drive::tell_error(u32 operation, i32 error, OnError action) {
+    if (!slot().events()) return;
+    const Json data = {{"operation", operation == BP_BLOCK_READ ? "read" : "write"},
+                       {"action", action == OnError::kStop     ? "stop"
+                                  : action == OnError::kIgnore ? "ignore"
+                                                               : "report"},
+                       {"nospace", error == ENOSPC || error == EDQUOT},
+                       {"reason", std::strerror(error)}};
+    const std::string text = data.dump(-1, ' ', false, Json::error_handler_t::replace);
+    slot().events()->tell(slot().self(), to_bp("io-error"), to_bp(text));
 }
 
 void Drive::change(const Disc& disc) {
@@ -278,6 +331,7 @@ void Drive::change(const Disc& disc) {
     }
     give_up_held(ENOMEDIUM, false);
     const Disc old = disc_;
+    if (!tray_open_) tell_tray(true);
     try {
         insert(disc);
     } catch (const image::Error&) {
@@ -287,9 +341,11 @@ void Drive::change(const Disc& disc) {
             // The drive is empty, and the guest hears so.
             if (listener_ && listener_->medium_changed) listener_->medium_changed(listener_instance_);
         }
+        if (!tray_open_) tell_tray(false);
         throw;
     }
     tray_open_ = false;
+    tell_tray(false);
     if (listener_ && listener_->medium_changed) listener_->medium_changed(listener_instance_);
 }
 

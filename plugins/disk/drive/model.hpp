@@ -84,6 +84,11 @@ class Drive final : public Device<Drive> {
     std::string describe_now();
     void eject(bool force);
     void change(const Disc& disc);
+    void open_tray(bool force);
+    void close_tray();
+    void ask_to_open();
+    void tell_tray(bool open);
+    void tell_error(u32 operation, i32 error, OnError action);
     image::Image& own_image();
 
     // Configuration.

@@ -7,6 +7,11 @@
 
 namespace backplane::drive {
 
+namespace {
+// Not failed: it would be refused again. Or the medium that it was for is gone.
+bool refused(i32 error) { return error == EPERM || error == ENOMEDIUM || error == ECANCELED; }
+}  // namespace
+
 const bp_block Drive::kBlock{sizeof(bp_block),
                              [](void* i, bp_block_info* out) { static_cast<Drive*>(i)->block_info(out); },
                              [](void* i, const bp_block_request* request) -> bp_status {
@@ -32,7 +37,12 @@ const bp_drive Drive::kDrive{sizeof(bp_drive),
                                  drive->listener_ = listener;
                                  drive->listener_instance_ = listener_instance;
                              },
-                             [](void* i, int open) { static_cast<Drive*>(i)->tray_open_ = open != 0; },
+                             [](void* i, int open) {
+                                 auto* drive = static_cast<Drive*>(i);
+                                 const bool moved = drive->tray_open_ != (open != 0);
+                                 drive->tray_open_ = open != 0;
+                                 if (moved) drive->tell_tray(open != 0);
+                             },
                              [](void* i, int locked) { static_cast<Drive*>(i)->locked_ = locked != 0; }};
 
 void Drive::block_info(bp_block_info* out) const {
@@ -75,7 +85,9 @@ void Drive::complete(Pending* pending, i32 error) {
     const bp_block_request& request = pending->request;
     if (error) {
         if (request.operation < counts_.size()) ++counts_[request.operation].errors;
-        switch (policy(request.operation, error)) {
+        const OnError action = policy(request.operation, error);
+        if (!refused(error)) tell_error(request.operation, error, action);
+        switch (action) {
             case OnError::kStop: return hold(pending, error);
             case OnError::kIgnore:
                 if (request.operation == BP_BLOCK_READ) std::memset(request.data, 0, request.length);
@@ -90,8 +102,7 @@ void Drive::complete(Pending* pending, i32 error) {
 
 // Stop, report or ignore.
 Drive::OnError Drive::policy(u32 operation, i32 error) const {
-    // Refused, not failed: it would be refused again. And the medium that it was for is gone.
-    if (error == EPERM || error == ENOMEDIUM || error == ECANCELED) return OnError::kReport;
+    if (refused(error)) return OnError::kReport;
     if (operation == BP_BLOCK_READ)
         return rerror_ == OnReadError::kStop     ? OnError::kStop
                : rerror_ == OnReadError::kIgnore ? OnError::kIgnore

@@ -185,11 +185,24 @@ TEST_CASE("errors are reported, ignored, or held until the machine goes on") {
                 if (!stops) {
                     CHECK(answer == (policy == "ignore" && error != EPERM ? 0 : error));
                     CHECK(rig.requests.empty());
+                    // What was refused has not failed.
+                    REQUIRE(rig.events.size() == (error == EPERM ? 0 : 1));
+                    if (error != EPERM) {
+                        const auto told = Json::parse(rig.events[0].substr(rig.events[0].find(' ')));
+                        CHECK(rig.events[0].starts_with("io-error "));
+                        CHECK(told == Json{{"operation", write ? "write" : "read"},
+                                           {"action", policy == "ignore" ? "ignore" : "report"},
+                                           {"nospace", error == ENOSPC},
+                                           {"reason", std::strerror(error)}});
+                    }
                     if (!write && policy == "ignore" && error != EPERM) CHECK(data == std::vector<u8>(512));
                     continue;
                 }
                 CHECK(answer == -1);
                 REQUIRE(rig.requests.size() == 1);
+                REQUIRE(rig.events.size() == 1);
+                CHECK(says(rig.events[0], R"("action":"stop")"));
+                CHECK(says(rig.events[0], error == ENOSPC ? R"("nospace":true)" : R"("nospace":false)"));
                 CHECK(rig.requests[0].what == BP_REQUEST_STOP);
                 CHECK(says(rig.requests[0].reason, "offset 1024"));
                 CHECK(says(rig.requests[0].reason, std::strerror(error)));
@@ -285,6 +298,59 @@ TEST_CASE("a removable drive may be empty, and its medium can be changed") {
     CHECK(says(fixed.command("change", {{"file", a}}).dump(), "cannot be taken out"));
 }
 
+TEST_CASE("the tray's way is told, whoever moves it") {
+    Folder f;
+    const std::string a = f.file("a", 4096), b = f.file("b", 8192);
+    Rig rig({{"removable", "true"}, {"read_only", "true"}, {"file", a}});
+    rig.up();
+    const auto told = [&] {
+        std::string all;
+        for (const std::string& e : std::exchange(rig.events, {}))
+            all += e == R"(tray-moved {"open":true})" ? "o" : e == R"(tray-moved {"open":false})" ? "c" : "?";
+        return all;
+    };
+    rig.table->tray(rig.object, 1);
+    rig.table->tray(rig.object, 1);
+    CHECK(told() == "o");
+    CHECK(rig.command("open-tray") == Json::object());  // it is open
+    CHECK(told().empty());
+    CHECK(rig.command("close-tray") == Json::object());
+    CHECK(rig.command("close-tray") == Json::object());
+    CHECK(told() == "c");
+    CHECK(rig.changes == 1);
+    CHECK(rig.block().bytes == 4096);
+    CHECK(rig.command("open-tray") == Json::object());
+    CHECK(told() == "o");
+    CHECK(rig.changes == 2);
+    CHECK(rig.block().bytes == 0);
+    CHECK(rig.command("info")["tray_open"] == true);
+    CHECK(rig.command("change", {{"file", b}}) == Json::object());
+    CHECK(told() == "c");
+    CHECK(rig.command("change", {{"file", a}}) == Json::object());
+    CHECK(told() == "oc");
+    CHECK(rig.command("change", {{"file", f / "missing"}}).contains("error"));
+    CHECK(told().empty());
+    // Locked: the guest is asked, and the tray stays shut.
+    rig.table->lock(rig.object, 1);
+    CHECK(rig.command("open-tray") == Json::object());
+    CHECK(rig.eject_requests == 1);
+    CHECK(rig.block().bytes == 4096);
+    CHECK(told().empty());
+    CHECK(rig.command("open-tray", {{"force", true}}) == Json::object());
+    CHECK(rig.command("eject") == Json::object());  // out of an open tray
+    CHECK(told() == "o");
+    CHECK(rig.command("close-tray") == Json::object());
+    rig.table->lock(rig.object, 0);
+    CHECK(rig.command("change", {{"file", a}}) == Json::object());
+    CHECK(rig.command("eject") == Json::object());
+    CHECK(told() == "cococ");
+
+    Rig fixed(testkit::Properties{{"file", f.file("c", 512)}});
+    fixed.up();
+    CHECK(says(fixed.command("open-tray").dump(), "without a tray"));
+    CHECK(says(fixed.command("close-tray").dump(), "without a tray"));
+}
+
 TEST_CASE("a snapshot of the machine names a removable drive's medium and brings it back") {
     Folder f;
     const std::string a = f.file("a", 4096), b = f.file("b", 8192);
@@ -338,7 +404,7 @@ TEST_CASE("a temporary drive can be committed; the commands tell what is wrong")
     CHECK(plain.block().bytes == 8192);
     const Json list =
         Json::parse(to_view(static_cast<const bp_commands*>(rig.offer(BP_COMMANDS_ID).table)->list(rig.object)));
-    CHECK(list.size() == 9);
+    CHECK(list.size() == 11);
 }
 
 TEST_CASE("a guessed raw drive that would turn into something else says what to do") {

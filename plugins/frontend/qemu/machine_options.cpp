@@ -79,9 +79,13 @@ void Translator::machine(const std::string& value, const std::string& option) {
     for (const char* off : {"usb", "graphics-device", "igd-passthru", "nvdimm", "vmport", "pflash0"})
         if (keys.has(off) && keys.boolean(off).value_or(false))
             keys.fail(std::string(off) + "=on is not served by this version; leave it out");
+    if (const auto acpi = keys.choice("acpi", {"on", "off", "auto", "yes", "no"})) {
+        const bool off = *acpi == "off" || *acpi == "no";
+        acpi_off_option_ = off ? option : "";
+    }
     if (const auto graphics = keys.boolean("graphics"); graphics && !*graphics) no_graphics_option_ = option;
     keys.ignore({"dump-guest-core", "mem-merge", "kernel_irqchip", "kernel-irqchip", "kvm_shadow_mem", "kvm-shadow-mem",
-                 "phandle_start", "suppress-vmdesc", "acpi", "enforce-config-section"});
+                 "phandle_start", "suppress-vmdesc", "enforce-config-section"});
     keys.reject_rest({"type", "accel", "smm", "hpet", "usb", "vmport", "graphics", "dump-guest-core", "mem-merge",
                       "kernel-irqchip", "acpi"});
 }

@@ -64,8 +64,10 @@ void Translator::parallel(const std::string& value, const std::string& option) {
 
 // As if it were the device, at its usual port.
 void Translator::debugcon(const std::string& value, const std::string& option) {
-    const std::string id = "-debugcon-" + std::to_string(++debugcons_);
-    chardevs_[id] = read_stream(value, option);
+    const Stream stream = read_stream(value, option);
+    const bool named = stream.kind == Stream::Kind::kNamed;
+    const std::string id = named ? stream.path : "-debugcon-" + std::to_string(++debugcons_);
+    if (!named) chardevs_[id] = stream;
     devices_.emplace_back("isa-debugcon,chardev=" + id, option);
 }
 
@@ -110,11 +112,9 @@ const Stream& Translator::resolved(const Stream& stream) const {
 
 std::string Translator::back_end(const Stream& named, const std::string& name) {
     const Stream& s = resolved(named);
-    const bool shared = named.kind == Stream::Kind::kNamed;
+    take_chardev(named);
     if (s.kind == Stream::Kind::kNone || s.kind == Stream::Kind::kConsole) return "";
-    if (shared)
-        if (const auto it = chardev_devices_.find(named.path); it != chardev_devices_.end()) return it->second;
-    const std::string device = shared ? device_name("chardev", named.path) : name + "-host";
+    const std::string device = named.kind == Stream::Kind::kNamed ? device_name("chardev", named.path) : name + "-host";
     const auto make = [&](VmFile::Entries entries) { vm_.device(device, entries, s.option); };
     switch (s.kind) {
         case Stream::Kind::kStdio:
@@ -130,27 +130,26 @@ std::string Translator::back_end(const Stream& named, const std::string& name) {
                 make({{"type", "chardev.host"}, {"target", "file:" + s.path}});
             break;
         case Stream::Kind::kUnix:
-            if (!s.server)
-                throw OptionError(s.option +
-                                  ": this version does not connect to sockets here; add server,nowait and "
-                                  "let the other program connect");
-            if (s.wait)
-                make({{"type", "chardev.unix"}, {"path", s.path}, {"wait", "true"}});
-            else
+            if (s.server && !s.wait)
                 make({{"type", "chardev.host"}, {"target", "unix:" + s.path}});
+            else
+                make({{"type", "chardev.unix"}, {"path", s.path}, {s.server ? "wait" : "connect", "true"}});
             break;
-        default:
-            throw OptionError(s.option +
-                              ": this version has no TCP here; a UNIX socket (unix:PATH,server,nowait) is "
-                              "served");
+        case Stream::Kind::kTcp: {
+            VmFile::Entries entries{{"type", "chardev.tcp"}, {"address", s.path}};
+            if (!s.server || s.wait) entries.emplace_back(s.server ? "wait" : "connect", "true");
+            make(entries);
+            break;
+        }
+        default: break;
     }
-    if (shared) chardev_devices_[named.path] = device;
     return device;
 }
 
 // Where a monitor, QMP or qtest is on the host.
 VmFile::Entries Translator::place_of(const Stream& named, const std::string& name, const std::string& option) {
     const Stream& s = resolved(named);
+    if (s.kind != Stream::Kind::kFile) take_chardev(named);
     switch (s.kind) {
         case Stream::Kind::kStdio: take_stdio(option); return {{"address", "stdio"}};
         case Stream::Kind::kPty: return {{"address", "pty"}};
@@ -163,6 +162,15 @@ VmFile::Entries Translator::place_of(const Stream& named, const std::string& nam
         }
         default: return {{"chardev", back_end(named, name)}};
     }
+}
+
+// A character stream has one device, but for a terminal whose monitor is behind Ctrl-A c (mux=on).
+void Translator::take_chardev(const Stream& stream) {
+    if (stream.kind != Stream::Kind::kNamed) return;
+    const auto [user, first] = chardev_users_.emplace(stream.path, stream.option);
+    if (!first)
+        throw OptionError(stream.option + ": the -chardev with id=" + stream.path + " is that of " + user->second +
+                          " already");
 }
 
 // There is one standard input, and who reads from it takes it from everybody else.
@@ -249,7 +257,10 @@ void Translator::finish_protocols() {
             const Stream& s = resolved(p.stream);
             if (s.kind == Stream::Kind::kNone || s.kind == Stream::Kind::kConsole) return;
             // The terminal of a serial port has the monitor behind Ctrl-A c.
-            if (!p.json && s.kind == Stream::Kind::kStdio && stdio_is_terminal_) return;
+            if (!p.json && s.kind == Stream::Kind::kStdio && stdio_is_terminal_) {
+                if (!s.with_monitor) take_chardev(p.stream);
+                return;
+            }
             const std::string name =
                 p.json ? "qmp" + std::to_string(servers++) : "monitor" + std::to_string(monitors++);
             VmFile::Entries entries{{"type", p.json ? "control.qmp" : "control.monitor"}};

@@ -82,7 +82,14 @@ TEST_CASE("serial ports and where they lead") {
         says(translated({"-device", "isa-serial,chardev=c", "-chardev", "pty,id=c"}), "  com1: {backend: chardev-c}"));
     CHECK(says(translated({"-chardev", "file,id=c,path=/t/x,append=on", "-serial", "chardev:c"}),
                "  chardev-c: {type: chardev.file, path: \"/t/x\", append: true}"));
-    CHECK(refusal({"-serial", "unix:/t/x"}).find("-serial unix:/t/x") == 0);
+    CHECK(
+        says(translated({"-serial", "unix:/t/x"}), "  com1-host: {type: chardev.unix, path: \"/t/x\", connect: true}"));
+    CHECK(says(translated({"-serial", "tcp::4444,server,nowait"}),
+               "  com1-host: {type: chardev.tcp, address: \"127.0.0.1:4444\"}"));
+    CHECK(says(translated({"-serial", "tcp:[::1]:4444,server"}),
+               "  com1-host: {type: chardev.tcp, address: \"[::1]:4444\", wait: true}"));
+    CHECK(says(translated({"-chardev", "socket,id=c,host=localhost,port=23", "-serial", "chardev:c"}),
+               "  chardev-c: {type: chardev.tcp, address: \"localhost:23\", connect: true}"));
     CHECK(refusal({"-serial", "telnet:x"}).find("-serial telnet:x") == 0);
     CHECK(refusal({"-device", "isa-serial,chardev=no"}).find("id=no") != std::string::npos);
     CHECK(refusal({"-serial", "null", "-serial", "null", "-serial", "null", "-serial", "null", "-serial", "null"})
@@ -133,6 +140,30 @@ TEST_CASE("standard input and output go to one") {
     CHECK(refusal({"-monitor", "stdio", "-qmp", "stdio"}) == "-qmp stdio: " + taken + "-monitor stdio already");
     CHECK(refusal({"-nographic", "-qmp", "stdio"}) == "-qmp stdio: " + taken + "-nographic already");
     CHECK(refusal({"-serial", "stdio", "-serial", "stdio"}) == "-serial stdio: " + taken + "-serial stdio already");
+}
+
+TEST_CASE("a character device is for one device") {
+    const std::vector<std::string> pty{"-chardev", "pty,id=c"}, terminal{"-chardev", "stdio,id=c"},
+        mux{"-chardev", "stdio,id=c,mux=on"}, serial{"-device", "isa-serial,chardev=c"};
+    const auto all = [](std::initializer_list<std::vector<std::string>> parts) {
+        std::vector<std::string> words;
+        for (const auto& p : parts) words.insert(words.end(), p.begin(), p.end());
+        return words;
+    };
+    const std::string taken = ": the -chardev with id=c is that of ";
+    CHECK(refusal(all({pty, serial, serial})) ==
+          "-device isa-serial,chardev=c" + taken + "-device isa-serial,chardev=c already");
+    CHECK(refusal(all({pty, {"-serial", "chardev:c", "-parallel", "chardev:c"}})) ==
+          "-parallel chardev:c" + taken + "-serial chardev:c already");
+    CHECK(refusal(all({pty, serial, {"-mon", "chardev=c,mode=control"}})) ==
+          "-mon chardev=c,mode=control" + taken + "-device isa-serial,chardev=c already");
+    CHECK(refusal(all({pty, {"-mon", "c", "-mon", "chardev=c"}})) == "-mon chardev=c" + taken + "-mon c already");
+    CHECK(refusal(all({terminal, serial, {"-mon", "c"}})) == "-mon c" + taken + "-device isa-serial,chardev=c already");
+    CHECK(refusal(all({mux, serial, {"-mon", "c"}})).empty());
+    CHECK_FALSE(refusal(all({mux, serial, serial})).empty());
+    CHECK(says(translated(all({pty, {"-debugcon", "chardev:c"}})),
+               "  debugcon-233: {type: debug.console, at: 233, backend: chardev-c}"));
+    CHECK_FALSE(refusal(all({pty, serial, {"-debugcon", "chardev:c"}})).empty());
 }
 
 TEST_CASE("debug ports") {

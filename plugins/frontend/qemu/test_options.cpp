@@ -128,3 +128,11 @@ TEST_CASE("values are quoted where YAML would read them otherwise") {
     CHECK(yaml_value("a \"b\" \\ c") == "\"a \\\"b\\\" \\\\ c\"");
     CHECK(yaml_value("a\nb") == "\"a\\x0ab\"");
 }
+
+TEST_CASE("a board without ACPI is refused where it has it") {
+    const std::string text = "acpi=off is not served by this version: the board always has ACPI";
+    CHECK(refusal({"-machine", "pc,acpi=off"}).find("-machine pc,acpi=off: " + text) == 0);
+    CHECK(refusal({"-machine", "acpi=off", "-M", "pc-0.11"}).find(text) != std::string::npos);
+    CHECK(refusal({"-machine", "acpi=off", "-M", "isapc"}).empty());
+    CHECK(refusal({"-machine", "pc,acpi=on"}).empty());
+}

@@ -109,6 +109,11 @@ Result Translator::translate(const std::vector<Item>& items, const std::string& 
 
 void Translator::finish() {
     finish_firmware();
+    attempt([&] {
+        if (!acpi_off_option_.empty() && vm_.machine() != "isapc" && vm_.machine() != "none")
+            throw OptionError(acpi_off_option_ +
+                              ": acpi=off is not served by this version: " + std::string(find_option("no-acpi")->text));
+    });
     attempt([&] { finish_devices(); });
     finish_drives();
     finish_defaults();

@@ -159,13 +159,14 @@ class Translator {
     std::string back_end(const Stream& stream, const std::string& name);
     VmFile::Entries place_of(const Stream& stream, const std::string& name, const std::string& option);
     void take_stdio(const std::string& option);
+    void take_chardev(const Stream& stream);
 
     bool lenient_;
     Result result_;
     VmFile vm_;
     drives::DriveList drives_;
     std::map<std::string, Stream> chardevs_;
-    std::map<std::string, std::string> chardev_devices_;  // id -> name of the device that was made for it
+    std::map<std::string, std::string> chardev_users_;  // id -> the option that has it
     std::map<std::string, BlockNode> nodes_;
     std::vector<Port> serials_, parallels_;
     std::vector<Protocol> protocols_;
@@ -173,7 +174,7 @@ class Translator {
     std::vector<std::pair<std::string, std::string>> devices_;  // value, option
     std::vector<std::string> accelerators_;
     std::string accelerator_option_, bios_, bios_option_, folder_, folder_option_;
-    std::string vga_, vga_option_, no_graphics_option_, qtest_option_, stdio_option_;
+    std::string vga_, vga_option_, no_graphics_option_, qtest_option_, stdio_option_, acpi_off_option_;
     Stream qtest_;
     unsigned debugcons_ = 0;
     bool nodefaults_ = false, display_given_ = false, network_given_ = false, monitor_given_ = false,

@@ -239,6 +239,17 @@ typedef struct bp_control_api {
     void (*listen)(void* self, void (*event)(void* context, bp_str json), void* context);
 } bp_control_api;
 
+/** "bp.events/1": what a device tells the machine's users. The kernel hands it to front ends without understanding it,
+ * as the event BACKPLANE_DEVICE of the control socket with the device's name. */
+#define BP_EVENTS_API "bp.events/1"
+/** Table of bp.events/1. */
+typedef struct bp_events_api {
+    uint32_t size;
+    /** `event` is a name of the device's own choice ("tray-moved"), `data` a JSON object. Both are copied. Heard soon,
+     * and before the machine acts on a request that follows. Any thread. */
+    void (*tell)(void* self, bp_str event, bp_str data);
+} bp_events_api;
+
 /** "bp.files/1": for plugins that declare `needs: [files]`. */
 #define BP_FILES_API "bp.files/1"
 /** Table of bp.files/1. */

@@ -244,7 +244,8 @@ class Board {
     DmaAnswer dma_answer = DmaAnswer::kMemory;
     u32 tracing = 0;  // nonzero: trace points are listened to
     std::string failure;
-    std::vector<std::string> log;  // the first kMostRecords
+    std::vector<std::string> log;     // the first kMostRecords
+    std::vector<std::string> events;  // the same, each with its data behind it
     std::vector<PublishedFact> facts;
     struct Request {
         u32 what, argument;

@@ -217,6 +217,13 @@ struct Services {
                                             board(s).post([s, bytes = std::string(reinterpret_cast<const char*>(data),
                                                                                   size)] { board(s).input(bytes); });
                                         }};
+    static constexpr bp_events_api events{sizeof(bp_events_api), [](void* s, bp_str event, bp_str data) {
+                                              Board& b = board(s);
+                                              const std::string text =
+                                                  std::string(to_view(event)) + " " + std::string(to_view(data));
+                                              std::lock_guard g(b.mutex_);
+                                              if (b.events.size() < Board::kMostRecords) b.events.push_back(text);
+                                          }};
     static bp_status find_firmware(void* s, bp_str name, char* path, std::size_t capacity, std::size_t* length) {
         const Board& b = at(s);
         std::string text(to_view(name));
@@ -256,6 +263,7 @@ inline const void* Board::service(void*, bp_str id) {
     if (v == BP_MACHINE_API) return &Services::machine;
     if (v == BP_RUN_STATE_API) return &Services::run_state;
     if (v == BP_INPUT_API) return &Services::input;
+    if (v == BP_EVENTS_API) return &Services::events;
     if (v == BP_FILES_API) return &Services::files;
     if (v == BP_CONTROL_API) return &Services::control;
     return nullptr;
