@@ -34,10 +34,10 @@ struct KindInfo {
     spdlog::level::level_enum spd;
 };
 constexpr KindInfo kKinds[] = {
-    {"guest", LogLevel::kWarn, spdlog::level::warn},   {"unimplemented", LogLevel::kWarn, spdlog::level::warn},
+    {"guest", LogLevel::kWarn, spdlog::level::warn},    {"unimplemented", LogLevel::kWarn, spdlog::level::warn},
     {"unusual", LogLevel::kDebug, spdlog::level::info}, {"unverified", LogLevel::kDebug, spdlog::level::info},
-    {"debug", LogLevel::kDebug, spdlog::level::debug}, {"info", LogLevel::kInfo, spdlog::level::info},
-    {"warning", LogLevel::kWarn, spdlog::level::warn}, {"error", LogLevel::kError, spdlog::level::err},
+    {"debug", LogLevel::kDebug, spdlog::level::debug},  {"info", LogLevel::kInfo, spdlog::level::info},
+    {"warning", LogLevel::kWarn, spdlog::level::warn},  {"error", LogLevel::kError, spdlog::level::err},
 };
 const KindInfo& kind_info(u32 kind) { return kKinds[kind < std::size(kKinds) ? kind : u32{BP_LOG_ERROR}]; }
 constexpr bool is_ignorance(u32 kind) { return kind <= BP_LOG_UNVERIFIED; }

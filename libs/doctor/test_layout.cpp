@@ -31,6 +31,16 @@ TEST_CASE("entries that no geometry explains say so") {
     CHECK_FALSE(layout(d).table);
 }
 
+TEST_CASE("an entry that agrees with many geometries names none") {
+    Disk d{40000000};
+    // From the second track to far beyond cylinder 1023: 32 sectors a track, and any number of heads.
+    d.entry(1, 32, 39000000, {16, 32});
+    put(&d.content[0][0x1be + 5], 0xfffffe, 3);
+    const Layout l = layout(d);
+    CHECK(l.partitions[0].agreeing.size() > 10);
+    CHECK_FALSE(l.table);
+}
+
 TEST_CASE("logical partitions are found along their chain") {
     Disk d;
     d.entry(1, 63, 100000, {255, 63});

@@ -157,8 +157,22 @@ TEST_CASE("entries without count, end head or end sector are passed over") {
 
 TEST_CASE("a guess with no whole cylinder or too many cylinders is passed over") {
     CHECK_FALSE(guess_from_partition_table(100, chs(16, 63)));
+    CHECK_FALSE(guess_from_partition_table(16 * 63 - 1, chs(16, 63)));
+    CHECK(text(guess_from_partition_table(16 * 63, chs(16, 63)).value()) == "1/16/63");
     CHECK(guess_from_partition_table(16383 * 32, chs(2, 16)));
     CHECK_FALSE(guess_from_partition_table(16384 * 32, chs(2, 16)));
+}
+
+TEST_CASE("LBA translation takes more heads when more than 16, 32, 64 or 128 would be needed for 1024 cylinders") {
+    const auto heads = [](std::uint64_t tracks) { return resolve({tracks * 63, {}, given({}, kLba)}).logical.heads; };
+    unsigned now = 16;
+    for (const unsigned next : {32u, 64u, 128u, 255u}) {
+        CHECK(heads((now + 1) * 1024 - 1) == now);
+        CHECK(heads((now + 1) * 1024) == next);
+        now = next;
+    }
+    CHECK(heads(255 * 1024) == 255);
+    CHECK(text(resolve({255u * 1024 * 63 + 1, {}, given({}, kLba)}).logical) == "1024/255/63");
 }
 
 TEST_CASE("an empty or tiny medium still gets two cylinders") {

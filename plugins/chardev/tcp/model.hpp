@@ -1,5 +1,6 @@
-// A TCP socket that one client at a time connects to, or that another program listens on. Output while nobody is connected
-// is dropped. Whoever reaches the address is let in: it is a line out of the guest, not a command of the machine.
+// A TCP socket that one client at a time connects to, or that another program listens on. Output while nobody is
+// connected is dropped. Whoever reaches the address is let in: it is a line out of the guest, not a command of the
+// machine.
 #pragma once
 
 #include <string>
