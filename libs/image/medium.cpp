@@ -134,6 +134,8 @@ void Medium::drain() {
 
 void Medium::identity(StateVisitor& v) {
     if (!image_) return;
+    // What is under way belongs to the contents that are described.
+    drain();
     bytes_ = image_->bytes();
     if (!slot_.machine().deterministic(slot_.self())) {
         changed_ns_ = image_->last_change();

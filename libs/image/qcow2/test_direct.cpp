@@ -74,6 +74,15 @@ TEST_CASE("only data with a place of their own may be written directly, and only
     CHECK_FALSE(d.direct(false, kCluster, 512));
 }
 
+TEST_CASE("what would make the file longer is not written directly") {
+    Disk d;
+    REQUIRE(d.volume->write(0, filled(512, 1)) == 0);
+    CHECK(d.direct(true, 0, 512));
+    CHECK_FALSE(d.direct(true, 512, 512));
+    REQUIRE(d.volume->write(1024, filled(512, 2)) == 0);
+    CHECK(d.direct(true, 512, 512));
+}
+
 TEST_CASE("a cluster that is written directly becomes nothing else until the write is over") {
     Disk d;
     REQUIRE(d.volume->write(0, filled(kCluster, 1)) == 0);
@@ -167,6 +176,11 @@ TEST_CASE("many requests of all kinds at once on a file agree with a copy in mem
         }
         CHECK(errors == 0);
         std::vector<u8> back(kDisk);
+        REQUIRE(image->read(0, back) == 0);
+        CHECK((back == copy));
+        REQUIRE(image->flush() == 0);
+        image.reset();
+        image = image::open(o);
         REQUIRE(image->read(0, back) == 0);
         CHECK((back == copy));
     }

@@ -73,6 +73,8 @@ bool Volume::begin_direct(bool write, u64 offset, u64 length, u64& host, u64& to
     if (table == 0 || !l2_->holds(table)) return false;
     Mapping m;
     if (lookup(offset, length, m) != 0 || m.kind != Kind::kData || m.length < length) return false;
+    // The file's last cluster may not be there as a whole, and only the storage makes the file longer.
+    if (m.host + length > storage_.size()) return false;
     if (write) {
         if (writable() != 0 || !m.copied) return false;
         const u64 first = m.host >> bits_, last = (m.host + length - 1) >> bits_;

@@ -44,7 +44,7 @@ TEST_CASE("the log gets whole lines of printable characters") {
           "BIOS\r\n\n");
     print(b, "unfinished");
     REQUIRE(b.log.size() == 1);
-    CHECK(b.log[0] == "5: Sea?BIOS");
+    CHECK(b.log[0] == "4: Sea?BIOS");
     print(b, std::string(1000, 'x'));
     CHECK(b.log.size() == 3);
 }
