@@ -11,6 +11,9 @@ const char* reset_reason(bool by_guest) { return by_guest ? "guest-reset" : "hos
 void tell_stopped(Control& control, const std::string& reason) {
     control.emit("STOP", reason.empty() ? Json::object() : Json{{"desc", reason}});
 }
+void tell_stopped_soon(Control& control, const std::string& reason) {
+    control.emit_soon("STOP", reason.empty() ? Json::object() : Json{{"desc", reason}});
+}
 void tell_resumed(Control& control) { control.emit_soon("RESUME"); }
 
 // Data that is no object is the plugin's mistake: the event alone is told.

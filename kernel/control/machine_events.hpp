@@ -9,6 +9,7 @@ struct Outcome;
 
 // In the machine's thread, under its lock.
 void tell_stopped(Control& control, const std::string& reason);
+void tell_stopped_soon(Control& control, const std::string& reason);  // any thread
 void tell_reset(Control& control, bool by_guest);
 void tell_saved(Control& control, const std::string& path);
 void tell_restored(Control& control, const std::string& path);

@@ -232,7 +232,9 @@ void Machine::pause() {
 
 void Machine::resume() {
     lock_.lock();
-    if (paused_) tell_resumed(*control_);
+    // A stop that was not yet complete is told as well: who waits for one of the two hears both.
+    if (pause_requested_ && !paused_) tell_stopped_soon(*control_, pause_reason_);
+    if (pause_requested_ || paused_) tell_resumed(*control_);
     // Also when the stop was only asked for: a drive that asked for it has kept its request back.
     if (pause_requested_) tell_run_state(true);
     pause_requested_ = false;
