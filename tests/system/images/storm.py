@@ -53,24 +53,24 @@ class StormTest(machine.SystemTest):
         self.assertEqual(guest.finish(machine.PATIENCE), 0, guest.errors())
         return numbers(bytes(guest.transcript))
 
-    def wait_for_lock(self, path, image_format):
+    def qemu_img(self, *arguments):
         """The requests of a program that was killed hold the file for some moments more. Ours waits for that; qemu-img does not."""
         end = time.monotonic() + machine.PATIENCE
         while True:
-            done = subprocess.run(["qemu-img", "info", "-f", image_format, path], capture_output=True, text=True, check=False)
-            if "lock" not in done.stderr or time.monotonic() > end:
-                break
+            done = subprocess.run(["qemu-img", *arguments], capture_output=True, text=True, check=False)
+            if "Failed to lock" not in done.stderr or time.monotonic() > end:
+                return done
             time.sleep(0.02)
 
     def check(self, path, image_format, flushed):
         """The image has no errors, and what was flushed, or something newer."""
-        self.wait_for_lock(path, image_format)
         if image_format != "raw":
             self.run_program("disk", "info", path)
-            done = subprocess.run(["qemu-img", "check", "-f", image_format, path], capture_output=True, text=True, check=False)
+            done = self.qemu_img("check", "-f", image_format, path)
             self.assertIn(done.returncode, (0, 3), done.stdout + done.stderr)  # 3: leaked clusters, nothing worse
         flat = str(self.folder / "flat")
-        subprocess.run(["qemu-img", "convert", "-f", image_format, "-O", "raw", path, flat], check=True)
+        done = self.qemu_img("convert", "-f", image_format, "-O", "raw", path, flat)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         with open(flat, "rb") as file:
             for number in range(max(1, flushed - PLACES + 1), flushed + 1):
                 file.seek(place(number) * 512)
