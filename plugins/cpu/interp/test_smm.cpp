@@ -382,6 +382,38 @@ TEST_CASE("memory is seen with the mode's eyes, code and data apart") {
     CHECK(m.peek<u32>(0xa8000 + 0x7efc) == (closed ? 0x20000u : 0u));
 }
 
+TEST_CASE("code decoded outside is not run inside, nor the other way round") {
+    Machine m;
+    // As the handler will be: 16-bit code, flat data.
+    for (const Seg s : {kEs, kSs, kDs}) m.cpu.set_segment(s, 0, 0, 0xffffffff, kAttrFlat);
+    m.cpu.set_segment_real(kCs, 0);
+    m.at(kAt);
+    m.cpu.r32(kEsp) = 0x6000;
+    m.cpu.smbase = 0xa0000;
+    m.put(0xa8000, {0x43, 0xcb});  // inc bx; retf
+    m.smram[0x8000] = 0x0f, m.smram[0x8001] = 0xaa;
+    // call a000:8000; out b2h, al; call a000:8000; hlt
+    m.put(kAt, {0x9a, 0x00, 0x80, 0x00, 0xa0, 0xe6, 0xb2, 0x9a, 0x00, 0x80, 0x00, 0xa0, 0xf4});
+    m.smis_to_come = 1;
+    CHECK(m.steps(100) == BP_EXIT_HALT);
+    CHECK(m.cpu.eip == kAt + 13);
+    CHECK(m.cpu.r32(kEbx) == 2);
+    CHECK(m.vcpu.instructions == 2 * 3 + 1 + 1 + 1);  // RSM among them
+}
+
+TEST_CASE("a handler that spoils the hidden part of SS leaves virtual-8086 mode at CPL 3") {
+    Machine m;
+    m.protect();
+    m.virtualize(0);
+    m.put(kHandler, {0x90, 0x0f, 0xaa});
+    m.smi();
+    m.steps(1);
+    m.change(0x7f9c, 0x93);
+    m.steps(1);
+    CHECK(m.cpu.v86());
+    CHECK(m.cpu.cpl == 3);
+}
+
 TEST_CASE("address line 20 passes inside and is masked again outside") {
     Machine m;
     m.protect();
