@@ -25,7 +25,8 @@ Json cpus_json(const Machine& m) {
 }
 
 Json claim_json(const Machine& m, const char* space, const Claim& c) {
-    const std::string flags = std::string(c.flags & BP_MAP_READ ? "r" : "") + (c.flags & BP_MAP_WRITE ? "w" : "");
+    const std::string flags = std::string(c.flags & BP_MAP_READ ? "r" : "") + (c.flags & BP_MAP_WRITE ? "w" : "") +
+                              (c.flags & (BP_MAP_SMM | BP_MAP_SMM_CODE) ? "s" : "");
     return {{"space", space},
             {"base", c.base},
             {"size", c.size},

@@ -18,17 +18,22 @@ struct CpuServices {
     struct Access : Guard {
         explicit Access(void* self) : Guard(self) { of(self).run_late_timers(); }
     };
-    static void page(void* self, u64 address, int, bp_page* page) {
+    // An engine that says "yes" with another number means the mode's data.
+    static u32 view_of(int smm) {
+        if (smm == BP_VIEW_NORMAL) return BP_VIEW_NORMAL;
+        return smm == BP_VIEW_SMM_CODE ? BP_VIEW_SMM_CODE : BP_VIEW_SMM;
+    }
+    static void page(void* self, u64 address, int smm, bp_page* page) {
         Guard g(self);
-        board(self).memory->page(address, page);
+        board(self).memory->page(address, page, view_of(smm));
     }
-    static u64 read(void* self, u64 address, u32 bytes, int) {
+    static u64 read(void* self, u64 address, u32 bytes, int smm) {
         Access g(self);
-        return board(self).memory->read(address, bytes);
+        return board(self).memory->read(address, bytes, view_of(smm));
     }
-    static void write(void* self, u64 address, u32 bytes, u64 value, int) {
+    static void write(void* self, u64 address, u32 bytes, u64 value, int smm) {
         Access g(self);
-        board(self).memory->write(address, bytes, value);
+        board(self).memory->write(address, bytes, value, view_of(smm));
     }
     static u64 port_read(void* self, u32 port, u32 bytes) {
         Access g(self);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backplane/abi/cpu.h"
 #include "kernel/space/region.hpp"
 
 namespace backplane::kernel {
@@ -24,6 +25,10 @@ struct Claim {
     std::uint64_t last() const { return base + (size - 1); }
     bool reads() const { return flags & (BP_MAP_READ | BP_MAP_DROP_READ); }
     bool writes() const { return flags & (BP_MAP_WRITE | BP_MAP_DROP_WRITE); }
+    bool seen_by(std::uint32_t view) const {  // a BP_VIEW_*
+        if (flags & BP_MAP_SMM_CODE) return view == BP_VIEW_SMM_CODE;
+        return !(flags & BP_MAP_SMM) || view != BP_VIEW_NORMAL;
+    }
 };
 
 // An ordered set of claims. Equal priorities: the older claim wins.

@@ -64,15 +64,26 @@ void MemorySpace::rebuild() {
     std::sort(starts.begin(), starts.end());
     starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
 
+    ++version_;
+    views_[BP_VIEW_NORMAL] = build(starts, BP_VIEW_NORMAL);
+    const auto any = [&](std::uint32_t flag) {
+        return std::any_of(claims_.all().begin(), claims_.all().end(), [=](const Claim& c) { return c.flags & flag; });
+    };
+    views_[BP_VIEW_SMM] = any(BP_MAP_SMM) ? build(starts, BP_VIEW_SMM) : views_[BP_VIEW_NORMAL];
+    views_[BP_VIEW_SMM_CODE] = any(BP_MAP_SMM_CODE) ? build(starts, BP_VIEW_SMM_CODE) : views_[BP_VIEW_SMM];
+}
+
+std::shared_ptr<const FlatView> MemorySpace::build(const std::vector<std::uint64_t>& starts,
+                                                   std::uint32_t which) const {
     auto view = std::make_shared<FlatView>();
-    view->version = ++version_;
+    view->version = version_;
     for (std::size_t i = 0; i < starts.size(); ++i) {
         FlatRange r;
         r.first = starts[i];
         r.last = i + 1 < starts.size() ? starts[i + 1] - 1 : limit_;
         bool read_done = false, write_done = false;
         for (const Claim& c : claims_.all()) {
-            if (c.base > r.first || c.last() < r.first) continue;
+            if (c.base > r.first || c.last() < r.first || !c.seen_by(which)) continue;
             const std::uint64_t offset = r.first - c.base;
             const Target target = c.region ? Target{Target::Kind::kRegister, c.region, offset}
                                            : Target{Target::Kind::kMemory, nullptr, c.ram + offset};
@@ -88,15 +99,15 @@ void MemorySpace::rebuild() {
         }
         view->ranges.push_back(r);
     }
-    view_ = std::move(view);
+    return view;
 }
 
-std::uint64_t MemorySpace::read(std::uint64_t address, std::uint32_t bytes) {
+std::uint64_t MemorySpace::read(std::uint64_t address, std::uint32_t bytes, std::uint32_t view) {
     address &= limit_;
-    const FlatRange& r = view_->at(address);
+    const FlatRange& r = views_[view]->at(address);
     if (address + (bytes - 1) > r.last || address + (bytes - 1) < address) {
         std::uint64_t value = 0;
-        for (std::uint32_t i = 0; i < bytes; ++i) value |= read(address + i, 1) << (8 * i);
+        for (std::uint32_t i = 0; i < bytes; ++i) value |= read(address + i, 1, view) << (8 * i);
         return value;
     }
     const std::uint64_t offset = r.read.offset + (address - r.first);
@@ -113,11 +124,11 @@ std::uint64_t MemorySpace::read(std::uint64_t address, std::uint32_t bytes) {
     return all_ones(bytes);
 }
 
-void MemorySpace::write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value) {
+void MemorySpace::write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value, std::uint32_t view) {
     address &= limit_;
-    const FlatRange& r = view_->at(address);
+    const FlatRange& r = views_[view]->at(address);
     if (address + (bytes - 1) > r.last || address + (bytes - 1) < address) {
-        for (std::uint32_t i = 0; i < bytes; ++i) write(address + i, 1, (value >> (8 * i)) & 0xff);
+        for (std::uint32_t i = 0; i < bytes; ++i) write(address + i, 1, (value >> (8 * i)) & 0xff, view);
         return;
     }
     const std::uint64_t offset = r.write.offset + (address - r.first);
@@ -181,19 +192,24 @@ void MemorySpace::mark_written(std::uint64_t address, std::uint64_t offset, std:
 
 void MemorySpace::touched(std::uint64_t offset, std::uint64_t size) {
     if (size == 0) return;
-    for (const FlatRange& r : view_->ranges) {
-        if (r.read.kind != Target::Kind::kMemory) continue;
-        const std::uint64_t first = r.read.offset, last = first + (r.last - r.first);
-        if (offset > last || offset + size - 1 < first) continue;
-        const std::uint64_t from = std::max(first, offset), to = std::min(last, offset + size - 1);
-        mark_written(r.first + (from - first), from, to - from + 1);
-    }
+    const auto in_view = [&](const FlatView& view) {
+        for (const FlatRange& r : view.ranges) {
+            if (r.read.kind != Target::Kind::kMemory) continue;
+            const std::uint64_t first = r.read.offset, last = first + (r.last - r.first);
+            if (offset > last || offset + size - 1 < first) continue;
+            const std::uint64_t from = std::max(first, offset), to = std::min(last, offset + size - 1);
+            mark_written(r.first + (from - first), from, to - from + 1);
+        }
+    };
+    in_view(view());
+    // What only the code of system management mode sees may hold cached code, too.
+    if (views_[BP_VIEW_SMM_CODE] != views_[BP_VIEW_NORMAL]) in_view(view(BP_VIEW_SMM_CODE));
 }
 
-void MemorySpace::page(std::uint64_t address, bp_page* page) const {
+void MemorySpace::page(std::uint64_t address, bp_page* page, std::uint32_t view) const {
     *page = {};
     address = (address & limit_) & ~(kPageSize - 1);
-    const FlatRange& r = view_->at(address);
+    const FlatRange& r = views_[view]->at(address);
     if (r.last < address + kPageSize - 1) return;  // mixed page: every access takes the slow path
     const bool reads = r.read.kind == Target::Kind::kMemory, writes = r.write.kind == Target::Kind::kMemory;
     if (!reads && !writes) return;
@@ -215,7 +231,7 @@ bool MemorySpace::dma_read(std::uint64_t address, void* data, std::uint64_t size
     bool whole = true;
     while (size > 0) {
         address &= limit_;
-        const FlatRange& r = view_->at(address);
+        const FlatRange& r = view().at(address);
         const std::uint64_t n = std::min(size, r.last - address + 1 ? r.last - address + 1 : size);
         if (r.read.kind == Target::Kind::kMemory)
             std::memcpy(out, ram_.at(r.read.offset + (address - r.first)), n);
@@ -231,7 +247,7 @@ bool MemorySpace::dma_write(std::uint64_t address, const void* data, std::uint64
     bool whole = true;
     while (size > 0) {
         address &= limit_;
-        const FlatRange& r = view_->at(address);
+        const FlatRange& r = view().at(address);
         const std::uint64_t n = std::min(size, r.last - address + 1 ? r.last - address + 1 : size);
         if (r.write.kind == Target::Kind::kMemory) {
             const std::uint64_t offset = r.write.offset + (address - r.first);
@@ -249,7 +265,7 @@ const Region* MemorySpace::own_register(const void* instance, std::uint64_t addr
                                         bool write) const {
     while (size > 0) {
         address &= limit_;
-        const FlatRange& r = view_->at(address);
+        const FlatRange& r = view().at(address);
         const Target& t = write ? r.write : r.read;
         if (t.kind == Target::Kind::kRegister && t.region->instance == instance) return t.region;
         const std::uint64_t n = std::min(size, r.last - address + 1 ? r.last - address + 1 : size);

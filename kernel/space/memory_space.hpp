@@ -1,6 +1,7 @@
 // Guest-physical memory: flat views made of claims, and accesses of any size and alignment through them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -53,14 +54,15 @@ class MemorySpace {
     const Claim* conflict(const Claim& claim) const { return claims_.conflict(claim); }
     void begin() { ++batch_; }
     void end();
-    const FlatView& view() const { return *view_; }
+    const FlatView& view(std::uint32_t which = BP_VIEW_NORMAL) const { return *views_[which]; }
     const Claims& claims() const { return claims_; }
     std::uint64_t limit() const { return limit_; }  // highest address
 
-    // Any size 1-8, any alignment, straddling anything. Unclaimed reads are all ones, unclaimed writes vanish.
-    std::uint64_t read(std::uint64_t address, std::uint32_t bytes);
-    void write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value);
-    void page(std::uint64_t address, bp_page* page) const;
+    // Any size 1-8, any alignment, straddling anything. Unclaimed reads are all ones, unclaimed writes vanish. `view`
+    // is a BP_VIEW_*.
+    std::uint64_t read(std::uint64_t address, std::uint32_t bytes, std::uint32_t view = BP_VIEW_NORMAL);
+    void write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value, std::uint32_t view = BP_VIEW_NORMAL);
+    void page(std::uint64_t address, bp_page* page, std::uint32_t view = BP_VIEW_NORMAL) const;
 
     // As a bus master: memory only. Returns false if part of the range is no memory.
     bool dma_read(std::uint64_t address, void* data, std::uint64_t size) const;
@@ -73,6 +75,7 @@ class MemorySpace {
 
   private:
     void rebuild();
+    std::shared_ptr<const FlatView> build(const std::vector<std::uint64_t>& starts, std::uint32_t view) const;
     std::uint64_t read_register(const Target& t, std::uint64_t offset, std::uint32_t bytes);
     void write_register(const Target& t, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value);
     void mark_written(std::uint64_t address, std::uint64_t offset, std::uint64_t size);
@@ -82,7 +85,7 @@ class MemorySpace {
     std::uint64_t limit_;
     MemoryEvents events_;
     Claims claims_;
-    std::shared_ptr<const FlatView> view_;
+    std::array<std::shared_ptr<const FlatView>, BP_VIEW_SMM_CODE + 1> views_;  // one object where views do not differ
     std::uint64_t version_ = 0;
     int batch_ = 0;
     bool stale_ = false;

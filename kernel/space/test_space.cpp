@@ -272,3 +272,55 @@ TEST_CASE("of a block's pages those are visited that hold something") {
     bytes[0x3ffff] = 1;
     CHECK(visited() == std::vector<std::pair<std::uint64_t, int>>{{0x3000, 3}, {0x3f000, 9}});
 }
+
+TEST_CASE("a mapping for system management mode is there in its views only") {
+    Ram ram(1 << 24);
+    MemorySpace memory(ram, 32, {});
+    const int main = ram.create("board", "ram", 1 << 16), other = ram.create("board", "other", 1 << 12);
+    memory.add(ram_claim(ram, main, 0, BP_MAP_READ | BP_MAP_WRITE, 200));
+    const auto id = memory.add(ram_claim(ram, other, 0x1000, 0, 400));
+    // Whether a view sees the block `other`: by reading, by writing and by page.
+    const auto seen = [&](std::uint32_t view) {
+        std::uint8_t* inside = ram.at(ram.block(static_cast<std::size_t>(other)).offset);
+        std::uint8_t* below = ram.at(0x1000);
+        *inside = 1, *below = 2;
+        const bool read = memory.read(0x1000, 1, view) == 1;
+        memory.write(0x0fff, 2, 0x3300, view);  // also across the border
+        const bool written = *inside == 0x33;
+        CHECK((*below == 0x33) == !written);
+        bp_page page;
+        memory.page(0x1000, &page, view);
+        CHECK(read == written);
+        CHECK((page.read == inside) == read);
+        CHECK((memory.read(0x0fff, 2, view) >> 8) == 0x33);
+        return read;
+    };
+    const auto views = [&] {
+        return std::vector<bool>{seen(BP_VIEW_NORMAL), seen(BP_VIEW_SMM), seen(BP_VIEW_SMM_CODE)};
+    };
+    CHECK(views() == std::vector<bool>{false, false, false});
+    memory.set_flags(id, BP_MAP_READ | BP_MAP_WRITE | BP_MAP_SMM);
+    CHECK(views() == std::vector<bool>{false, true, true});
+    std::uint8_t byte = 0;
+    *ram.at(0x1000) = 0x44;
+    CHECK(memory.dma_read(0x1000, &byte, 1));
+    CHECK(byte == 0x44);
+    memory.set_flags(id, BP_MAP_READ | BP_MAP_WRITE | BP_MAP_SMM_CODE);
+    CHECK(views() == std::vector<bool>{false, false, true});
+    memory.set_flags(id, BP_MAP_READ | BP_MAP_WRITE);
+    CHECK(views() == std::vector<bool>{true, true, true});
+}
+
+TEST_CASE("code cached from memory that only system management mode sees is dropped when the block changes") {
+    Ram ram(1 << 24);
+    std::vector<std::uint64_t> dropped;
+    MemoryEvents events;
+    events.code_written = [&](std::uint64_t address, std::uint64_t) { dropped.push_back(address); };
+    MemorySpace memory(ram, 32, events);
+    const int block = ram.create("board", "other", 1 << 12);
+    memory.add(ram_claim(ram, block, 0x5000, BP_MAP_READ | BP_MAP_WRITE | BP_MAP_SMM, 400));
+    const std::uint64_t offset = ram.block(static_cast<std::size_t>(block)).offset;
+    *ram.code_flag(offset) = 1;
+    memory.touched(offset + 8, 4);
+    CHECK(dropped == std::vector<std::uint64_t>{0x5008});
+}

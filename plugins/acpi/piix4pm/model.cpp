@@ -35,8 +35,6 @@ constexpr bp_power kPower{sizeof(bp_power), [](void* i) { return static_cast<Pii
 
 void Piix4Pm::describe(Schema<Piix4Pm>& s) {
     s.doc("PIIX4 power management: ACPI registers, timer, APM ports, SMBus with eight EEPROMs, hot-plug registers");
-    s.property("smm_ready", &Piix4Pm::smm_ready_,
-               {.doc = "tell the firmware that system management mode is already set up: no SMIs", .def = "false"});
     s.property("com1", &Piix4Pm::com1_, {.doc = "a first serial port is present", .def = "true"});
     s.property("com2", &Piix4Pm::com2_, {.doc = "a second serial port is present", .def = "false"});
     s.property("lpt1", &Piix4Pm::lpt1_, {.doc = "a parallel port is present", .def = "true"});
@@ -68,7 +66,10 @@ bp_status Piix4Pm::start() {
                    .subclass = 0x80,
                    .revision = 0x03,
                    .interrupt_pin = 1});
-    pci_.on_write([this](u32, u32) { place_pm(); });
+    pci_.on_write([this](u32 reg, u32 bytes) {
+        place_pm();
+        if (reg <= kSmmEnable && reg + bytes > kSmmEnable) apmc_smi_ = pci_.get8(kSmmEnable) & kApmcEnable;
+    });
     return BP_OK;
 }
 
@@ -96,7 +97,7 @@ void Piix4Pm::reset(Reset kind) {
         smbus_.power_on();
     }
     pci_.set32(kDevactB, 0);
-    if (smm_ready_) pci_.set8(kSmmEnable, kApmcEnable);
+    apmc_smi_ = false;
     apm_control_ = apm_status_ = 0;
     smbus_.reset();
     smi_.lower();
@@ -112,6 +113,7 @@ void Piix4Pm::state(StateVisitor& v) {
     v("next_overflow", next_overflow_);
     v("apm_control", apm_control_);
     v("apm_status", apm_status_);
+    v("apmc_smi", apmc_smi_, {.since = 2});
     v("gpe", gpe_);
     v("slots_up", slots_up_);
     v("slots_down", slots_down_);
@@ -148,8 +150,7 @@ void Piix4Pm::apm_write(u64 offset, u32, u64 value) {
     // Done here and not by an SMI handler: the firmware's handler does nothing for these two.
     if (apm_control_ == kAcpiEnable) pm_control_ |= kSciEnable;
     if (apm_control_ == kAcpiDisable) pm_control_ &= ~kSciEnable;
-    // Firmware that was told that SMM is set up has planted no handler.
-    if ((pci_.get8(kSmmEnable) & kApmcEnable) && !smm_ready_) smi_.pulse();
+    if (apmc_smi_) smi_.pulse();
 }
 
 // --- General-purpose events and hot-plug

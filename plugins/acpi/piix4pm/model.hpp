@@ -15,6 +15,7 @@ namespace backplane {
 
 struct Piix4Pm : Device<Piix4Pm> {
     static constexpr std::string_view kType = "acpi.piix4pm";
+    static constexpr u32 kStateVersion = 2;
     using Device::Device;
 
     static void describe(Schema<Piix4Pm>& s);
@@ -55,7 +56,6 @@ struct Piix4Pm : Device<Piix4Pm> {
     void place_pm();
 
     // Properties.
-    bool smm_ready_ = false;
     bool com1_ = true;
     bool com2_ = false;
     bool lpt1_ = true;
@@ -70,6 +70,9 @@ struct Piix4Pm : Device<Piix4Pm> {
     u64 next_overflow_ = 0;  // tick at which the timer's bit 23 toggles next
     u8 apm_control_ = 0;
     u8 apm_status_ = 0;
+    // APMC_EN as the guest wrote it. Snapshots of state version 1 may have the bit set without a handler for the SMI:
+    // boards told the firmware so that it left SMM alone.
+    bool apmc_smi_ = false;
     std::array<u8, 4> gpe_{};  // status 0-1, enable 2-3
     u32 slots_up_ = 0;
     u32 slots_down_ = 0;

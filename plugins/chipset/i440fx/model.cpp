@@ -9,7 +9,10 @@ constexpr u32 kPam0 = 0x59;   // 3.2.18: PAM0-PAM6, two nibbles each
 constexpr u32 kSmram = 0x72;  // 3.2.20
 constexpr u8 kPamRead = 1;
 constexpr u8 kPamWrite = 2;
-constexpr u8 kSmramOpen = 1u << 6;
+constexpr u8 kSmramOpen = 1u << 6;    // D_OPEN
+constexpr u8 kSmramClosed = 1u << 5;  // D_CLS
+constexpr u8 kSmramLock = 1u << 4;    // D_LCK
+constexpr u8 kSmramEnable = 1u << 3;  // G_SMRAME
 constexpr u8 kSmramPowerOn = 0x02;
 
 constexpr u32 kConfigEnable = 1u << 31;
@@ -126,6 +129,7 @@ void I440fx::reset(Reset kind) {
     if (kind != Reset::kPowerOn) return;
     host_.reset(kind);
     host_.set8(kSmram, kSmramPowerOn);
+    protect_smram();
     address_ = 0;
     pins_.fill(0);
     for (LineOut& line : pirq_) line.lower();
@@ -141,6 +145,7 @@ void I440fx::state(StateVisitor& v) {
 
 bp_status I440fx::restored() {
     host_.restored();
+    protect_smram();
     apply_pam();
     apply_smram();
     return BP_OK;
@@ -266,7 +271,10 @@ void I440fx::config_write(u32 reg, u32 bytes, u32 value) {
 
 void I440fx::own_written(u32 reg, u32 bytes) {
     if (reg < kPam0 + 7 && reg + bytes > kPam0) apply_pam();
-    if (reg <= kSmram && reg + bytes > kSmram) apply_smram();
+    if (reg <= kSmram && reg + bytes > kSmram) {
+        protect_smram();
+        apply_smram();
+    }
 }
 
 void I440fx::apply_pam() {
@@ -277,11 +285,25 @@ void I440fx::apply_pam() {
     ram.end(slot().self());
 }
 
-// Where RAM replaces the VGA window for everybody. What the processor sees while it is in system management mode
-// belongs to the SMM view of memory.
+// C_BASE_SEG says A0000h and nothing else. The lock closes the window to everybody outside system management mode,
+// until power-on.
+void I440fx::protect_smram() {
+    const u8 value = host_.get8(kSmram);
+    const bool locked = value & kSmramLock;
+    if (locked) host_.set8(kSmram, value & static_cast<u8>(~kSmramOpen));
+    host_.writable(kSmram, 1, kSmramClosed | kSmramEnable | (locked ? 0 : kSmramOpen | kSmramLock));
+}
+
+// Where RAM replaces the VGA window: open, for everybody; enabled, for processors in system management mode, or
+// (closed) for their code alone, so that the handler can draw on the screen.
 void I440fx::apply_smram() {
-    const bool open = host_.get8(kSmram) & kSmramOpen;
-    slot().ram().set_flags(slot().self(), smram_, open ? BP_MAP_READ | BP_MAP_WRITE : 0);
+    const u8 value = host_.get8(kSmram);
+    u32 flags = 0;
+    if (value & kSmramOpen)
+        flags = BP_MAP_READ | BP_MAP_WRITE;
+    else if (value & kSmramEnable)
+        flags = BP_MAP_READ | BP_MAP_WRITE | (value & kSmramClosed ? BP_MAP_SMM_CODE : BP_MAP_SMM);
+    slot().ram().set_flags(slot().self(), smram_, flags);
 }
 
 }  // namespace backplane

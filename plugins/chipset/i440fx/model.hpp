@@ -71,6 +71,7 @@ struct I440fx : Device<I440fx> {
     void config_write(u32 reg, u32 bytes, u32 value);
     void own_written(u32 reg, u32 bytes);
     void apply_pam();
+    void protect_smram();
     void apply_smram();
     bool pirq_level(u32 pirq) const;
 

@@ -232,8 +232,41 @@ TEST_CASE("opening SMRAM shows RAM in the VGA window") {
     put(b, 0, 0x72, 1, 0x4a);
     CHECK(window(b, 0xa0000)->flags == kReadWrite);
     CHECK(window(b, 0xbffff)->flags == kReadWrite);
-    put(b, 0, 0x72, 1, 0x0a);
+    put(b, 0, 0x72, 1, 0x02);
     CHECK(window(b, 0xa0000)->flags == 0);
+}
+
+TEST_CASE("enabled SMRAM is for system management mode, closed for its code alone") {
+    Bench<I440fx> b;
+    put(b, 0, 0x72, 1, 0x0a);
+    CHECK(window(b, 0xa0000)->flags == (kReadWrite | BP_MAP_SMM));
+    put(b, 0, 0x72, 1, 0x2a);
+    CHECK(window(b, 0xa0000)->flags == (kReadWrite | BP_MAP_SMM_CODE));
+    put(b, 0, 0x72, 1, 0x4a);
+    CHECK(window(b, 0xa0000)->flags == kReadWrite);
+    put(b, 0, 0x72, 1, 0x22);
+    CHECK(window(b, 0xa0000)->flags == 0);
+}
+
+TEST_CASE("the SMRAM lock closes the window until power-on") {
+    Bench<I440fx> b;
+    put(b, 0, 0x72, 1, 0xff);
+    CHECK(get(b, 0, 0x72, 1) == 0x3a);  // D_OPEN has fallen, C_BASE_SEG is fixed
+    put(b, 0, 0x72, 1, 0x4a);
+    CHECK(get(b, 0, 0x72, 1) == 0x1a);
+    CHECK(window(b, 0xa0000)->flags == (kReadWrite | BP_MAP_SMM));
+    const auto saved = b.save();
+    Bench<I440fx> other;
+    REQUIRE(other.load(saved) == BP_OK);
+    put(other, 0, 0x72, 1, 0x42);
+    CHECK(get(other, 0, 0x72, 1) == 0x12);
+    b.reset(Reset::kSystem);
+    put(b, 0, 0x72, 1, 0x42);
+    CHECK(get(b, 0, 0x72, 1) == 0x12);
+    b.reset(Reset::kPowerOn);
+    CHECK(get(b, 0, 0x72, 1) == 0x02);
+    put(b, 0, 0x72, 1, 0x4a);
+    CHECK(get(b, 0, 0x72, 1) == 0x4a);
 }
 
 TEST_CASE("PAM and SMRAM survive a system reset and fall at power-on") {

@@ -158,8 +158,7 @@ Block* build(Cpu* c, Linear linear, const FetchPage& page, u32 mode) {
     if (n == 0) {  // code that is no memory, or an instruction that reaches beyond the page or the segment
         const u32 first = std::min(available, kMaxLength);
         for (u32 m = 0; m < first; ++m) {
-            buffer[m] =
-                page.host != nullptr ? page.host[offset + m] : static_cast<u8>(c->phys_read(page.phys + offset + m, 1));
+            buffer[m] = page.host != nullptr ? page.host[offset + m] : c->phys_fetch(page.phys + offset + m);
         }
         n = decode_run(c, b, buffer, first, 1, mode | kModeSingle);
         if (n == 0) {
@@ -167,8 +166,8 @@ Block* build(Cpu* c, Linear linear, const FetchPage& page, u32 mode) {
             const FetchPage next_page = fetch_translate(c, linear + available);
             const u32 total = static_cast<u32>(std::min<u64>(kMaxLength, in_segment));
             for (u32 m = first; m < total; ++m) {
-                buffer[m] = next_page.host != nullptr ? next_page.host[m - first]
-                                                      : static_cast<u8>(c->phys_read(next_page.phys + m - first, 1));
+                buffer[m] =
+                    next_page.host != nullptr ? next_page.host[m - first] : c->phys_fetch(next_page.phys + m - first);
             }
             n = decode_run(c, b, buffer, total, 1, mode);
             if (n == 0) c->raise(kGp, 0);

@@ -54,6 +54,8 @@ void Cpu::reset(bool power_on) {
     fpu.reset();
     tsc_offset = 0;
     a20_mask = ~0ull;
+    smbase = kSmbaseAtReset;
+    lines.fetch_and(~static_cast<u32>(kLineSmi));
     if (vcpu != nullptr) write_tsc(0);
     init_signal();
     cr0 = 0x60000010;
@@ -89,11 +91,14 @@ void Cpu::init_signal() {
     eip = prev_eip = 0xfff0;
     halted = wait_for_sipi = shutdown = nmi_blocked = false;
     inhibit_interrupts = inhibit_all = step_suppressed = esp_guard = false;
-    debug_pending = 0;
+    // INIT# comes outside system management mode only; a reset ends that mode.
+    if (smm) cache->flush(this);
+    smm = smm_nmi_blocked = false;
+    debug_pending = smm_debug_pending = 0;
     delivering = -1;
     ext = 0;
     insn = nullptr;
-    lines.fetch_and(~static_cast<u32>(kLineInit | kLineNmi | kLineSmi));
+    lines.fetch_and(~static_cast<u32>(kLineInit | kLineNmi));
     tlb_flush(true);
 }
 
@@ -214,11 +219,15 @@ void Cpu::state_replaced() {
     insn = nullptr;
     leave = 0;
     if (vcpu != nullptr) count = vcpu->instructions;
-    for (PhysicalCache::Entry& e : phys_cache->entry) e.page = ~0ull;
+    for (PhysicalCache::Entry& e : phys_cache->entry) e.key = ~0ull;
     cache->flush(this);
     derived_for_protected = !protected_mode();
-    a20_mask = (lines.load() & kLineA20) != 0 ? ~0ull : ~(1ull << 20);
+    update_a20_mask();
     tlb_flush(true);
+}
+
+void Cpu::update_a20_mask() {
+    a20_mask = smm || (lines.load(std::memory_order_relaxed) & kLineA20) != 0 ? ~0ull : ~(1ull << 20);
 }
 
 void Cpu::sync_out() {

@@ -5,7 +5,7 @@
 //   decode*.cpp, block.cpp     bytes -> Insn records, cache of decoded blocks
 //   paging.cpp, memory.hpp     translation, software TLB, guest memory, self-modifying code
 //   op_*.cpp                   handlers of instructions; the system ones call the functions at the end of this struct
-//   segment, transfer, exception, task, system, cpuid, debug .cpp   those functions
+//   segment, transfer, exception, task, system, smm, cpuid, debug .cpp   those functions
 //   run.cpp                    run loop: events, deadlines, faults
 //
 // Conventions for the functions at the end ("system part"):
@@ -235,6 +235,16 @@ struct Cpu {
     u32 esp_saved = 0;
     bool ferr = false;  // level of the FERR# output
 
+    // --- system management mode (smm.cpp) --------------------------------------------------------------------------
+    static constexpr u32 kSmbaseAtReset = 0x30000;
+    bool smm = false;
+    bool smm_nmi_blocked = false;  // as it was on entry; RSM brings it back
+    u32 smm_debug_pending = 0;     // likewise
+    u32 smbase = kSmbaseAtReset;
+    // How memory is seen, a BP_VIEW_*.
+    [[nodiscard]] int data_view() const { return smm ? BP_VIEW_SMM : BP_VIEW_NORMAL; }
+    [[nodiscard]] int code_view() const { return smm ? BP_VIEW_SMM_CODE : BP_VIEW_NORMAL; }
+
     bool delivering_event = false;  // the run loop is inside deliver_*() or an external interrupt
     // An interrupt line that stays up and a handler that leaves IF alone must not keep time from passing. Far more than
     // an interrupt controller can nest.
@@ -350,6 +360,8 @@ struct Cpu {
     // Physical, after A20.
     [[nodiscard]] u64 phys_read(Physical address, u32 bytes);
     void phys_write(Physical address, u32 bytes, u64 value);
+    [[nodiscard]] u8 phys_fetch(Physical address);  // a byte of code
+    void update_a20_mask();                         // from the line, which system management mode ignores
 
     void tlb_flush(bool global_too);      // CR3 load: false (global pages stay if CR4.PGE)
     void tlb_flush_page(Linear address);  // INVLPG: also global
@@ -406,6 +418,14 @@ struct Cpu {
     // task.cpp
     enum class TaskSwitch { kJump, kCall, kIret, kInterrupt };
     void task_switch(u16 selector, TaskSwitch how, bool push_error = false, u32 error = 0);
+
+    // smm.cpp
+    void enter_smm();        // SMI, between instructions
+    void resume_from_smm();  // RSM; #UD outside
+
+    [[nodiscard]] static bool cr0_consistent(u32 value);  // system.cpp: PG needs PE, NW needs CD
+    [[nodiscard]] static u32 cr0_stored(u32 value);       // what a load of CR0 makes of it
+    [[nodiscard]] u32 cr4_writable() const;               // bits of CR4 that the model has
 
     // system.cpp; all check CPL/IOPL themselves and raise
     void lgdt(u32 base, u16 limit, u32 bytes);

@@ -118,6 +118,7 @@ void Decoder::two_byte() {
         case 0xa1:
         case 0xa9: o.dst = opcode == 0xa1 ? kFs : kGs; return flow(pop_seg(size));
         case 0xa2: o.fn = system_handler(opcode, size); return;
+        case 0xaa: return flow(system_handler(opcode, size));
         case 0xa3:
         case 0xab:
         case 0xb3:

@@ -44,12 +44,12 @@ struct Tlb {
 struct PhysicalCache {
     static constexpr u32 kSize = 1024;
     struct Entry {
-        Physical page = ~0ull;
+        Physical key = ~0ull;  // of the page, and the view in the low bits
         bp_page what{};
     };
     Entry entry[kSize];
 };
-const bp_page& physical_page(Cpu* c, Physical address);
+const bp_page& physical_page(Cpu* c, Physical address, int view);
 
 [[gnu::always_inline]] inline TlbEntry& tlb_entry(Tlb* t, Linear a) { return t->entry[a >> 12 & (kTlbSize - 1)]; }
 

@@ -85,7 +85,7 @@ void InterpCpu::describe(Schema<InterpCpu>& s) {
     s.line_in<&InterpCpu::intr_changed>("intr", "maskable interrupt request (level)");
     s.line_in<&InterpCpu::nmi_changed>("nmi", "non-maskable interrupt (rising edge)");
     s.line_in<&InterpCpu::init_changed>("init", "INIT# (rising edge)");
-    s.line_in<&InterpCpu::smi_changed>("smi", "system management interrupt (rising edge); taken and ignored");
+    s.line_in<&InterpCpu::smi_changed>("smi", "system management interrupt (rising edge)");
     s.line_in<&InterpCpu::a20_changed>("a20", "address line 20 passes while this is 1 (not connected: passes)");
     s.line_in<&InterpCpu::ignne_changed>("ignne", "numeric errors are ignored while CR0.NE is 0 (IGNNE#)");
     s.line_out("ferr", &InterpCpu::ferr, "an unmasked numeric error waits and CR0.NE is 0 (FERR#)");
@@ -170,6 +170,12 @@ void InterpCpu::state(StateVisitor& v) {
     v("debug_pending", c.debug_pending);
     v("ferr", c.ferr);
     v("tsc_offset", c.tsc_offset);
+    v.group("smm", [&] {
+        v("active", c.smm, {.since = 2});
+        v("base", c.smbase, {.since = 2});
+        v("nmi_blocked", c.smm_nmi_blocked, {.since = 2});
+        v("debug_pending", c.smm_debug_pending, {.since = 2});
+    });
     v.each("fpu.register", c.fpu.regs, [](StateVisitor& w, interp::Float80& f) {
         w("mantissa", f.mantissa);
         w("sign_exponent", f.sign_exponent);

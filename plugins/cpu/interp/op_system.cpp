@@ -220,6 +220,8 @@ void op_system(Cpu* c, Insn* i) {
         c->sysexit();
     else if constexpr (kOpcode == 0xa2)
         c->cpuid();
+    else if constexpr (kOpcode == 0xaa)
+        c->resume_from_smm();
     constexpr bool kStays = kOpcode == 0x20 || kOpcode == 0x21 || kOpcode == 0x31 || kOpcode == 0x33 || kOpcode == 0xa2;
     if constexpr (kStays)
         return next_checked(c, i);
@@ -301,6 +303,7 @@ Handler system_handler(u8 opcode, unsigned) {
         case 0x34: return op_system<0x34>;
         case 0x35: return op_system<0x35>;
         case 0xa2: return op_system<0xa2>;
+        case 0xaa: return op_system<0xaa>;
         default: return undefined_handler();
     }
 }

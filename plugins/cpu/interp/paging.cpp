@@ -93,16 +93,16 @@ u32 straddle(Linear address, u32 bytes) {  // bytes in the first page, 0 if all 
     return bytes > room ? room : 0;
 }
 
-u64 bus_read(Cpu* c, Physical address, u32 bytes) {
+u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
     c->sync_out();
-    const u64 v = c->bus.read(c->bus.self, address, bytes, 0);
+    const u64 v = c->bus.read(c->bus.self, address, bytes, view);
     if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
     return v;
 }
 
 void bus_write(Cpu* c, Physical address, u32 bytes, u64 value) {
     c->sync_out();
-    c->bus.write(c->bus.self, address, bytes, value, 0);
+    c->bus.write(c->bus.self, address, bytes, value, c->data_view());
     if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
 }
 
@@ -124,7 +124,7 @@ u64 slow_read(Cpu* c, Linear address, u32 bytes, bool user) {
     if (n.watched) c->debug_data(address, bytes, false);
     const u32 in_page = address & kPageMask;
     if (n.read_host != nullptr) return load(n.read_host + in_page, bytes);
-    return bus_read(c, n.phys + in_page, bytes);
+    return bus_read(c, n.phys + in_page, bytes, c->data_view());
 }
 
 void slow_write(Cpu* c, Linear address, u32 bytes, u64 value, bool user) {
@@ -139,13 +139,14 @@ void slow_write(Cpu* c, Linear address, u32 bytes, u64 value, bool user) {
 
 }  // namespace
 
-const bp_page& physical_page(Cpu* c, Physical address) {
+const bp_page& physical_page(Cpu* c, Physical address, int view) {
     PhysicalCache::Entry& e = c->phys_cache->entry[address >> 12 & (PhysicalCache::kSize - 1)];
     const Physical page = address & ~0xfffull;
-    if (e.page != page) {
+    const Physical key = page | static_cast<unsigned>(view);
+    if (e.key != key) {
         e.what = bp_page{};
-        c->bus.page(c->bus.self, page, 0, &e.what);
-        e.page = page;
+        c->bus.page(c->bus.self, page, view, &e.what);
+        e.key = key;
     }
     return e.what;
 }
@@ -157,7 +158,7 @@ TlbInfo& tlb_fill(Cpu* c, Linear address, bool write, bool user) {
     const Linear page = address & ~kPageMask;
     if (n.page == page && (!write || n.writable)) return n;
     const Walk w = walk(c, address, write, user);
-    const bp_page& p = physical_page(c, w.phys);
+    const bp_page& p = physical_page(c, w.phys, c->data_view());
     if (!n.listed) {
         n.listed = true;
         t.used_index[t.used++] = static_cast<u16>(index);
@@ -202,7 +203,7 @@ FetchPage fetch_translate(Cpu* c, Linear address) {
     const u64 key = static_cast<u64>(c->jump_tag) << 32 | page;
     if (e.key != key) {
         const Walk w = walk(c, address, false, c->user());
-        const bp_page& p = physical_page(c, w.phys);
+        const bp_page& p = physical_page(c, w.phys, c->code_view());
         c->cache->note_fetch(address);
         e.key = key;
         e.phys = w.phys;
@@ -213,14 +214,20 @@ FetchPage fetch_translate(Cpu* c, Linear address) {
 }
 
 u64 Cpu::phys_read(Physical address, u32 bytes) {
-    const bp_page& p = physical_page(this, address);
+    const bp_page& p = physical_page(this, address, data_view());
     if (p.read != nullptr && (address & kPageMask) + bytes <= 0x1000u)
         return load(p.read + (address & kPageMask), bytes);
-    return bus_read(this, address, bytes);
+    return bus_read(this, address, bytes, data_view());
+}
+
+u8 Cpu::phys_fetch(Physical address) {
+    const bp_page& p = physical_page(this, address, code_view());
+    if (p.read != nullptr) return p.read[address & kPageMask];
+    return static_cast<u8>(bus_read(this, address, 1, code_view()));
 }
 
 void Cpu::phys_write(Physical address, u32 bytes, u64 value) {
-    const bp_page& p = physical_page(this, address);
+    const bp_page& p = physical_page(this, address, data_view());
     if (p.write == nullptr || (address & kPageMask) + bytes > 0x1000u) return bus_write(this, address, bytes, value);
     store_host(this, address, p.write + (address & kPageMask), p.code_flag, p.dirty, bytes, value);
 }

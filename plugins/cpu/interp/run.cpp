@@ -24,16 +24,15 @@ void drop_written_code(Cpu* c) {
 }
 
 void view_changed(Cpu* c) {
-    for (PhysicalCache::Entry& e : c->phys_cache->entry) e.page = ~0ull;
+    for (PhysicalCache::Entry& e : c->phys_cache->entry) e.key = ~0ull;
     c->cache->flush(c);
     c->tlb_flush(true);
 }
 
 void apply_a20(Cpu* c) {
-    const u64 mask = (c->lines.load(std::memory_order_relaxed) & kLineA20) != 0 ? ~0ull : ~(1ull << 20);
-    if (mask == c->a20_mask) return;
-    c->a20_mask = mask;
-    c->tlb_flush(true);
+    const u64 before = c->a20_mask;
+    c->update_a20_mask();
+    if (c->a20_mask != before) c->tlb_flush(true);
 }
 
 // 0, or BP_EXIT_STOP.
@@ -56,7 +55,13 @@ void set_single(Cpu* c, bool on) {
 // Interrupts and traps at an instruction boundary, by priority (SDM 3, 6.9). True if something was delivered.
 bool take_events(Cpu* c, bool shadow_intr, bool shadow_all) {
     const u32 lines = c->lines.load(std::memory_order_acquire);
-    if ((lines & kLineInit) != 0) {
+    // Behind STI and MOV SS an SMI waits for one instruction more: their shadow has no place in the save area.
+    if ((lines & kLineSmi) != 0 && !c->smm && !c->wait_for_sipi && !shadow_intr && !shadow_all) {
+        c->lines.fetch_and(~static_cast<u32>(kLineSmi));
+        c->enter_smm();
+        return true;
+    }
+    if ((lines & kLineInit) != 0 && !c->smm) {
         c->lines.fetch_and(~static_cast<u32>(kLineInit));
         c->init_signal();
         return true;
@@ -67,8 +72,6 @@ bool take_events(Cpu* c, bool shadow_intr, bool shadow_all) {
         c->deliver_debug_trap();
         return true;
     }
-    if ((lines & kLineSmi) != 0)
-        c->lines.fetch_and(~static_cast<u32>(kLineSmi));  // no SMM in this model: taken and dropped
     if ((lines & kLineNmi) != 0 && !c->nmi_blocked && !shadow_all) {
         c->lines.fetch_and(~static_cast<u32>(kLineNmi));
         c->halted = false;
@@ -119,7 +122,7 @@ u32 loop(Cpu* c) {
             if (why != 0) return why;
         }
         if (c->shutdown) {
-            if ((c->lines.load() & kLineInit) == 0) return BP_EXIT_SHUTDOWN;
+            if ((c->lines.load() & kLineInit) == 0 || c->smm) return BP_EXIT_SHUTDOWN;
             c->shutdown = false;
         }
         if (c->count >= c->vcpu->deadline) return BP_EXIT_DEADLINE;

@@ -8,27 +8,10 @@ namespace {
 
 constexpr u32 kCr0Writable = kCr0Pe | kCr0Mp | kCr0Em | kCr0Ts | kCr0Ne | kCr0Wp | kCr0Am | kCr0Nw | kCr0Cd | kCr0Pg;
 
-u32 cr4_writable(const CpuModel& m) {
-    struct Gate {
-        u32 feature;
-        u32 bits;
-    };
-    static constexpr Gate kGates[] = {{kFeatVme, kCr4Vme | kCr4Pvi}, {kFeatTsc, kCr4Tsd},    {kFeatDe, kCr4De},
-                                      {kFeatPse, kCr4Pse},           {kFeatPae, kCr4Pae},    {kFeatMce, kCr4Mce},
-                                      {kFeatPge, kCr4Pge},           {kFeatFxsr, kCr4Osfxsr}};
-    u32 bits = 0;
-    for (const Gate& gate : kGates) {
-        if ((m.features_edx & gate.feature) != 0) bits |= gate.bits;
-    }
-    if ((m.version >> 8 & 15u) >= 6) bits |= kCr4Pce;  // performance counters are no CPUID flag: family 6 has them
-    return bits;
-}
-
 void set_cr0(Cpu& c, u32 value) {
-    value = (value & kCr0Writable) | kCr0Et;
+    value = Cpu::cr0_stored(value);
     const u32 changed = value ^ c.cr0;
-    if ((value & kCr0Pg) != 0 && (value & kCr0Pe) == 0) c.raise(kGp, 0);
-    if ((value & kCr0Nw) != 0 && (value & kCr0Cd) == 0) c.raise(kGp, 0);
+    if (!Cpu::cr0_consistent(value)) c.raise(kGp, 0);
     if ((changed & value & kCr0Pg) != 0 && (c.cr4 & kCr4Pae) != 0 && !c.load_pdptes(c.cr3)) c.raise(kGp, 0);
     c.cr0 = value;
     if ((changed & (kCr0Pg | kCr0Pe | kCr0Wp)) != 0) c.tlb_flush(true);
@@ -43,7 +26,7 @@ void set_cr3(Cpu& c, u32 value) {
 }
 
 void set_cr4(Cpu& c, u32 value) {
-    if ((value & ~cr4_writable(*c.model)) != 0) c.raise(kGp, 0);
+    if ((value & ~c.cr4_writable()) != 0) c.raise(kGp, 0);
     const u32 changed = value ^ c.cr4;
     if (c.paging() && (changed & value & kCr4Pae) != 0 && !c.load_pdptes(c.cr3)) c.raise(kGp, 0);
     c.cr4 = value;
@@ -67,6 +50,28 @@ unsigned debug_register(Cpu& c, unsigned n) {
 }
 
 }  // namespace
+
+bool Cpu::cr0_consistent(u32 value) {
+    return ((value & kCr0Pg) == 0 || (value & kCr0Pe) != 0) && ((value & kCr0Nw) == 0 || (value & kCr0Cd) != 0);
+}
+
+u32 Cpu::cr0_stored(u32 value) { return (value & kCr0Writable) | kCr0Et; }
+
+u32 Cpu::cr4_writable() const {
+    struct Gate {
+        u32 feature;
+        u32 bits;
+    };
+    static constexpr Gate kGates[] = {{kFeatVme, kCr4Vme | kCr4Pvi}, {kFeatTsc, kCr4Tsd},    {kFeatDe, kCr4De},
+                                      {kFeatPse, kCr4Pse},           {kFeatPae, kCr4Pae},    {kFeatMce, kCr4Mce},
+                                      {kFeatPge, kCr4Pge},           {kFeatFxsr, kCr4Osfxsr}};
+    u32 bits = 0;
+    for (const Gate& gate : kGates) {
+        if ((model->features_edx & gate.feature) != 0) bits |= gate.bits;
+    }
+    if ((model->version >> 8 & 15u) >= 6) bits |= kCr4Pce;  // performance counters are no CPUID flag: family 6 has them
+    return bits;
+}
 
 void Cpu::lgdt(u32 base, u16 limit, u32 bytes) {
     require_cpl0();

@@ -99,6 +99,39 @@ TEST_CASE("a processor restored from another's state goes on where that one was"
     CHECK(same_memory);
 }
 
+TEST_CASE("a processor saved in system management mode goes on there, and older snapshots have none") {
+    Socket first;
+    first.code({0x40, 0xf4});
+    std::fill_n(first.ram.begin() + 0x38000, 4, 0x90);
+    first.power_on();
+    first.board.drive("smi", true);
+    first.board.drive("smi", false);
+    first.run(1);
+    auto fields = first.board.save();
+    CHECK(fields["smm.active"][0] == 1);
+    Socket second;
+    second.power_on();
+    SECTION("of this version") {
+        second.ram = first.ram;
+        second.ram[0x38001] = 0xf4;
+        REQUIRE(second.board.load(fields) == BP_OK);
+        CHECK(second.run(10) == BP_EXIT_HALT);
+        char text[2048];
+        const std::string where(text, second.cpu->where(second.engine, text, sizeof text));
+        CHECK(where.find("3000:00008002") != std::string::npos);
+        CHECK(where.find("system management") != std::string::npos);
+    }
+    SECTION("of version 1") {
+        for (const char* name : {"smm.active", "smm.base", "smm.nmi_blocked", "smm.debug_pending"})
+            REQUIRE(fields.fields.erase(name) == 1);
+        fields.version = 1;
+        REQUIRE(second.board.load(fields) == BP_OK);
+        const auto now = second.board.save();
+        CHECK(now.fields.at("smm.active").bytes == std::string(1, '\0'));
+        CHECK(now.fields.at("smm.base").bytes == std::string("\0\0\3\0", 4));
+    }
+}
+
 TEST_CASE("a state that no processor can have is refused") {
     Socket s;
     s.power_on();

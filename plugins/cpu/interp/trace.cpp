@@ -11,7 +11,7 @@ namespace {
 bool peek_byte(const Cpu& c, Linear address, u8& value) {
     const auto physical = [&](Physical at, void* data, u32 bytes) {
         bp_page p{};
-        c.bus.page(c.bus.self, at & ~0xfffull & c.a20_mask, 0, &p);
+        c.bus.page(c.bus.self, at & ~0xfffull & c.a20_mask, c.code_view(), &p);
         if (p.read == nullptr) return false;
         std::memcpy(data, p.read + (at & 0xfffu), bytes);
         return true;
@@ -92,10 +92,10 @@ std::string describe_state(Cpu& c) {
     char line[512];
     std::string out;
     const char* mode = c.v86() ? "virtual-8086" : c.protected_mode() ? "protected" : "real";
-    std::snprintf(line, sizeof line, "cs:eip=%04x:%08x (linear %08x) %s mode, %s, cpl %u%s%s, %llu instructions\n",
+    std::snprintf(line, sizeof line, "cs:eip=%04x:%08x (linear %08x) %s mode, %s, cpl %u%s%s%s, %llu instructions\n",
                   c.seg[kCs].selector, c.eip, c.seg[kCs].base + c.eip, mode, c.seg[kCs].big() ? "32-bit" : "16-bit",
-                  c.cpl, c.halted ? ", halted" : "", c.shutdown ? ", shut down" : "",
-                  static_cast<unsigned long long>(c.count));
+                  c.cpl, c.smm ? ", system management" : "", c.halted ? ", halted" : "",
+                  c.shutdown ? ", shut down" : "", static_cast<unsigned long long>(c.count));
     out += line;
     std::snprintf(line, sizeof line,
                   "eax=%08x ecx=%08x edx=%08x ebx=%08x esp=%08x ebp=%08x esi=%08x edi=%08x eflags=%08x\n", c.r32(kEax),

@@ -135,7 +135,9 @@ enum {
     BP_MAP_READ = 1,       /**< reads come from the block */
     BP_MAP_WRITE = 2,      /**< writes go to the block */
     BP_MAP_DROP_WRITE = 4, /**< writes are claimed and dropped (ROM) */
-    BP_MAP_DROP_READ = 8   /**< reads are claimed and yield all ones */
+    BP_MAP_DROP_READ = 8,  /**< reads are claimed and yield all ones */
+    BP_MAP_SMM = 16,       /**< only CPUs in system management mode see the mapping; the other flags say how */
+    BP_MAP_SMM_CODE = 32   /**< the same, and of their accesses only instruction fetches */
 };
 /** Table of bp.ram/1. */
 typedef struct bp_ram_api {

@@ -31,6 +31,7 @@ class Slot {
           machine_(find<bp_machine_api>(slot, BP_MACHINE_API)),
           run_state_(find<bp_run_state_api>(slot, BP_RUN_STATE_API)),
           input_(find<bp_input_api>(slot, BP_INPUT_API)),
+          events_(find<bp_events_api>(slot, BP_EVENTS_API)),
           files_(find<bp_files_api>(slot, BP_FILES_API)),
           control_(find<bp_control_api>(slot, BP_CONTROL_API)) {}
 
@@ -60,6 +61,7 @@ class Slot {
     const bp_run_state_api& run_state() const { return *run_state_; }
     /// bp.input/1
     const bp_input_api& input() const { return *input_; }
+    const bp_events_api* events() const { return events_; }     ///< nullptr on kernels that hear of none
     const bp_files_api* files() const { return files_; }        ///< nullptr unless the plugin declared the need
     const bp_control_api* control() const { return control_; }  ///< nullptr unless the plugin is a front end
 
@@ -81,6 +83,7 @@ class Slot {
     const bp_machine_api* machine_ = nullptr;
     const bp_run_state_api* run_state_ = nullptr;
     const bp_input_api* input_ = nullptr;
+    const bp_events_api* events_ = nullptr;
     const bp_files_api* files_ = nullptr;
     const bp_control_api* control_ = nullptr;
 };

@@ -44,6 +44,13 @@ typedef struct bp_page {
     uint8_t* dirty; /**< a store writes 1 here, or NULL if nobody watches the page */
 } bp_page;
 
+/** Whose eyes an access to memory sees with: argument `smm` below. An answer of page() holds for one view. */
+enum {
+    BP_VIEW_NORMAL = 0,
+    BP_VIEW_SMM = 1,     /**< in system management mode: data */
+    BP_VIEW_SMM_CODE = 2 /**< in system management mode: an instruction fetch */
+};
+
 /** Memory and port access of a vCPU; address is physical after A20. Any access size 1, 2, 4, 8; unaligned and
  * straddling accesses are split by the kernel. Calls take the machine's lock themselves: call without it. */
 typedef struct bp_cpu_bus {

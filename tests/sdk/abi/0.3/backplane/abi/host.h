@@ -135,7 +135,9 @@ enum {
     BP_MAP_READ = 1,       /**< reads come from the block */
     BP_MAP_WRITE = 2,      /**< writes go to the block */
     BP_MAP_DROP_WRITE = 4, /**< writes are claimed and dropped (ROM) */
-    BP_MAP_DROP_READ = 8   /**< reads are claimed and yield all ones */
+    BP_MAP_DROP_READ = 8,  /**< reads are claimed and yield all ones */
+    BP_MAP_SMM = 16,       /**< only CPUs in system management mode see the mapping; the other flags say how */
+    BP_MAP_SMM_CODE = 32   /**< the same, and of their accesses only instruction fetches */
 };
 /** Table of bp.ram/1. */
 typedef struct bp_ram_api {
@@ -238,6 +240,17 @@ typedef struct bp_control_api {
      * lock. One listener an instance; NULL ends it, after which no call comes. */
     void (*listen)(void* self, void (*event)(void* context, bp_str json), void* context);
 } bp_control_api;
+
+/** "bp.events/1": what a device tells the machine's users. The kernel hands it to front ends without understanding it,
+ * as the event BACKPLANE_DEVICE of the control socket with the device's name. */
+#define BP_EVENTS_API "bp.events/1"
+/** Table of bp.events/1. */
+typedef struct bp_events_api {
+    uint32_t size;
+    /** `event` is a name of the device's own choice ("tray-moved"), `data` a JSON object. Both are copied. Heard soon,
+     * and before the machine acts on a request that follows. Any thread. */
+    void (*tell)(void* self, bp_str event, bp_str data);
+} bp_events_api;
 
 /** "bp.files/1": for plugins that declare `needs: [files]`. */
 #define BP_FILES_API "bp.files/1"
