@@ -24,7 +24,7 @@ class Ring {
     void end();
 
   private:
-    static constexpr unsigned kEntries = 128;
+    static constexpr unsigned kEntries = 128, kAtOnce = 8;
 
     explicit Ring(Engine& engine) : engine_(engine) {}
     void wake();
