@@ -329,7 +329,9 @@ std::string_view Disk::inconsistent() const {
     const auto on_medium = [this](u64 lba, u64 sectors) { return lba <= total_ && sectors <= total_ - lba; };
     if (!on_medium(lba_, left_) || !on_medium(chunk_lba_, chunk_sectors_)) return "sectors beyond the medium";
     if (const std::string_view wrong = access_.inconsistent(); !wrong.empty()) return wrong;
-    if (access_.at() + access_.length() > chunk_sectors_ * kSectorBytes) return "sectors of the access";
+    // One that is over belongs to an earlier, perhaps larger chunk.
+    if (access_.waiting() && access_.at() + access_.length() > chunk_sectors_ * kSectorBytes)
+        return "sectors of the access";
     // What the last access was says nothing any more when it is over.
     if (access_.waiting() && access_.length() && access_.offset() != chunk_lba_ * kSectorBytes + access_.at())
         return "place of the access";
