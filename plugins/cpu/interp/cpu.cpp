@@ -30,6 +30,7 @@ Cpu::Cpu() : cache(new BlockCache), tlbs(new Tlb[3]), phys_cache(new PhysicalCac
     for (unsigned u = 0; u < 3; ++u) {
         tlbs[u].used = 0;
         std::memset(tlbs[u].large, 0, sizeof tlbs[u].large);
+        tlbs[u].huge = false;
         for (u32 k = 0; k < kTlbSize; ++k) {
             tlbs[u].entry[k] = {kNoPage, kNoPage, 0};
             tlbs[u].info[k] = TlbInfo{};
@@ -74,7 +75,8 @@ void Cpu::init_signal() {
     set_arith(0);
     cr0 = (cr0 & (kCr0Cd | kCr0Nw)) | kCr0Et;
     cr2 = cr3 = cr4 = 0;
-    for (u32& d : dr) d = 0;
+    for (u64& d : dr) d = 0;
+    msr.efer = 0;  // INIT# clears it as well
     dr6 = 0xffff0ff0;
     dr7 = 0x400;
     cpl = 0;
@@ -102,7 +104,9 @@ void Cpu::init_signal() {
     tlb_flush(true);
 }
 
-void Cpu::set_segment(Seg s, u16 selector, u32 base, u32 limit, u16 attr) {
+void Cpu::set_segment_base(Seg s, u64 base) { seg[s].base = base; }
+
+void Cpu::set_segment(Seg s, u16 selector, u64 base, u32 limit, u16 attr) {
     Segment& g = seg[s];
     const bool code_moved = s == kCs && (g.base != base || g.limit != limit);
     g.selector = selector;
@@ -135,6 +139,8 @@ void Cpu::mode_changed() {
     if (seg[kSs].big()) m |= kModeStack32;
     if (flat_writable(seg[kDs]) && flat_writable(seg[kEs]) && flat_writable(seg[kSs])) m |= kModeFlatData;
     if (seg[kCs].base == 0 && seg[kCs].limit == 0xffffffffu) m |= kModeFlatCode;
+    mode64 = long_mode() && seg[kCs].long_code();
+    if (mode64) m |= kModeLong | kModeCode32 | kModeStack32 | kModeFlatData | kModeFlatCode;
     if (cpl == 3) m |= kModeUser;
     mode = m;
     alignment_checks = (cr0 & kCr0Am) != 0 && (eflags_rest & kAc) != 0 && cpl == 3;
@@ -233,7 +239,7 @@ void Cpu::update_a20_mask() {
 void Cpu::sync_out() {
     const u64 retired = insn != nullptr ? count - insn->left - 1 : count;
     vcpu->instructions = retired;
-    vcpu->instruction_pointer = seg[kCs].base + (insn != nullptr ? block_eip + insn->ip : eip);
+    vcpu->instruction_pointer = code_address(insn != nullptr ? block_eip + insn->ip : eip);
 }
 
 u64 Cpu::read_tsc() {

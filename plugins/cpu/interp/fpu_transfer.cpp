@@ -139,16 +139,16 @@ BP_X87_STORE(StoreI32, "fistl", std::uint32_t);
 BP_X87_STORE_POP(StoreI64, "fistpll", std::uint64_t);
 BP_X87_STORE_POP(StoreBcd, "fbstp", Float80);
 
-inline void write(const FpuMem& mem, std::uint32_t address, std::uint16_t value) {
+inline void write(const FpuMem& mem, std::uint64_t address, std::uint16_t value) {
     mem.write16(mem.ctx, address, value);
 }
-inline void write(const FpuMem& mem, std::uint32_t address, std::uint32_t value) {
+inline void write(const FpuMem& mem, std::uint64_t address, std::uint32_t value) {
     mem.write32(mem.ctx, address, value);
 }
-inline void write(const FpuMem& mem, std::uint32_t address, std::uint64_t value) {
+inline void write(const FpuMem& mem, std::uint64_t address, std::uint64_t value) {
     mem.write64(mem.ctx, address, value);
 }
-inline void write(const FpuMem& mem, std::uint32_t address, const Float80& value) {
+inline void write(const FpuMem& mem, std::uint64_t address, const Float80& value) {
     mem.write64(mem.ctx, address, value.mantissa);
     mem.write16(mem.ctx, address + 8, value.sign_exponent);
 }

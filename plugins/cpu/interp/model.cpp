@@ -56,6 +56,18 @@ bool set_apic_base(void* self, u64 value) {
     const Locked locked(*d->cpu);
     return d->intr.call(&bp_intr::set_apic_base, value) == BP_OK;
 }
+u32 task_priority(void* self) {
+    InterpCpu* d = of(self);
+    if (!d->intr || d->intr->tpr == nullptr) return 0;
+    const Locked locked(*d->cpu);
+    return d->intr.call(&bp_intr::tpr);
+}
+void set_task_priority(void* self, u32 value) {
+    InterpCpu* d = of(self);
+    if (!d->intr || d->intr->set_tpr == nullptr) return;
+    const Locked locked(*d->cpu);
+    d->intr.call(&bp_intr::set_tpr, value);
+}
 void log_text(void* self, u32 kind, std::string_view text) {
     const Slot& slot = of(self)->slot();
     slot.log().log(slot.self(), kind, to_bp(text));
@@ -71,7 +83,8 @@ void segment_state(StateVisitor& v, interp::Segment& s) {
 }  // namespace
 
 InterpCpu::InterpCpu(const Slot& slot) : Device(slot), cpu(std::make_unique<Cpu>()) {
-    cpu->host = {this, acknowledge, set_ferr, apic_base, set_apic_base, log_text};
+    cpu->host = {this,          acknowledge,   set_ferr,          apic_base,
+                 set_apic_base, task_priority, set_task_priority, log_text};
 }
 
 void InterpCpu::describe(Schema<InterpCpu>& s) {
@@ -137,7 +150,9 @@ bp_status InterpCpu::trace_instructions(std::string_view path) {
 void InterpCpu::state(StateVisitor& v) {
     Cpu& c = *cpu;
     static constexpr const char* kRegisters[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+    static constexpr const char* kMore[] = {"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
     for (unsigned n = 0; n < 8; ++n) v(kRegisters[n], c.gpr[n]);
+    for (unsigned n = 0; n < 8; ++n) v(kMore[n], c.gpr[8 + n], {.since = 3});
     v("eip", c.eip);
     v("flag_result", c.flag_result);
     v("flag_aux", c.flag_aux);
@@ -196,6 +211,13 @@ void InterpCpu::state(StateVisitor& v) {
         v("sysenter_cs", m.sysenter_cs);
         v("sysenter_esp", m.sysenter_esp);
         v("sysenter_eip", m.sysenter_eip);
+        v("efer", m.efer, {.since = 3});
+        v("star", m.star, {.since = 3});
+        v("lstar", m.lstar, {.since = 3});
+        v("cstar", m.cstar, {.since = 3});
+        v("sfmask", m.sfmask, {.since = 3});
+        v("kernel_gs_base", m.kernel_gs_base, {.since = 3});
+        v("tsc_aux", m.tsc_aux, {.since = 3});
         v("pat", m.pat);
         v("apic_base", m.apic_base);
         v("mtrr_def_type", m.mtrr_def_type);

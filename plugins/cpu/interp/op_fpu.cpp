@@ -11,12 +11,12 @@ struct Access {
     Seg seg;
 };
 template <typename T>
-T read_memory(void* ctx, u32 address) {
+T read_memory(void* ctx, u64 address) {
     const auto* a = static_cast<const Access*>(ctx);
     return a->cpu->read<T>(a->seg, address);
 }
 template <typename T>
-void write_memory(void* ctx, u32 address, T value) {
+void write_memory(void* ctx, u64 address, T value) {
     const auto* a = static_cast<const Access*>(ctx);
     a->cpu->write<T>(a->seg, address, value);
 }
@@ -37,7 +37,7 @@ bool wait_for_errors(Cpu* c, const Insn* i) {
     if ((c->cr0 & kCr0Ne) != 0) c->raise(kMf);
     c->update_ferr();
     if ((c->lines.load(std::memory_order_relaxed) & kLineIgnne) != 0) return true;
-    c->eip = c->block_eip + i->ip;
+    c->eip = c->truncated_eip(c->block_eip + i->ip);
     c->halted = true;
     return false;
 }
@@ -53,7 +53,7 @@ bool wait_for_errors(Cpu* c, const Insn* i) {
     x.operand_size_32 = (i->bits & kOperand16) == 0;
     x.protected_mode = !c->real_or_v86();
     x.cs = c->seg[kCs].selector;
-    x.eip = c->block_eip + i->ip;
+    x.eip = c->truncated_eip(c->block_eip + i->ip);
     if ((traits & kFpuMemory) != 0) {
         x.address = offset_of(c, i);
         x.data_offset = x.address;
@@ -106,15 +106,16 @@ template <bool kRestore>
 [[gnu::noinline]] void run_fxsave(Cpu* c, const Insn* i) {
     if ((c->cr0 & (kCr0Em | kCr0Ts)) != 0) c->raise(kNm);
     Access access{c, static_cast<Seg>(i->seg)};
-    const u32 at = offset_of(c, i);
-    if (((c->seg[i->seg].base + at) & 15u) != 0) c->raise(kGp, 0);
+    const u64 at = offset_of(c, i);
+    const bool wide = (i->bits & kOperand64) != 0;
+    if (((c->segment_base(i->seg) + at) & 15u) != 0) c->raise(kGp, 0);
     const FpuMem memory = memory_of(access);
     if constexpr (kRestore) {
-        fpu_fxrstor(c->fpu, at, memory);
+        fpu_fxrstor(c->fpu, at, memory, wide);
     } else {
         c->probe_write(access.seg, at, 1);
         c->probe_write(access.seg, at + 511, 1);
-        fpu_fxsave(c->fpu, at, memory);
+        fpu_fxsave(c->fpu, at, memory, wide);
     }
     if (c->fpu.error_pending() != c->ferr) c->update_ferr();
 }

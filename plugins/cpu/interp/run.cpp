@@ -100,7 +100,7 @@ void take_fault(Cpu* c) {
         ++c->count;  // the fetch failed: the faulting instruction counts as well
     }
     if (c->esp_guard) {
-        c->r32(kEsp) = c->esp_saved;
+        c->gpr[kEsp] = c->esp_saved;
         c->esp_guard = false;
     }
     c->prev_eip = c->eip;
@@ -146,7 +146,7 @@ u32 loop(Cpu* c) {
         const bool single = stepping || watching || shadow_intr || shadow_all || c->tracer != nullptr;
         set_single(c, single);
         if (watching && (c->eflags_rest & kRf) == 0) {
-            const u32 hit = c->debug_fetch(c->seg[kCs].base + c->eip);
+            const u32 hit = c->debug_fetch(c->code_address(c->eip));
             if (hit != 0) {
                 c->dr6 |= hit;
                 c->raise(kDb);

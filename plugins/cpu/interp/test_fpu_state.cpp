@@ -237,12 +237,12 @@ struct Faulting {
     unsigned left = 0;
 
     template <typename T>
-    static T read(void* ctx, std::uint32_t) {
+    static T read(void* ctx, std::uint64_t) {
         step(ctx);
         return T{0};
     }
     template <typename T>
-    static void write(void* ctx, std::uint32_t, T) {
+    static void write(void* ctx, std::uint64_t, T) {
         step(ctx);
     }
     static void step(void* ctx) {
