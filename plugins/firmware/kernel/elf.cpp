@@ -13,7 +13,7 @@ constexpr u32 kLoad = 1;
 }  // namespace
 
 Image load_elf32(const Named& file, u64 ram) {
-    const Bytes& data = file.data;
+    const Blob& data = file.data;
     const auto fail = [&](std::size_t at, const std::string& text) {
         throw BootError(file.name + ": offset " + hex(at) + ": " + text);
     };
@@ -30,13 +30,15 @@ Image load_elf32(const Named& file, u64 ram) {
     for (u64 i = 0; i < count; ++i) {
         const std::size_t at = table + i * stride;
         if (get(data, at, 4) != kLoad) continue;
-        const u64 offset = get(data, at + 4, 4), virtual_address = get(data, at + 8, 4), address = get(data, at + 12, 4);
+        const u64 offset = get(data, at + 4, 4), virtual_address = get(data, at + 8, 4),
+                  address = get(data, at + 12, 4);
         const u64 in_file = get(data, at + 16, 4), in_memory = get(data, at + 20, 4);
         if (in_memory == 0) continue;
         if (in_file > in_memory || offset > data.size() || in_file > data.size() - offset)
             fail(at, "this segment is not in the file");
         if (address + in_memory > ram)
-            fail(at, "this segment ends at " + hex(address + in_memory) + ", and the machine has memory up to " + hex(ram));
+            fail(at,
+                 "this segment ends at " + hex(address + in_memory) + ", and the machine has memory up to " + hex(ram));
         low = std::min(low, address), high = std::max(high, address + in_memory);
         if (image.entry >= virtual_address && image.entry - virtual_address < in_memory)
             entry = image.entry - virtual_address + address;
@@ -47,7 +49,8 @@ Image load_elf32(const Named& file, u64 ram) {
     for (u64 i = 0; i < count; ++i) {
         const std::size_t at = table + i * stride;
         if (get(data, at, 4) != kLoad || get(data, at + 20, 4) == 0) continue;
-        std::memcpy(&image.data[get(data, at + 12, 4) - low], data.data() + get(data, at + 4, 4), get(data, at + 16, 4));
+        std::memcpy(&image.data[get(data, at + 12, 4) - low], data.data() + get(data, at + 4, 4),
+                    get(data, at + 16, 4));
     }
     return image;
 }

@@ -27,7 +27,7 @@ constexpr u64 kOldRamDiskMax = 0x37ffffff;
 constexpr u64 kStackAndHeap = 0x1000;  // of the setup code, at least
 constexpr u64 kLowKernelMax = 0x80000;
 // The firmware's tables at the end of memory.
-constexpr u64 kTables = 0x28000;
+constexpr u64 kTables = 0x20000;
 
 struct Places {
     u64 setup, command, kernel;
@@ -85,13 +85,13 @@ std::string hex(u64 value) {
     return text;
 }
 
-bool is_linux(const Bytes& file) {
+bool is_linux(const Blob& file) {
     return file.size() >= kHeapEnd && get(file, kBootFlag, 2) == 0xaa55 && std::memcmp(&file[kMagic], "HdrS", 4) == 0;
 }
 
 Plan plan_linux(Named kernel, Named initrd, const std::string& append, u64 ram) {
     Plan plan;
-    Bytes& file = kernel.data;
+    Blob& file = kernel.data;
     const u64 version = get(file, kVersion, 2);
     if (version < 0x200 || version >= 0x300)
         fail(kernel, "offset " + hex(kVersion) + " says boot protocol " + hex(version) + "; 200h to 2ffh are known");
@@ -140,12 +140,12 @@ Plan plan_linux(Named kernel, Named initrd, const std::string& append, u64 ram) 
         put(file, kRamDiskSize, initrd.data.size(), 4);
         plan.place(kInitrdAddress, address, kInitrdSize, kInitrdData, std::move(initrd.data));
     }
-    Bytes command(command_size);
+    Blob command(command_size);
     std::copy(append.begin(), append.end(), command.begin());
     const auto middle = file.begin() + static_cast<std::ptrdiff_t>(setup_size);
-    plan.place(kSetupAddress, at.setup, kSetupSize, kSetupData, Bytes(file.begin(), middle));
+    plan.place(kSetupAddress, at.setup, kSetupSize, kSetupData, Blob(file.begin(), middle));
     plan.place(kCommandAddress, at.command, kCommandSize, kCommandData, std::move(command));
-    plan.place(kKernelAddress, at.kernel, kKernelSize, kKernelData, Bytes(middle, file.end()));
+    plan.place(kKernelAddress, at.kernel, kKernelSize, kKernelData, Blob(middle, file.end()));
     return plan;
 }
 

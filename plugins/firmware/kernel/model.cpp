@@ -12,7 +12,7 @@ constexpr bp_fw_cfg_source kSource{sizeof(bp_fw_cfg_source)};
 constexpr const char* kLinuxRom = "genroms/linuxboot.bin";
 constexpr const char* kMultibootRom = "genroms/multiboot.bin";
 
-u64 digest(u64 value, const boot::Bytes& data) {
+u64 digest(u64 value, const boot::Blob& data) {
     std::size_t i = 0;
     for (; i + 8 <= data.size(); i += 8) {
         u64 word;
@@ -58,7 +58,7 @@ bp_status BootKernel::start() {
     }
     for (boot::Named& m : modules_)
         if (const bp_status s = read(m)) return s;
-    const boot::Bytes rom = multiboot_ ? boot::multiboot_boot_rom() : boot::linux_boot_rom();
+    const boot::Blob rom = multiboot_ ? boot::multiboot_boot_rom() : boot::linux_boot_rom();
     const char* name = multiboot_ ? kMultibootRom : kLinuxRom;
     if (const bp_status s = fw_cfg_->put_file(fw_cfg_.instance(), to_bp(name), rom.data(), rom.size()))
         return fail(s, "the firmware configuration device does not take %s", name);

@@ -1,5 +1,5 @@
-// A kernel that the firmware starts without a disk: Linux or Multiboot, from files of the host. What the boot ROM shall put
-// into memory goes into items of the firmware configuration device, and the ROM itself into its directory.
+// A kernel that the firmware starts without a disk: Linux or Multiboot, from files of the host. What the boot ROM shall
+// put into memory goes into items of the firmware configuration device, and the ROM itself into its directory.
 #pragma once
 
 #include <string>

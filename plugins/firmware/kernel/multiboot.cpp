@@ -1,4 +1,5 @@
-// Multiboot, version 1 (0.6.96): ELF files and flat ones that say where they go, modules, and the information for the kernel.
+// Multiboot, version 1 (0.6.96): ELF files and flat ones that say where they go, modules, and the information for the
+// kernel.
 #include <algorithm>
 #include <optional>
 
@@ -19,12 +20,13 @@ constexpr u64 kInformationMax = kLowest - kInformation;
 constexpr std::string_view kLoaderName = "backplane";
 
 // The information, and its flags for what is in it; memory comes from the ROM.
-constexpr std::size_t kFlags = 0, kBootDevice = 12, kCommand = 16, kModules = 20, kModuleTable = 24, kName = 64, kSize = 88;
+constexpr std::size_t kFlags = 0, kBootDevice = 12, kCommand = 16, kModules = 20, kModuleTable = 24, kName = 64,
+                      kSize = 88;
 constexpr u32 kHasBootDevice = 2, kHasCommand = 4, kHasModules = 8, kHasName = 0x200;
 constexpr u32 kFirstDisk = 0x8000ffff;
 constexpr std::size_t kModuleSize = 16;
 
-std::optional<std::size_t> header_of(const Bytes& file) {
+std::optional<std::size_t> header_of(const Blob& file) {
     for (std::size_t at = 0; at + 12 <= std::min(file.size(), kSearched); at += 4)
         if (get(file, at, 4) == kMagic &&
             ((get(file, at, 4) + get(file, at + 4, 4) + get(file, at + 8, 4)) & 0xffffffff) == 0)
@@ -32,11 +34,16 @@ std::optional<std::size_t> header_of(const Bytes& file) {
     return std::nullopt;
 }
 
-bool is_elf(const Bytes& file) { return file.size() >= 4 && std::memcmp(file.data(), "\x7f" "ELF", 4) == 0; }
+bool is_elf(const Blob& file) {
+    return file.size() >= 4 && std::memcmp(file.data(),
+                                           "\x7f"
+                                           "ELF",
+                                           4) == 0;
+}
 
 // A file whose header has the addresses.
 Image load_flat(const Named& file, std::size_t header, u64 ram) {
-    const Bytes& data = file.data;
+    const Blob& data = file.data;
     const auto fail = [&](const std::string& text) {
         throw BootError(file.name + ": offset " + hex(header) + ": " + text);
     };
@@ -81,16 +88,16 @@ class Information {
         return at;
     }
     void set(std::size_t at, u64 value) { put(data_, at, value, 4); }
-    Bytes take() { return std::move(data_); }
+    Blob take() { return std::move(data_); }
     std::size_t size() const { return data_.size(); }
 
   private:
-    Bytes data_;
+    Blob data_;
 };
 
 }  // namespace
 
-bool is_multiboot(const Bytes& file) { return header_of(file).has_value(); }
+bool is_multiboot(const Blob& file) { return header_of(file).has_value(); }
 
 Plan plan_multiboot(Named kernel, std::vector<Named> modules, const std::string& append, u64 ram) {
     Plan plan;
@@ -99,16 +106,15 @@ Plan plan_multiboot(Named kernel, std::vector<Named> modules, const std::string&
     if (const u32 unknown = flags & kMustUnderstand & ~(kPageAligned | kMemory | kVideo))
         throw BootError(kernel.name + ": offset " + hex(header + 4) + ": the kernel needs something unknown (flags " +
                         hex(unknown) + ")");
-    if (flags & kVideo)
-        plan.warnings.push_back(kernel.name + ": the kernel would like a video mode, which is not set");
+    if (flags & kVideo) plan.warnings.push_back(kernel.name + ": the kernel would like a video mode, which is not set");
     Image image = flags & kAddresses ? load_flat(kernel, header, ram)
                   : is_elf(kernel.data)
                       ? load_elf32(kernel, ram)
                       : throw BootError(kernel.name + ": offset " + hex(header) +
                                         ": a Multiboot header without addresses in a file that is no ELF file");
     if (image.address < kLowest)
-        throw BootError(kernel.name + ": the kernel would be loaded at " + hex(image.address) + "; below " + hex(kLowest) +
-                        " there is no room");
+        throw BootError(kernel.name + ": the kernel would be loaded at " + hex(image.address) + "; below " +
+                        hex(kLowest) + " there is no room");
     kernel.data = {};
 
     Information info;

@@ -138,7 +138,8 @@ TEST_CASE("a board without ACPI is refused where it has it") {
 }
 
 TEST_CASE("a kernel, its initial RAM disk and its command line") {
-    const Result r = translated({"-kernel", "/boot/linux", "-initrd", "/boot/initrd.gz", "-append", "root=/dev/sda1 \"x y\""});
+    const Result r =
+        translated({"-kernel", "/boot/linux", "-initrd", "/boot/initrd.gz", "-append", "root=/dev/sda1 \"x y\""});
     CHECK(says(r, "kernel: \"/boot/linux\""));
     CHECK(says(r, "initrd: \"/boot/initrd.gz\""));
     CHECK(says(r, "append: \"root=/dev/sda1 \\\"x y\\\"\""));
