@@ -82,7 +82,7 @@ TEST_CASE("what each version of the protocol knows is written, and nothing else"
         CHECK((get(setup, 0x224, 2) != 0) == (version >= 0x201));
         CHECK(get(setup, 0x228, 4) == (version >= 0x202 ? 0x20000 : 0));
         CHECK(get(setup, 0x20, 2) == (version >= 0x202 ? 0 : 0xa33f));
-        CHECK(get(setup, 0x22, 2) == (version >= 0x202 ? 0 : 0x9fe0 + 16 - 16 * 1));
+        CHECK(get(setup, 0x22, 2) == (version >= 0x202 ? 0 : 0x9ff0));
         CHECK(value(plan, kSetupAddress) == (version >= 0x202 ? 0x10000 : 0x90000));
     }
 }
