@@ -33,7 +33,7 @@ constexpr u64 kSmallFirmware = 128 << 10;
 
 constexpr u32 kRevision = 1;  // bit 1 would announce the DMA interface
 constexpr std::size_t kNameSize = 56;
-constexpr std::size_t kLargestBlob = 64 << 20;
+constexpr std::size_t kLargestBlob = 0x7fffffff;  // kernels bring large initial RAM disks
 
 void append(std::vector<u8>& out, u64 value, u32 bytes) {
     for (u32 i = 0; i < bytes; ++i) out.push_back(static_cast<u8>(value >> (8 * i)));
@@ -83,6 +83,7 @@ void FwCfg::describe(Schema<FwCfg>& s) {
     s.consumes("ram.layout", "total: bytes of memory");
     s.consumes("cpu.count", "boot, max: processors at power-on, and that there can be at most");
     s.consumes("firmware.image", "bytes, name: the BIOS that reads this");
+    s.consumes("rom.boot", "path: an option ROM that comes first in the file bootorder");
     s.consumes("disk.boot", "index, path: makes the file bootorder");
     s.consumes("disk.geometry", "if logical_given: path, lcylinders, lheads, lsectors make the file bios-geometry");
     s.trace("items", &FwCfg::trace_, "selections of items");
@@ -124,6 +125,12 @@ bp_status FwCfg::consume(const Fact& fact) {
         firmware_bytes_ = fact.number("bytes");
         firmware_name_ = fact.text("name");
         return check_geometry();
+    }
+    if (fact.what() == "rom.boot") {
+        if (!boot_rom_.empty())
+            return fail(BP_ERR_CONFLICT, "two option ROMs want to be booted first: %s and %s", boot_rom_.c_str(),
+                        std::string(fact.text("path")).c_str());
+        boot_rom_ = fact.text("path");
     }
     if (fact.what() == "disk.boot" || fact.what() == "disk.geometry") return add_drive(fact);
     return BP_OK;
@@ -175,6 +182,7 @@ void FwCfg::add_drive_files() {
     };
     std::sort(boot_order_.begin(), boot_order_.end(), [](const Boot& a, const Boot& b) { return a.index < b.index; });
     std::string order;
+    if (!boot_rom_.empty()) order = boot_rom_ + "\n";
     for (const Boot& boot : boot_order_) order += boot.path + "\n";
     add("bootorder", order);
     add("bios-geometry", geometries_);
@@ -217,7 +225,6 @@ void FwCfg::build() {
     set_number(kBootMenu, boot_menu_, 2);
     set_number(kMaxCpus, most, 2);
     set_number(kIrq0Override, irq0_override_, 1);
-    for (const auto& [selector, blob] : given_) items_[selector] = blob;
 
     Blob& directory = items_[kDirectory];
     append_big(directory, files_.size(), 4);
@@ -286,7 +293,9 @@ void FwCfg::select(u64, u32, u64 value) {
 
 const FwCfg::Blob* FwCfg::selected() const {
     if ((selector_ & kIndex) >= kEndOfItems) return nullptr;
-    const auto found = items_.find(static_cast<u16>(selector_ & ~kWriteChannel));
+    const auto selector = static_cast<u16>(selector_ & ~kWriteChannel);
+    if (const auto found = given_.find(selector); found != given_.end()) return &found->second;
+    const auto found = items_.find(selector);
     return found == items_.end() ? nullptr : &found->second;
 }
 

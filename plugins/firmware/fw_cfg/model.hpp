@@ -68,6 +68,7 @@ struct FwCfg : Device<FwCfg> {
         std::string path;
     };
     std::vector<Boot> boot_order_;
+    std::string boot_rom_;
     std::string geometries_, geometry_key_;
     u64 firmware_bytes_ = 0;  // 0: not known
     std::string firmware_name_;

@@ -216,6 +216,15 @@ TEST_CASE("drives with a place in the boot order make a file, lowest first") {
     CHECK(item(b, 0x20, 15) == std::string("/second\n/first\0", 15));
 }
 
+TEST_CASE("an option ROM that is to be booted comes before all drives") {
+    Machine b;
+    REQUIRE(b.consume("disk.boot", "0", {{"index", 0}, {"path", 0, "/first"}}) == BP_OK);
+    REQUIRE(b.consume("rom.boot", "", {{"path", 0, "/rom@genroms/x.bin"}}) == BP_OK);
+    CHECK(b.consume("rom.boot", "", {{"path", 0, "/rom@genroms/y.bin"}}) == BP_ERR_CONFLICT);
+    b.reset(Reset::kPowerOn);
+    CHECK(item(b, 0x20, 26) == std::string("/rom@genroms/x.bin\n/first\0", 26));
+}
+
 TEST_CASE("a logical geometry of its own needs a firmware that reads it") {
     for (const u64 bytes : {128u << 10, 256u << 10}) {
         Machine b;

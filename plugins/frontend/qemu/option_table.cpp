@@ -15,7 +15,6 @@ constexpr std::string_view kNoWindow =
     "there is no window in this version; leave it out, or use -display none or -nographic";
 constexpr std::string_view kNoUsb = "there is no USB in this version; leave it out (the PS/2 mouse and keyboard stay)";
 constexpr std::string_view kNoFloppy = "there is no floppy drive in this version; leave it out";
-constexpr std::string_view kNoKernel = "put the kernel on a disk or a disc with a boot loader";
 constexpr std::string_view kNoSound = "there is no sound card in this version; leave it out";
 constexpr std::string_view kHelp = "for the program itself";
 
@@ -41,6 +40,9 @@ constexpr std::array kOptions{
     Option{"localtime", "", &T::localtime, "-rtc base=localtime"},
     Option{"startdate", "DATE", &T::startdate, "-rtc base=DATE"},
     Option{"bios", "FILE", &T::bios, "firmware image"},
+    Option{"kernel", "FILE", &T::kernel, "kernel to start without a disk: Linux or Multiboot"},
+    Option{"initrd", "FILE", &T::initrd, "its initial RAM disk, or modules: FILE ARGUMENTS,FILE ARGUMENTS"},
+    Option{"append", "TEXT", &T::append, "its command line"},
     Option{"L", "FOLDER", &T::data_folder, "folder with bios.bin and vgabios-stdvga.bin"},
     Option{"no-hpet", "", &T::no_hpet, "no HPET on the board"},
     Option{"hda", "FILE", &T::disk<0>, "disk: primary master"},
@@ -124,10 +126,7 @@ constexpr std::array kOptions{
     Option{"show-cursor", "", nullptr, kNoWindow},
     Option{"k", "LANGUAGE", nullptr, "there is no window whose keys could have a layout; leave it out"},
     Option{"echr", "CODE", nullptr, "the terminal's key is Ctrl-A; leave it out"},
-    Option{"kernel", "FILE", nullptr, kNoKernel},
-    Option{"initrd", "FILE", nullptr, kNoKernel},
-    Option{"append", "TEXT", nullptr, kNoKernel},
-    Option{"dtb", "FILE", nullptr, kNoKernel},
+    Option{"dtb", "FILE", nullptr, kLeaveOut},
     Option{"option-rom", "FILE", nullptr, kLeaveOut},
     Option{"acpitable", "OPTIONS", nullptr, kLeaveOut},
     Option{"smbios", "OPTIONS", nullptr, kLeaveOut},
