@@ -10,7 +10,8 @@ struct DecodeInput {
     unsigned available;  // that can be read
     u32 mode;            // kMode bits
     u32 features;        // CPUID leaf 1 EDX
-    BlockCache* cache;   // for the table of x87 handlers
+    const CpuModel* model;
+    BlockCache* cache;  // for the table of x87 handlers
 };
 enum class DecodeStatus : u8 { kOk, kMore };
 enum class DecodeEnd : u8 {

@@ -95,6 +95,7 @@ u32 straddle(Linear address, u32 bytes) {  // bytes in the first page, 0 if all 
 
 u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
     c->sync_out();
+    const HostFloat outside(c);
     const u64 v = c->bus.read(c->bus.self, address, bytes, view);
     if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
     return v;
@@ -102,6 +103,7 @@ u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
 
 void bus_write(Cpu* c, Physical address, u32 bytes, u64 value) {
     c->sync_out();
+    const HostFloat outside(c);
     c->bus.write(c->bus.self, address, bytes, value, c->data_view());
     if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
 }
@@ -145,6 +147,7 @@ const bp_page& physical_page(Cpu* c, Physical address, int view) {
     const Physical key = page | static_cast<unsigned>(view);
     if (e.key != key) {
         e.what = bp_page{};
+        const HostFloat outside(c);
         c->bus.page(c->bus.self, page, view, &e.what);
         e.key = key;
     }
@@ -288,19 +291,23 @@ void check_segment(Cpu* c, Seg s, u32 offset, u32 bytes, bool write) {
     }
 }
 
-Linear checked(Cpu* c, Seg s, u32 offset, u32 bytes, bool write) {
+Linear checked(Cpu* c, Seg s, u32 offset, u32 bytes, bool write, u32 alignment) {
     const Segment& g = c->seg[s];
     if (static_cast<u64>(offset) + bytes > (write ? g.write_end : g.read_end)) [[unlikely]] {
         check_segment(c, s, offset, bytes, write);
     }
     const Linear a = g.base + offset;
-    if (c->alignment_checks && (a & (bytes - 1)) != 0) [[unlikely]]
+    if (c->alignment_checks && (a & (alignment - 1)) != 0) [[unlikely]]
         c->raise(kAcFault, 0);
     return a;
 }
+Linear checked(Cpu* c, Seg s, u32 offset, u32 bytes, bool write) { return checked(c, s, offset, bytes, write, bytes); }
 
 }  // namespace
 
+Linear Cpu::check_data(Seg s, u32 offset, u32 bytes, bool write, u32 alignment) {
+    return checked(this, s, offset, bytes, write, alignment);
+}
 template <typename T>
 T Cpu::read(Seg s, u32 offset) {
     return lin_read<T>(checked(this, s, offset, sizeof(T), false), cpl == 3);
