@@ -53,6 +53,7 @@ void Cpu::reset(bool power_on) {
     (void)power_on;
     msr = Msrs{};
     fpu.reset();
+    sse_reset(this);
     tsc_offset = 0;
     a20_mask = ~0ull;
     smbase = kSmbaseAtReset;
@@ -143,6 +144,7 @@ void Cpu::mode_changed() {
     if (mode64) m |= kModeLong | kModeCode32 | kModeStack32 | kModeFlatData | kModeFlatCode;
     if (cpl == 3) m |= kModeUser;
     mode = m;
+    sse_update(this);
     alignment_checks = (cr0 & kCr0Am) != 0 && (eflags_rest & kAc) != 0 && cpl == 3;
     tlb = alignment_checks ? &tlbs[2] : &tlbs[cpl == 3 ? 1 : 0];
     const u32 tag = generation << kModeBits | mode;
@@ -245,6 +247,7 @@ void Cpu::sync_out() {
 u64 Cpu::read_tsc() {
     sync_out();
     __extension__ using Wide = unsigned __int128;
+    const HostFloat outside(this);
     const auto now = static_cast<Wide>(static_cast<u64>(bus.now(bus.self)));
     return static_cast<u64>(now * tsc_hz / 1000000000u) + tsc_offset;
 }
@@ -256,6 +259,7 @@ void Cpu::write_tsc(u64 value) {
 u32 Cpu::port_in(u32 port, u32 bytes) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
     sync_out();
+    const HostFloat outside(this);
     const u32 v = static_cast<u32>(bus.port_read(bus.self, port & 0xffffu, bytes));
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;
     return v;
@@ -263,6 +267,7 @@ u32 Cpu::port_in(u32 port, u32 bytes) {
 void Cpu::port_out(u32 port, u32 bytes, u32 value) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
     sync_out();
+    const HostFloat outside(this);
     bus.port_write(bus.self, port & 0xffffu, bytes, value);
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;
 }

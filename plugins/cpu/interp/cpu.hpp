@@ -31,6 +31,7 @@
 #include <string_view>
 
 #include "fpu.hpp"
+#include "sse.hpp"
 
 namespace backplane::interp {
 
@@ -61,7 +62,8 @@ inline constexpr u32 kCr0Pe = 1u << 0, kCr0Mp = 1u << 1, kCr0Em = 1u << 2, kCr0T
                      kCr0Ne = 1u << 5, kCr0Wp = 1u << 16, kCr0Am = 1u << 18, kCr0Nw = 1u << 29, kCr0Cd = 1u << 30,
                      kCr0Pg = 1u << 31;
 inline constexpr u32 kCr4Vme = 1u << 0, kCr4Pvi = 1u << 1, kCr4Tsd = 1u << 2, kCr4De = 1u << 3, kCr4Pse = 1u << 4,
-                     kCr4Pae = 1u << 5, kCr4Mce = 1u << 6, kCr4Pge = 1u << 7, kCr4Pce = 1u << 8, kCr4Osfxsr = 1u << 9;
+                     kCr4Pae = 1u << 5, kCr4Mce = 1u << 6, kCr4Pge = 1u << 7, kCr4Pce = 1u << 8, kCr4Osfxsr = 1u << 9,
+                     kCr4Osxmmexcpt = 1u << 10;
 
 // Vectors
 enum Vector : u8 {
@@ -81,7 +83,8 @@ enum Vector : u8 {
     kPage = 14,
     kMf = 16,
     kAcFault = 17,
-    kMc = 18
+    kMc = 18,
+    kXm = 19
 };
 
 // A segment register or LDTR/TR with its descriptor cache.
@@ -136,7 +139,8 @@ inline constexpr u32 kFeatFpu = 1u << 0, kFeatVme = 1u << 1, kFeatDe = 1u << 2, 
                      kFeatMsr = 1u << 5, kFeatPae = 1u << 6, kFeatMce = 1u << 7, kFeatCx8 = 1u << 8,
                      kFeatApic = 1u << 9, kFeatSep = 1u << 11, kFeatMtrr = 1u << 12, kFeatPge = 1u << 13,
                      kFeatMca = 1u << 14, kFeatCmov = 1u << 15, kFeatPat = 1u << 16, kFeatPse36 = 1u << 17,
-                     kFeatMmx = 1u << 23, kFeatFxsr = 1u << 24;
+                     kFeatClflush = 1u << 19, kFeatMmx = 1u << 23, kFeatFxsr = 1u << 24, kFeatSse = 1u << 25,
+                     kFeatSse2 = 1u << 26;
 // Leaf 1 ECX and leaf 80000001 EDX.
 inline constexpr u32 kFeatCx16 = 1u << 13;
 inline constexpr u32 kFeatSyscall = 1u << 11, kFeatNx = 1u << 20, kFeatPage1G = 1u << 26, kFeatRdtscp = 1u << 27,
@@ -258,6 +262,7 @@ struct Cpu {
     u32 dr6 = 0xffff0ff0, dr7 = 0x400;
     u8 cpl = 0;
     FpuState fpu;
+    SseState sse;
     Msrs msr;
     u64 pdpte[4] = {};  // PAE page-directory pointers, loaded with CR3 (SDM 3, 4.4.1)
 
@@ -297,7 +302,7 @@ struct Cpu {
     jmp_buf fault_exit;  // of the run loop
 
     // --- surroundings ----------------------------------------------------------------------------------------------
-    bp_cpu_bus bus{};
+    bp_cpu_bus bus{};  // calls are made under a HostFloat (sse.hpp)
     CpuHost host;
     const CpuModel* model = nullptr;
     u64 tsc_hz = 0;
@@ -394,6 +399,8 @@ struct Cpu {
     void write(Seg s, u64 offset, T value);
     // Checks that a write would succeed (also its page permissions) without doing it.
     void probe_write(Seg s, u64 offset, u32 size);
+    // The segment's checks of an operand of any size, and the alignment check for multiples of `alignment`.
+    [[nodiscard]] Linear check_data(Seg s, u64 offset, u32 bytes, bool write, u32 alignment);
     // Linear, with explicit privilege: user = CPL 3 rules. Straddling pages is handled; a fault in the second page
     // leaves the first unwritten.
     template <typename T>

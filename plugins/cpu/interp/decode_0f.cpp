@@ -44,7 +44,7 @@ void Decoder::mmx(u8 opcode) {
 
 void Decoder::two_byte() {
     const u8 opcode = byte();
-    if (more || too_long) return;
+    if (more || too_long || sse_instruction(opcode)) return;
     const unsigned size = osize();
     const unsigned n = (opcode & 7u) | rex_b();
     switch (opcode) {

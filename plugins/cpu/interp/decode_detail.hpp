@@ -6,6 +6,8 @@
 
 namespace backplane::interp {
 
+struct SseEntry;
+
 struct Decoder {
     const DecodeInput& in;
     Insn& o;
@@ -125,6 +127,12 @@ struct Decoder {
     void jcc(unsigned code, u32 displacement);
     void x87(u8 opcode);
     void mmx(u8 opcode);
+    // decode_sse.cpp
+    [[nodiscard]] unsigned mandatory_prefix() const;
+    bool sse_instruction(u8 opcode);
+    void sse_operands(const SseEntry& e);
+    bool group15();
+    bool monitor_mwait();
     u16 entry_index(u32 key, const FpuEntry& entry);
     void string_op(u8 opcode);
 };

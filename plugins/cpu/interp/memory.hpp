@@ -8,7 +8,8 @@ namespace backplane::interp {
 inline constexpr unsigned kTlbBits = 12;
 inline constexpr u32 kTlbSize = 1u << kTlbBits;
 inline constexpr u64 kPageMask = 0xfffu;
-inline constexpr u64 kNoPage = 1;  // never equal to a page address
+// Never equal to a page address, nor to one with the low four bits of an address (sse_ops.hpp).
+inline constexpr u64 kNoPage = 0x10;
 
 // Hot part: tags are page addresses for which an access may use the addend at once.
 struct alignas(32) TlbEntry {

@@ -22,7 +22,7 @@ const bp_cpu kTable{
 
 // A call into a linked interface or a line needs the machine's lock.
 struct Locked {
-    explicit Locked(const Cpu& c) : bus(c.bus) {
+    explicit Locked(Cpu& c) : bus(c.bus), outside(&c) {
         if (bus.lock != nullptr) bus.lock(bus.self);
     }
     Locked(const Locked&) = delete;
@@ -31,6 +31,7 @@ struct Locked {
         if (bus.unlock != nullptr) bus.unlock(bus.self);
     }
     const bp_cpu_bus& bus;
+    const interp::HostFloat outside;
 };
 
 int acknowledge(void* self) {
@@ -206,6 +207,14 @@ void InterpCpu::state(StateVisitor& v) {
         v("data_offset", c.fpu.fdp);
         v("data_selector", c.fpu.fds);
     });
+    v.each("sse.register", c.sse.ymm, [](StateVisitor& w, interp::VectorRegister& r) {
+        u64* words = reinterpret_cast<u64*>(r.bytes);
+        w("0", words[0], {.since = 3});
+        w("1", words[1], {.since = 3});
+        w("2", words[2], {.since = 3});
+        w("3", words[3], {.since = 3});
+    });
+    v.group("sse", [&] { v("mxcsr", c.sse.mxcsr, {.since = 3}); });
     v.group("msr", [&] {
         interp::Msrs& m = c.msr;
         v("sysenter_cs", m.sysenter_cs);

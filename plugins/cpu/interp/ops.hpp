@@ -213,5 +213,9 @@ Handler fpu_handler();  // D8..DF; link to the entry is made by the decoder
 Handler fwait_handler();
 Handler mmx_handler();
 Handler fxsave_handler(bool restore);
+Handler ldmxcsr_handler();
+Handler stmxcsr_handler();
+Handler clflush_handler();
+Handler monitor_handler(bool wait);
 
 }  // namespace backplane::interp

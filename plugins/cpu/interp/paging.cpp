@@ -167,6 +167,7 @@ u32 straddle(Linear address, u32 bytes) {  // bytes in the first page, 0 if all 
 
 u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
     c->sync_out();
+    const HostFloat outside(c);
     const u64 v = c->bus.read(c->bus.self, address, bytes, view);
     if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
     return v;
@@ -174,6 +175,7 @@ u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
 
 void bus_write(Cpu* c, Physical address, u32 bytes, u64 value) {
     c->sync_out();
+    const HostFloat outside(c);
     c->bus.write(c->bus.self, address, bytes, value, c->data_view());
     if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
 }
@@ -220,6 +222,7 @@ const bp_page& physical_page(Cpu* c, Physical address, int view) {
     const Physical key = page | static_cast<unsigned>(view);
     if (e.key != key) {
         e.what = bp_page{};
+        const HostFloat outside(c);
         c->bus.page(c->bus.self, page, view, &e.what);
         e.key = key;
     }
@@ -363,7 +366,7 @@ void check_segment(Cpu* c, Seg s, u64 offset, u32 bytes, bool write) {
     }
 }
 
-Linear checked(Cpu* c, Seg s, u64 offset, u32 bytes, bool write) {
+Linear checked(Cpu* c, Seg s, u64 offset, u32 bytes, bool write, u32 alignment) {
     const Segment& g = c->seg[s];
     Linear a = 0;
     if (c->mode64) {
@@ -375,23 +378,26 @@ Linear checked(Cpu* c, Seg s, u64 offset, u32 bytes, bool write) {
             check_segment(c, s, offset, bytes, write);
         a = (g.base + offset) & 0xffffffffu;
     }
-    if (c->alignment_checks && (a & (bytes - 1)) != 0) [[unlikely]]
+    if (c->alignment_checks && (a & (alignment - 1)) != 0) [[unlikely]]
         c->raise(kAcFault, 0);
     return a;
 }
 
 }  // namespace
 
+Linear Cpu::check_data(Seg s, u64 offset, u32 bytes, bool write, u32 alignment) {
+    return checked(this, s, offset, bytes, write, alignment);
+}
 template <typename T>
 T Cpu::read(Seg s, u64 offset) {
-    return lin_read<T>(checked(this, s, offset, sizeof(T), false), cpl == 3);
+    return lin_read<T>(checked(this, s, offset, sizeof(T), false, sizeof(T)), cpl == 3);
 }
 template <typename T>
 void Cpu::write(Seg s, u64 offset, T value) {
-    lin_write<T>(checked(this, s, offset, sizeof(T), true), value, cpl == 3);
+    lin_write<T>(checked(this, s, offset, sizeof(T), true, sizeof(T)), value, cpl == 3);
 }
 void Cpu::probe_write(Seg s, u64 offset, u32 size) {
-    lin_probe_write(checked(this, s, offset, size, true), size, cpl == 3);
+    lin_probe_write(checked(this, s, offset, size, true, size), size, cpl == 3);
 }
 
 template u8 Cpu::lin_read<u8>(Linear, bool);

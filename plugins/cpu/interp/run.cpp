@@ -173,8 +173,10 @@ u32 loop(Cpu* c) {
 
 u32 Cpu::run() {
     count = vcpu->instructions;  // a restore may have set it
+    sse_enter(this);
     if (_setjmp(fault_exit) != 0) take_fault(this);
     const u32 why = loop(this);
+    sse_leave(this);
     insn = nullptr;
     sync_out();
     return why;

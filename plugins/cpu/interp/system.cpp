@@ -83,7 +83,7 @@ u32 Cpu::cr4_writable() const {
     static constexpr Gate kGates[] = {{kFeatVme, kCr4Vme | kCr4Pvi}, {kFeatTsc, kCr4Tsd},    {kFeatDe, kCr4De},
                                       {kFeatPse, kCr4Pse},           {kFeatPae, kCr4Pae},    {kFeatMce, kCr4Mce},
                                       {kFeatPge, kCr4Pge},           {kFeatFxsr, kCr4Osfxsr}};
-    u32 bits = 0;
+    u32 bits = (model->features_edx & kFeatSse) != 0 ? kCr4Osxmmexcpt : 0;
     for (const Gate& gate : kGates) {
         if ((model->features_edx & gate.feature) != 0) bits |= gate.bits;
     }
