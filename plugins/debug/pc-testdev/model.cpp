@@ -12,7 +12,7 @@ void PcTestDevice::describe(Schema<PcTestDevice>& s) {
     s.ports<&PcTestDevice::read_scratch, &PcTestDevice::write_scratch>("scratch", kScratch, 1 | 2 | 4,
                                                                        "usually at E0h");
     s.ports<nullptr, &PcTestDevice::flush>("flush", 4, 4, "forget this page; usually at E4h");
-    s.ports<&PcTestDevice::read_scratch, &PcTestDevice::write_scratch>("bytes", kScratch, 1,
+    s.ports<&PcTestDevice::read_scratch, &PcTestDevice::write_scratch>("bytes", kScratch, 1 | 2 | 4,
                                                                        "the same register; usually at E8h");
     s.ports<nullptr, &PcTestDevice::write_line>("lines", kLines, 1, "levels of the interrupt lines; usually at 2000h");
     s.memory<&PcTestDevice::read_memory, &PcTestDevice::write_memory>("memory", kMemory, 1 | 2 | 4 | 8,

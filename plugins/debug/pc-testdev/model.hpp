@@ -4,7 +4,7 @@
 //
 //   E0h-E3h        scratch: 32 bits, in bytes, words or at once
 //   E4h            flush: the page at the address that is written shall be forgotten by whoever keeps it (nobody does
-//   here) E8h-EBh        the scratch register once more; wide accesses there are single bytes 2000h + n      level of
+//   here) E8h-EBh        the scratch register once more 2000h + n      level of
 //   interrupt line n: 0 low, other values high FF000000h      64 KiB of memory, reached access by access
 #pragma once
 

@@ -19,7 +19,7 @@ TEST_CASE("the scratch register is read and written in bytes, words and at once"
     CHECK(b.in("scratch", 0, 4) == 0xcdefab78);
 }
 
-TEST_CASE("the byte ports show the same register") {
+TEST_CASE("the second set of ports shows the same register") {
     Bench<PcTestDevice> b;
     b.out("scratch", 0, 0x12345678, 4);
     CHECK(b.in("bytes", 3, 1) == 0x12);

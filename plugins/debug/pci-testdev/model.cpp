@@ -29,7 +29,7 @@ void PciTestDevice::describe(Schema<PciTestDevice>& s) {
 }
 
 bp_status PciTestDevice::start() {
-    pci_.identify({.vendor = 0x1b36, .device = 0x0005, .base_class = 0xff});
+    pci_.identify({.vendor = 0x1b36, .device = 0x0005, .subclass = 0xff});
     pci_.memory_bar(0, kMemoryBar, memory_);
     pci_.io_bar(1, kPortBar, ports_);
     return BP_OK;

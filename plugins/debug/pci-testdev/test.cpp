@@ -24,7 +24,7 @@ TEST_CASE("the function is found by its ids and BARs") {
     Bench<PciTestDevice> b;
     testkit::PciSlot slot(b);
     CHECK(slot.read(0, 4) == 0x00051b36);
-    CHECK(slot.read(kPciBaseClass, 1) == 0xff);
+    CHECK(slot.read(kPciRevision, 4) == 0x00ff0000);
     CHECK(slot.read(kPciInterruptPin, 1) == 0);
     slot.write(kPciBar0, 4, 0xffffffff);
     CHECK(slot.read(kPciBar0, 4) == 0xfffff000);
