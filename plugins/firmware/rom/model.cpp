@@ -72,23 +72,24 @@ bp_status FirmwareRom::start() {
     return show(base, base + size);
 }
 
-// The image's own place, and where a processor looks for its end.
+// The image's own place, and where a processor looks for it: whole below 4 GiB, its end below 1 MiB.
 bp_status FirmwareRom::show(u64 from, u64 end) {
     const u64 size = end - from, top = std::min(size, kLowAlias);
-    const auto in_the_way = [&](u64 window) { return from < window && end > window - top && end != window; };
     const bool low = low_alias_ && (place_.value || end_.value != kLowEnd);
-    for (const u64 window : {kHighEnd, kLowEnd})
-        if (place_.value && (window == kHighEnd || low) && in_the_way(window))
-            return fail(BP_ERR_INVALID,
-                        "%s at %" PRIx64 "h covers a part of where its own end has to show, below %" PRIx64 "h",
-                        image_.c_str(), from, window);
+    const auto in_the_way = [&](u64 window_end, u64 window) {
+        return from < window_end && end > window_end - window && end != window_end;
+    };
+    if (place_.value && (in_the_way(kHighEnd, size) || (low && in_the_way(kLowEnd, top))))
+        return fail(BP_ERR_INVALID,
+                    "%s at %" PRIx64 "h covers a part of where it also has to show, below 4 GiB and 1 MiB",
+                    image_.c_str(), from);
     const bool shadow = low && low_writable_;
     // What is memory below 1 MiB is not also the ROM.
     const u64 rom = shadow && end == kLowEnd ? size - top : size;
     if (rom)
         if (const bp_status s = map(block_, 0, from, rom, kReadOnly)) return s;
     if (place_.value && end != kHighEnd)
-        if (const bp_status s = map(block_, size - top, kHighEnd - top, top, kReadOnly)) return s;
+        if (const bp_status s = map(block_, 0, kHighEnd - size, size, kReadOnly)) return s;
     if (!low || (end == kLowEnd && !shadow)) return BP_OK;
     if (!shadow) return map(block_, size - top, kLowEnd - top, top, kReadOnly);
     if (const bp_status s = slot().ram().create(slot().self(), to_bp("shadow"), top, &shadow_)) return s;

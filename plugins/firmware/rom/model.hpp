@@ -1,7 +1,7 @@
 // A ROM or flash chip that the board maps read-only: the system BIOS at the top of the 32-bit address space with its
 // alias below 1 MiB, or a ROM at a fixed address.
 //
-// A system BIOS may also lie somewhere else: then its end shows in both places.
+// A system BIOS may also lie somewhere else, and shows in these places as well.
 //
 // All places show the same pristine image, and no write reaches it: firmware that shadows itself copies from here
 // again on every boot. A board without a northbridge, whose firmware must write to its variables below 1 MiB, can have
