@@ -255,6 +255,8 @@ std::string device_list() {
            "name \"isa-serial\", bus ISA: serial port: chardev= index= iobase= irq=\n"
            "name \"isa-parallel\", bus ISA: parallel port: chardev=\n"
            "name \"isa-debugcon\", bus ISA: debug console: iobase= chardev= readback=\n"
+           "name \"pc-testdev\", bus ISA: test device for processors\n"
+           "name \"pci-testdev\", bus PCI: test function\n"
            "name \"isa-debug-exit\", bus ISA: debug exit port: iobase= iosize=\n"
            "name \"VGA\", bus PCI: standard VGA\n"
            "name \"isa-vga\", bus ISA: standard VGA of the board isapc\n";

@@ -145,6 +145,8 @@ class Translator {
     void parallel_device(drives::Keys& keys);
     void debugcon_device(drives::Keys& keys);
     void exit_device(drives::Keys& keys);
+    void pc_test_device(drives::Keys& keys);
+    void pci_test_device(drives::Keys& keys);
     void display_device(const std::string& driver, drives::Keys& keys);
 
     // At the end.
