@@ -19,6 +19,8 @@ Table make_table() {
     add(sse_shuffle_entries());
     add(sse_move_entries());
     add(sse_gpr_entries());
+    add(sse4_entries());
+    add(sse_string_entries());
     return t;
 }
 const Table& table() {

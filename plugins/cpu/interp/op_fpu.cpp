@@ -102,6 +102,22 @@ void op_fwait(Cpu* c, Insn* i) {
     return next(c, i);
 }
 
+// The part of the image that came with SSE: MXCSR at 24, its mask at 28, XMM registers from 160 on. It is left out
+// while the operating system has not announced that it knows of it.
+constexpr u32 kFxMxcsr = 24, kFxMxcsrMask = 28, kFxXmm = 160;
+bool saves_sse(const Cpu* c) { return (c->model->features_edx & kFeatSse) != 0 && (c->cr4 & kCr4Osfxsr) != 0; }
+unsigned xmm_count(const Cpu*) { return 8; }
+u64* xmm_words(Cpu* c, unsigned n) { return reinterpret_cast<u64*>(c->sse.ymm[n].bytes); }
+void save_sse(Cpu* c, Seg s, u32 at) {
+    c->write<u32>(s, at + kFxMxcsr, mxcsr_value(c));
+    c->write<u32>(s, at + kFxMxcsrMask, mxcsr_writable(*c->model));
+    for (unsigned n = 0; n < 2 * xmm_count(c); ++n) c->write<u64>(s, at + kFxXmm + 8 * n, xmm_words(c, n / 2)[n % 2]);
+}
+void restore_sse(Cpu* c, Seg s, u32 at) {
+    set_mxcsr(c, c->read<u32>(s, at + kFxMxcsr));
+    for (unsigned n = 0; n < 2 * xmm_count(c); ++n) xmm_words(c, n / 2)[n % 2] = c->read<u64>(s, at + kFxXmm + 8 * n);
+}
+
 template <bool kRestore>
 [[gnu::noinline]] void run_fxsave(Cpu* c, const Insn* i) {
     if ((c->cr0 & (kCr0Em | kCr0Ts)) != 0) c->raise(kNm);
@@ -110,11 +126,19 @@ template <bool kRestore>
     if (((c->seg[i->seg].base + at) & 15u) != 0) c->raise(kGp, 0);
     const FpuMem memory = memory_of(access);
     if constexpr (kRestore) {
+        // All that can fault comes before the first change.
+        (void)c->read<u8>(access.seg, at + 511);
+        if (saves_sse(c)) {
+            const u32 mxcsr = c->read<u32>(access.seg, at + kFxMxcsr);
+            if ((mxcsr & ~mxcsr_writable(*c->model)) != 0) c->raise(kGp, 0);
+        }
         fpu_fxrstor(c->fpu, at, memory);
+        if (saves_sse(c)) restore_sse(c, access.seg, at);
     } else {
         c->probe_write(access.seg, at, 1);
         c->probe_write(access.seg, at + 511, 1);
         fpu_fxsave(c->fpu, at, memory);
+        if (saves_sse(c)) save_sse(c, access.seg, at);
     }
     if (c->fpu.error_pending() != c->ferr) c->update_ferr();
 }

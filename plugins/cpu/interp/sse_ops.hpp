@@ -17,9 +17,9 @@ namespace backplane::interp {
 using Vec = __m128i;
 
 enum class Mem : u8 {
-    k16,      // must be aligned
-    k16Any,   // any alignment
-    k8,       // the smaller ones are zero-extended
+    k16,     // must be aligned
+    k16Any,  // any alignment
+    k8,      // the smaller ones are zero-extended
     k4,
     k2,
     k1
@@ -53,8 +53,9 @@ template <typename Address>
 }
 
 template <Mem kMem>
-using MemType = std::conditional_t<kMem == Mem::k8, u64,
-                                   std::conditional_t<kMem == Mem::k4, u32, std::conditional_t<kMem == Mem::k2, u16, u8>>>;
+using MemType =
+    std::conditional_t<kMem == Mem::k8, u64,
+                       std::conditional_t<kMem == Mem::k4, u32, std::conditional_t<kMem == Mem::k2, u16, u8>>>;
 
 template <Mem kMem>
 [[gnu::always_inline]] inline Vec load_general(Cpu* c, Insn* i) {
@@ -145,7 +146,9 @@ bool any_tiny(Vec r) {
 }
 
 template <class Op>
-concept WithImmediate = requires(Vec a) { Op::run(a, a, 0u); };
+concept WithImmediate = requires(Vec a) {
+    Op::run(a, a, 0u);
+};
 
 template <class Op>
 [[gnu::always_inline]] inline auto run_op(Vec a, Vec b, u32 imm) {
@@ -203,13 +206,13 @@ void sse_rr(Cpu* c, Insn* i) {
 }
 template <class Op, class Put, Form kForm>
 void sse_rm(Cpu* c, Insn* i) {
-    return with_source<Op::kMemory, kForm>(c, i, sse_rm<Op, Put, Form::kGeneral>,
-                                           [ c, i ](Vec b) __attribute__((always_inline)) {
-                                               if constexpr (kForm == Form::kGeneral)
-                                                   Put::put(c, i, run_checked<Op>(c, xmm(c, i->dst), b, i->imm));
-                                               else
-                                                   Put::put(c, i, run_op<Op>(xmm(c, i->dst), b, i->imm));
-                                           });
+    return with_source<Op::kMemory, kForm>(
+        c, i, sse_rm<Op, Put, Form::kGeneral>, [ c, i ](Vec b) __attribute__((always_inline)) {
+            if constexpr (kForm == Form::kGeneral)
+                Put::put(c, i, run_checked<Op>(c, xmm(c, i->dst), b, i->imm));
+            else
+                Put::put(c, i, run_op<Op>(xmm(c, i->dst), b, i->imm));
+        });
 }
 struct ToXmm {
     [[gnu::always_inline]] static void put(Cpu* c, Insn* i, Vec r) { xmm(c, i->dst) = r; }
@@ -232,9 +235,9 @@ constexpr u16 sse_key(unsigned map, unsigned prefix, unsigned opcode) {
 struct SseChoice {
     Form form;
     u8 imm;
-    u8 reg;           // modrm.reg
-    bool wide;        // REX.W
-    bool operand16;   // prefix 66 where it is no mandatory prefix
+    u8 reg;          // modrm.reg
+    bool wide;       // REX.W
+    bool operand16;  // prefix 66 where it is no mandatory prefix
 };
 // SseEntry::shape
 inline constexpr u8 kImmediate = 1;      // a byte follows
