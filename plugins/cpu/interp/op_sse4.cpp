@@ -6,52 +6,52 @@ namespace backplane::interp {
 namespace {
 
 #define BP_38(X, OPCODE, NAME, TEXT, MEM, FEATURE) X(kMap38, k66, OPCODE, NAME, TEXT, MEM, kNone, FEATURE)
-#define BP_38_LIST(X)                                            \
-    BP_38(X, 0x00, Pshufb, "pshufb", k16, kSsse3)                \
-    BP_38(X, 0x01, Phaddw, "phaddw", k16, kSsse3)                \
-    BP_38(X, 0x02, Phaddd, "phaddd", k16, kSsse3)                \
-    BP_38(X, 0x03, Phaddsw, "phaddsw", k16, kSsse3)              \
-    BP_38(X, 0x04, Pmaddubsw, "pmaddubsw", k16, kSsse3)          \
-    BP_38(X, 0x05, Phsubw, "phsubw", k16, kSsse3)                \
-    BP_38(X, 0x06, Phsubd, "phsubd", k16, kSsse3)                \
-    BP_38(X, 0x07, Phsubsw, "phsubsw", k16, kSsse3)              \
-    BP_38(X, 0x08, Psignb, "psignb", k16, kSsse3)                \
-    BP_38(X, 0x09, Psignw, "psignw", k16, kSsse3)                \
-    BP_38(X, 0x0a, Psignd, "psignd", k16, kSsse3)                \
-    BP_38(X, 0x0b, Pmulhrsw, "pmulhrsw", k16, kSsse3)            \
-    BP_38(X, 0x1c, Pabsb, "pabsb", k16, kSsse3)                  \
-    BP_38(X, 0x1d, Pabsw, "pabsw", k16, kSsse3)                  \
-    BP_38(X, 0x1e, Pabsd, "pabsd", k16, kSsse3)                  \
-    BP_38(X, 0x20, Pmovsxbw, "pmovsxbw", k8, kSse41)             \
-    BP_38(X, 0x21, Pmovsxbd, "pmovsxbd", k4, kSse41)             \
-    BP_38(X, 0x22, Pmovsxbq, "pmovsxbq", k2, kSse41)             \
-    BP_38(X, 0x23, Pmovsxwd, "pmovsxwd", k8, kSse41)             \
-    BP_38(X, 0x24, Pmovsxwq, "pmovsxwq", k4, kSse41)             \
-    BP_38(X, 0x25, Pmovsxdq, "pmovsxdq", k8, kSse41)             \
-    BP_38(X, 0x28, Pmuldq, "pmuldq", k16, kSse41)                \
-    BP_38(X, 0x29, Pcmpeqq, "pcmpeqq", k16, kSse41)              \
-    BP_38(X, 0x2b, Packusdw, "packusdw", k16, kSse41)            \
-    BP_38(X, 0x30, Pmovzxbw, "pmovzxbw", k8, kSse41)             \
-    BP_38(X, 0x31, Pmovzxbd, "pmovzxbd", k4, kSse41)             \
-    BP_38(X, 0x32, Pmovzxbq, "pmovzxbq", k2, kSse41)             \
-    BP_38(X, 0x33, Pmovzxwd, "pmovzxwd", k8, kSse41)             \
-    BP_38(X, 0x34, Pmovzxwq, "pmovzxwq", k4, kSse41)             \
-    BP_38(X, 0x35, Pmovzxdq, "pmovzxdq", k8, kSse41)             \
-    BP_38(X, 0x37, Pcmpgtq, "pcmpgtq", k16, kSse42)              \
-    BP_38(X, 0x38, Pminsb, "pminsb", k16, kSse41)                \
-    BP_38(X, 0x39, Pminsd, "pminsd", k16, kSse41)                \
-    BP_38(X, 0x3a, Pminuw, "pminuw", k16, kSse41)                \
-    BP_38(X, 0x3b, Pminud, "pminud", k16, kSse41)                \
-    BP_38(X, 0x3c, Pmaxsb, "pmaxsb", k16, kSse41)                \
-    BP_38(X, 0x3d, Pmaxsd, "pmaxsd", k16, kSse41)                \
-    BP_38(X, 0x3e, Pmaxuw, "pmaxuw", k16, kSse41)                \
-    BP_38(X, 0x3f, Pmaxud, "pmaxud", k16, kSse41)                \
-    BP_38(X, 0x40, Pmulld, "pmulld", k16, kSse41)                \
-    BP_38(X, 0x41, Phminposuw, "phminposuw", k16, kSse41)        \
-    BP_38(X, 0xdb, Aesimc, "aesimc", k16, kAes)                  \
-    BP_38(X, 0xdc, Aesenc, "aesenc", k16, kAes)                  \
-    BP_38(X, 0xdd, Aesenclast, "aesenclast", k16, kAes)          \
-    BP_38(X, 0xde, Aesdec, "aesdec", k16, kAes)                  \
+#define BP_38_LIST(X)                                     \
+    BP_38(X, 0x00, Pshufb, "pshufb", k16, kSsse3)         \
+    BP_38(X, 0x01, Phaddw, "phaddw", k16, kSsse3)         \
+    BP_38(X, 0x02, Phaddd, "phaddd", k16, kSsse3)         \
+    BP_38(X, 0x03, Phaddsw, "phaddsw", k16, kSsse3)       \
+    BP_38(X, 0x04, Pmaddubsw, "pmaddubsw", k16, kSsse3)   \
+    BP_38(X, 0x05, Phsubw, "phsubw", k16, kSsse3)         \
+    BP_38(X, 0x06, Phsubd, "phsubd", k16, kSsse3)         \
+    BP_38(X, 0x07, Phsubsw, "phsubsw", k16, kSsse3)       \
+    BP_38(X, 0x08, Psignb, "psignb", k16, kSsse3)         \
+    BP_38(X, 0x09, Psignw, "psignw", k16, kSsse3)         \
+    BP_38(X, 0x0a, Psignd, "psignd", k16, kSsse3)         \
+    BP_38(X, 0x0b, Pmulhrsw, "pmulhrsw", k16, kSsse3)     \
+    BP_38(X, 0x1c, Pabsb, "pabsb", k16, kSsse3)           \
+    BP_38(X, 0x1d, Pabsw, "pabsw", k16, kSsse3)           \
+    BP_38(X, 0x1e, Pabsd, "pabsd", k16, kSsse3)           \
+    BP_38(X, 0x20, Pmovsxbw, "pmovsxbw", k8, kSse41)      \
+    BP_38(X, 0x21, Pmovsxbd, "pmovsxbd", k4, kSse41)      \
+    BP_38(X, 0x22, Pmovsxbq, "pmovsxbq", k2, kSse41)      \
+    BP_38(X, 0x23, Pmovsxwd, "pmovsxwd", k8, kSse41)      \
+    BP_38(X, 0x24, Pmovsxwq, "pmovsxwq", k4, kSse41)      \
+    BP_38(X, 0x25, Pmovsxdq, "pmovsxdq", k8, kSse41)      \
+    BP_38(X, 0x28, Pmuldq, "pmuldq", k16, kSse41)         \
+    BP_38(X, 0x29, Pcmpeqq, "pcmpeqq", k16, kSse41)       \
+    BP_38(X, 0x2b, Packusdw, "packusdw", k16, kSse41)     \
+    BP_38(X, 0x30, Pmovzxbw, "pmovzxbw", k8, kSse41)      \
+    BP_38(X, 0x31, Pmovzxbd, "pmovzxbd", k4, kSse41)      \
+    BP_38(X, 0x32, Pmovzxbq, "pmovzxbq", k2, kSse41)      \
+    BP_38(X, 0x33, Pmovzxwd, "pmovzxwd", k8, kSse41)      \
+    BP_38(X, 0x34, Pmovzxwq, "pmovzxwq", k4, kSse41)      \
+    BP_38(X, 0x35, Pmovzxdq, "pmovzxdq", k8, kSse41)      \
+    BP_38(X, 0x37, Pcmpgtq, "pcmpgtq", k16, kSse42)       \
+    BP_38(X, 0x38, Pminsb, "pminsb", k16, kSse41)         \
+    BP_38(X, 0x39, Pminsd, "pminsd", k16, kSse41)         \
+    BP_38(X, 0x3a, Pminuw, "pminuw", k16, kSse41)         \
+    BP_38(X, 0x3b, Pminud, "pminud", k16, kSse41)         \
+    BP_38(X, 0x3c, Pmaxsb, "pmaxsb", k16, kSse41)         \
+    BP_38(X, 0x3d, Pmaxsd, "pmaxsd", k16, kSse41)         \
+    BP_38(X, 0x3e, Pmaxuw, "pmaxuw", k16, kSse41)         \
+    BP_38(X, 0x3f, Pmaxud, "pmaxud", k16, kSse41)         \
+    BP_38(X, 0x40, Pmulld, "pmulld", k16, kSse41)         \
+    BP_38(X, 0x41, Phminposuw, "phminposuw", k16, kSse41) \
+    BP_38(X, 0xdb, Aesimc, "aesimc", k16, kAes)           \
+    BP_38(X, 0xdc, Aesenc, "aesenc", k16, kAes)           \
+    BP_38(X, 0xdd, Aesenclast, "aesenclast", k16, kAes)   \
+    BP_38(X, 0xde, Aesdec, "aesdec", k16, kAes)           \
     BP_38(X, 0xdf, Aesdeclast, "aesdeclast", k16, kAes)
 
 BP_38_LIST(BP_SSE_STRUCT)
@@ -101,18 +101,18 @@ struct PtestFlags {
 };
 
 // Immediates that become part of the instruction.
-#define BP_NUMBERED(NAME, TEXT, MEM, FLOAT)                                      \
-    template <std::size_t kImm>                                                  \
-    struct NAME {                                                                \
-        static constexpr Mem kMemory = Mem::MEM;                                 \
-        static constexpr Fp kFloat = Fp::FLOAT;                                  \
-        [[gnu::always_inline]] static Vec run(Vec a, Vec b) {                    \
-            asm(TEXT " %2, %1, %0" : "+x"(a) : "x"(b), "i"(kImm));               \
-            return a;                                                            \
-        }                                                                        \
+#define BP_NUMBERED(NAME, TEXT, MEM, FLOAT)                        \
+    template <std::size_t kImm>                                    \
+    struct NAME {                                                  \
+        static constexpr Mem kMemory = Mem::MEM;                   \
+        static constexpr Fp kFloat = Fp::FLOAT;                    \
+        [[gnu::always_inline]] static Vec run(Vec a, Vec b) {      \
+            asm(TEXT " %2, %1, %0" : "+x"(a) : "x"(b), "i"(kImm)); \
+            return a;                                              \
+        }                                                          \
     };
-#define BP_PICK(NAME, COUNT, NUMBER)                                                          \
-    Handler pick_##NAME(const SseChoice& s) {                                                 \
+#define BP_PICK(NAME, COUNT, NUMBER)                                                                            \
+    Handler pick_##NAME(const SseChoice& s) {                                                                   \
         return by_number<COUNT>(NUMBER, [&]<std::size_t kImm>() -> Handler { return pick_op<NAME<kImm>>(s); }); \
     }
 BP_NUMBERED(Roundps, "roundps", k16, kExact)
@@ -126,6 +126,11 @@ BP_PICK(Roundss, 16, s.imm & 15u)
 BP_PICK(Roundsd, 16, s.imm & 15u)
 BP_PICK(Mpsadbw, 8, s.imm & 7u)
 
+BP_SSE_STRUCT(0, 0, 0, Mulps, "mulps", k16, kSingles, 0)
+BP_SSE_STRUCT(0, 0, 0, Mulpd, "mulpd", k16, kDoubles, 0)
+BP_SSE_STRUCT(0, 0, 0, Haddps, "haddps", k16, kSingles, 0)
+BP_SSE_STRUCT(0, 0, 0, Haddpd, "haddpd", k16, kDoubles, 0)
+
 // DPPS, DPPD: the high half of the immediate says which products there are, the low half where the sum goes. Elements
 // that get no sum are zero.
 template <std::size_t kProducts>
@@ -138,6 +143,14 @@ struct Dpps {
         const Vec mask = _mm_set_epi32(-(m >> 3 & 1), -(m >> 2 & 1), -(m >> 1 & 1), -(m & 1));
         return _mm_and_si128(a, mask);
     }
+    // Multiplication and both additions raise each by itself.
+    static void check(Cpu* c, Vec a, Vec b) {
+        constexpr i32 k = static_cast<i32>(kProducts);
+        const Vec used = _mm_set_epi32(-(k >> 3 & 1), -(k >> 2 & 1), -(k >> 1 & 1), -(k & 1));
+        const Vec products = run_exact<Mulps>(c, _mm_and_si128(a, used), _mm_and_si128(b, used), 0);
+        const Vec sums = run_exact<Haddps>(c, products, products, 0);
+        run_exact<Haddps>(c, sums, sums, 0);
+    }
 };
 template <std::size_t kProducts>
 struct Dppd {
@@ -147,6 +160,12 @@ struct Dppd {
         asm("dppd %2, %1, %0" : "+x"(a) : "x"(b), "i"(kProducts << 4 | 3));
         const i64 m = static_cast<i64>(imm);
         return _mm_and_si128(a, _mm_set_epi64x(-(m >> 1 & 1), -(m & 1)));
+    }
+    static void check(Cpu* c, Vec a, Vec b) {
+        constexpr i64 k = static_cast<i64>(kProducts);
+        const Vec used = _mm_set_epi64x(-(k >> 1 & 1), -(k & 1));
+        const Vec products = run_exact<Mulpd>(c, _mm_and_si128(a, used), _mm_and_si128(b, used), 0);
+        run_exact<Haddpd>(c, products, products, 0);
     }
 };
 BP_PICK(Dpps, 16, s.imm >> 4)
@@ -178,7 +197,8 @@ struct Pblendw {
     }
 };
 
-// INSERTPS: an element of the source (of a register: chosen by bits 7-6) into element bits 5-4; bits 3-0 clear elements.
+// INSERTPS: an element of the source (of a register: chosen by bits 7-6) into element bits 5-4; bits 3-0 clear
+// elements.
 template <bool kMemoryForm>
 struct Insertps {
     static constexpr Mem kMemory = Mem::k4;

@@ -172,11 +172,20 @@ template <class Op>
     }
     return r;
 }
+// An operation that takes several steps, each of which may raise, says so by check(c, a, b).
+template <class Op>
+concept InSteps = requires(Cpu* c, Vec a) {
+    Op::check(c, a, a);
+};
+
 // In general forms.
 template <class Op>
 [[gnu::always_inline]] inline auto run_checked(Cpu* c, Vec a, Vec b, u32 imm) {
     if constexpr (Op::kFloat != Fp::kNone) {
-        if ((c->sse.slow & kSseUnmasked) != 0) [[unlikely]]
+        if constexpr (InSteps<Op>) {
+            if ((c->sse.slow & kSseUnmasked) != 0) [[unlikely]]
+                Op::check(c, a, b);
+        } else if ((c->sse.slow & kSseUnmasked) != 0) [[unlikely]]
             return run_exact<Op>(c, a, b, imm);
     }
     return run_op<Op>(a, b, imm);
