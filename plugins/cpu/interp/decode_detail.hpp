@@ -6,6 +6,7 @@
 
 namespace backplane::interp {
 
+struct MmxExtension;
 struct SseEntry;
 
 struct Decoder {
@@ -105,6 +106,9 @@ struct Decoder {
     void sse_operands(const SseEntry& e);
     bool group15();
     bool monitor_mwait();
+    bool instruction_3dnow(u8 opcode);
+    void mmx_extension_insn(const MmxExtension* e, u8 opcode, unsigned map);
+    void mmx_extension_insn(const MmxExtension* e, u8 opcode, unsigned map, bool immediate);
     u16 entry_index(u32 key, const FpuEntry& entry);
     void string_op(u8 opcode);
 };

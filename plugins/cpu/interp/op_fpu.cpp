@@ -2,6 +2,7 @@
 #include "block.hpp"
 #include "flags.hpp"
 #include "ops.hpp"
+#include "sse_ops.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -74,9 +75,7 @@ void op_x87(Cpu* c, Insn* i) {
 }
 
 [[gnu::noinline]] bool run_mmx(Cpu* c, const Insn* i) {
-    if ((c->cr0 & kCr0Em) != 0) c->raise(kUd);
-    if ((c->cr0 & kCr0Ts) != 0) c->raise(kNm);
-    if (!wait_for_errors(c, i)) return false;
+    if (!mmx_ready(c, i)) return false;
     const u8 traits = i->extra;
     Access access{c, static_cast<Seg>(i->seg)};
     FpuInsn x;
@@ -150,6 +149,12 @@ void op_fxsave(Cpu* c, Insn* i) {
 }
 
 }  // namespace
+
+bool mmx_ready(Cpu* c, const Insn* i) {
+    if ((c->cr0 & kCr0Em) != 0) c->raise(kUd);
+    if ((c->cr0 & kCr0Ts) != 0) c->raise(kNm);
+    return wait_for_errors(c, i);
+}
 
 void Cpu::update_ferr() {
     const bool level = fpu.error_pending() && (cr0 & kCr0Ne) == 0;

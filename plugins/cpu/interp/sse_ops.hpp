@@ -45,6 +45,8 @@ void sse_require(Cpu* c);  // #UD or #NM if SSE instructions are not available n
 void sse_write16(Cpu* c, const Insn* i, Vec value, bool aligned);
 void sse_begin_exact(Cpu* c);
 void sse_end_exact(Cpu* c, bool tiny);
+// op_fpu.cpp: may an MMX instruction go on? It raises, or false: the processor waits for a numeric error's interrupt.
+[[nodiscard]] bool mmx_ready(Cpu* c, const Insn* i);
 
 // Aligned 16 bytes: the low four bits of the address take part in the comparison with the tag, which has zeros there.
 template <typename Address>
@@ -300,5 +302,6 @@ std::span<const SseEntry> sse_move_entries();
 std::span<const SseEntry> sse_gpr_entries();
 std::span<const SseEntry> sse4_entries();
 std::span<const SseEntry> sse_string_entries();
+std::span<const SseEntry> sse_mmx_entries();
 
 }  // namespace backplane::interp
