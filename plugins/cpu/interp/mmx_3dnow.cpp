@@ -23,13 +23,13 @@ u64 swapped(u64 v) { return v << 32 | v >> 32; }
 
 // The host's MXCSR for these: everything masked, denormals are zero, in and out. Whose flags gather there is restored.
 constexpr u32 kNearest = 0x9fc0, kTruncate = 0xffc0;
-#define BP_HOST(TEXT, CONTROL, A, B)                        \
-    const u32 saved = _mm_getcsr();                         \
-    _mm_setcsr(CONTROL);                                    \
-    Vec a = vec(A);                                         \
-    Vec b = vec(B);                                         \
-    asm volatile(TEXT : "+x"(a), "+x"(b));                  \
-    _mm_setcsr(saved);                                      \
+#define BP_HOST(TEXT, CONTROL, A, B)       \
+    const u32 saved = _mm_getcsr();        \
+    _mm_setcsr(CONTROL);                   \
+    Vec a = vec(A);                        \
+    Vec b = vec(B);                        \
+    asm volatile(TEXT : "+x"(a), "+x"(b)); \
+    _mm_setcsr(saved);                     \
     return low64(a)
 
 u32 saturated(u32 v) { return (v & 0x7f800000u) == 0x7f800000u ? (v & 0x80000000u) | 0x7f7fffffu : v; }
@@ -51,9 +51,9 @@ u64 not_less(u64 x, u64 y) { BP_HOST("cmpleps %0, %1\n\tmovaps %1, %0", kNearest
 constexpr u64 kOnes = 0x3f8000003f800000ull;
 constexpr u64 kMagnitude = 0x7fffffff7fffffffull;
 
-#define BP_OP(NAME, EXPRESSION)                                                                 \
-    struct NAME {                                                                               \
-        static u64 run([[maybe_unused]] u64 a, [[maybe_unused]] u64 b) { return EXPRESSION; }   \
+#define BP_OP(NAME, EXPRESSION)                                                               \
+    struct NAME {                                                                             \
+        static u64 run([[maybe_unused]] u64 a, [[maybe_unused]] u64 b) { return EXPRESSION; } \
     }
 BP_OP(Pfadd, saturated(add(a, b)));
 BP_OP(Pfsub, saturated(subtract(a, b)));

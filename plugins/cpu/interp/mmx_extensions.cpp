@@ -26,14 +26,14 @@ unsigned reg_of(const FpuInsn& insn) { return insn.opcode >> 3 & 7u; }
 unsigned rm_of(const FpuInsn& insn) { return insn.opcode & 7u; }
 u64 rm_value(const FpuState& fpu, const FpuInsn& insn) { return fpu.regs[rm_of(insn)].mantissa; }
 
-#define BP_OP(NAME, TEXT)                                       \
-    struct NAME {                                               \
-        static u64 run(u64 x, u64 y, u32) {                     \
-            Vec a = vec(x);                                     \
-            const Vec b = vec(y);                               \
-            asm(TEXT " %1, %0" : "+x"(a) : "x"(b));             \
-            return low64(a);                                    \
-        }                                                       \
+#define BP_OP(NAME, TEXT)                           \
+    struct NAME {                                   \
+        static u64 run(u64 x, u64 y, u32) {         \
+            Vec a = vec(x);                         \
+            const Vec b = vec(y);                   \
+            asm(TEXT " %1, %0" : "+x"(a) : "x"(b)); \
+            return low64(a);                        \
+        }                                           \
     };
 BP_OP(Paddq, "paddq")
 BP_OP(Psubq, "psubq")
@@ -56,13 +56,13 @@ BP_OP(Pabsw, "pabsw")
 BP_OP(Pabsd, "pabsd")
 
 // Both operands in one register: the sums of neighbours come out in its low half.
-#define BP_HORIZONTAL(NAME, TEXT)                               \
-    struct NAME {                                               \
-        static u64 run(u64 x, u64 y, u32) {                     \
-            Vec a = _mm_unpacklo_epi64(vec(x), vec(y));         \
-            asm(TEXT " %0, %0" : "+x"(a));                      \
-            return low64(a);                                    \
-        }                                                       \
+#define BP_HORIZONTAL(NAME, TEXT)                       \
+    struct NAME {                                       \
+        static u64 run(u64 x, u64 y, u32) {             \
+            Vec a = _mm_unpacklo_epi64(vec(x), vec(y)); \
+            asm(TEXT " %0, %0" : "+x"(a));              \
+            return low64(a);                            \
+        }                                               \
     };
 BP_HORIZONTAL(Phaddw, "phaddw")
 BP_HORIZONTAL(Phaddd, "phaddd")

@@ -13,8 +13,8 @@ struct MmxExtension {
     MmxMap map;
     std::uint8_t opcode;
     Feature feature;
-    std::uint8_t traits;      // FpuTraits
-    FpuHandler registers;     // nullptr: #UD
+    std::uint8_t traits;   // FpuTraits
+    FpuHandler registers;  // nullptr: #UD
     FpuHandler memory;
     bool gpr_is_reg = false;  // the general register is modrm.reg, not modrm.rm
 };

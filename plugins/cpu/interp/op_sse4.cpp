@@ -1,5 +1,4 @@
 // Maps 0F 38 and 0F 3A: SSSE3, SSE4.1, SSE4.2, AES and carry-less multiplication.
-#include "flags.hpp"
 #include "sse_ops.hpp"
 
 namespace backplane::interp {
@@ -85,21 +84,12 @@ struct ByXmm0 {
 struct Ptest {
     static constexpr Mem kMemory = Mem::k16;
     static constexpr Fp kFloat = Fp::kNone;
-    [[gnu::always_inline]] static u32 run(Vec a, Vec b) {
-        u32 zf, cf;
+    [[gnu::always_inline]] static u64 run(Vec a, Vec b) {
+        u64 zf, cf;
         asm("ptest %3, %2" : "=@ccz"(zf), "=@ccc"(cf) : "x"(a), "x"(b));
-        return zf | cf << 1;
+        return lazy_compare(zf, 0, cf);
     }
 };
-struct PtestFlags {
-    [[gnu::always_inline]] static void put(Cpu* c, Insn*, u32 r) {
-        const u32 zf = r & 1u;
-        const u32 cf = r >> 1;
-        c->flag_result = zf ^ 1u;
-        c->flag_aux = (cf << 31 | cf << 30) | static_cast<u64>(zf) << 32;  // PF is clear
-    }
-};
-
 // Immediates that become part of the instruction.
 #define BP_NUMBERED(NAME, TEXT, MEM, FLOAT)                        \
     template <std::size_t kImm>                                    \
@@ -248,7 +238,7 @@ constexpr SseEntry kEntries[] = {
     {sse_key(kMap38, k66, 0x10), Feature::kSse41, 0, pick_op<SourceOnly, ByXmm0<Top::kBytes>>},
     {sse_key(kMap38, k66, 0x14), Feature::kSse41, 0, pick_op<SourceOnly, ByXmm0<Top::kSingles>>},
     {sse_key(kMap38, k66, 0x15), Feature::kSse41, 0, pick_op<SourceOnly, ByXmm0<Top::kDoubles>>},
-    {sse_key(kMap38, k66, 0x17), Feature::kSse41, 0, pick_op<Ptest, PtestFlags>},
+    {sse_key(kMap38, k66, 0x17), Feature::kSse41, 0, pick_op<Ptest, ToFlags>},
     {sse_key(kMap3a, k66, 0x08), Feature::kSse41, kImmediate, pick_Roundps},
     {sse_key(kMap3a, k66, 0x09), Feature::kSse41, kImmediate, pick_Roundpd},
     {sse_key(kMap3a, k66, 0x0a), Feature::kSse41, kImmediate, pick_Roundss},

@@ -62,32 +62,20 @@ BP_COMPARE(Cmppd, "cmppd", k16)
 BP_COMPARE(Cmpss, "cmpss", k4)
 BP_COMPARE(Cmpsd, "cmpsd", k8)
 
-// COMISx, UCOMISx: the result is CF, PF and ZF.
 #define BP_COMIS(NAME, TEXT, MEM)                                                         \
     struct NAME {                                                                         \
         static constexpr Mem kMemory = Mem::MEM;                                          \
         static constexpr Fp kFloat = Fp::kExact;                                          \
-        [[gnu::always_inline]] static u32 run(Vec a, Vec b) {                             \
-            u32 zf, pf, cf;                                                               \
+        [[gnu::always_inline]] static u64 run(Vec a, Vec b) {                             \
+            u64 zf, pf, cf;                                                               \
             asm(TEXT " %4, %3" : "=@ccz"(zf), "=@ccp"(pf), "=@ccc"(cf) : "x"(a), "x"(b)); \
-            return zf | pf << 1 | cf << 2;                                                \
+            return lazy_compare(zf, pf, cf);                                              \
         }                                                                                 \
     };
 BP_COMIS(Ucomiss, "ucomiss", k4)
 BP_COMIS(Comiss, "comiss", k4)
 BP_COMIS(Ucomisd, "ucomisd", k8)
 BP_COMIS(Comisd, "comisd", k8)
-
-// The lazy flags that say so (flags.hpp); OF, SF and AF are cleared.
-struct ToFlags {
-    [[gnu::always_inline]] static void put(Cpu* c, Insn*, u32 r) {
-        const u32 zf = r & 1u;
-        const u32 pf = r >> 1 & 1u;
-        const u32 cf = r >> 2;
-        c->flag_result = zf ^ 1u;  // natural PF is ZF
-        c->flag_aux = (cf << 31 | cf << 30) | static_cast<u64>(pf ^ zf) << 32;
-    }
-};
 
 constexpr SseEntry kEntries[] = {
     // clang-format off

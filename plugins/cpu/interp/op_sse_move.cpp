@@ -32,7 +32,7 @@ void store16(Cpu* c, Insn* i) {
 }
 template <bool kAligned>
 Handler pick_store(const SseChoice& s) {
-    if (s.form == Form::kReg) return sse_rr<MoveAligned, ToXmm, false>;
+    if (s.form == Form::kReg) return sse_rr<MoveAligned, ToXmm>;
     return by_form(s.form, []<Form kForm>() -> Handler { return store16<kAligned, kForm>; });
 }
 // Element kLane of type T.
@@ -113,14 +113,19 @@ Handler pick_insert(const SseChoice& s) {
 Handler pick_insert_dq(const SseChoice& s) { return s.wide ? pick_insert<u64>(s) : pick_insert<u32>(s); }
 
 // PEXTRx, EXTRACTPS.
+template <typename T>
+[[gnu::noinline]] void extract_slow(Cpu* c, Insn* i) {
+    mark(c, i);
+    sse_require(c);
+    reg<u64>(c, i->dst) = lane<T>(c, i->src, i->imm & (16 / sizeof(T) - 1));
+    return next(c, i);
+}
 template <typename T, Form kForm>
 void extract(Cpu* c, Insn* i) {
     const T v = lane<T>(c, i->src, i->imm & (16 / sizeof(T) - 1));
     if constexpr (kForm == Form::kReg) {
-        if (c->sse.slow != 0) [[unlikely]] {
-            mark(c, i);
-            sse_require(c);
-        }
+        if (c->sse.slow != 0) [[unlikely]]
+            return extract_slow<T>(c, i);
         reg<u64>(c, i->dst) = v;
         return next(c, i);
     } else {

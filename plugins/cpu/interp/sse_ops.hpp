@@ -202,17 +202,19 @@ template <class Op>
         return xmm(c, i->src);
 }
 // put(c, i, result) is what becomes of the result.
-template <class Op, class Put, bool kSlow>
+// The slow one stays apart: its calls would cost the other one a stack frame.
+template <class Op, class Put>
+[[gnu::noinline]] void sse_rr_slow(Cpu* c, Insn* i) {
+    mark(c, i);
+    sse_require(c);
+    Put::put(c, i, run_checked<Op>(c, xmm(c, i->dst), source<Op>(c, i), i->imm));
+    return next(c, i);
+}
+template <class Op, class Put>
 void sse_rr(Cpu* c, Insn* i) {
-    if constexpr (kSlow) {
-        mark(c, i);
-        sse_require(c);
-        Put::put(c, i, run_checked<Op>(c, xmm(c, i->dst), source<Op>(c, i), i->imm));
-    } else {
-        if (c->sse.slow != 0) [[unlikely]]
-            return sse_rr<Op, Put, true>(c, i);
-        Put::put(c, i, run_op<Op>(xmm(c, i->dst), source<Op>(c, i), i->imm));
-    }
+    if (c->sse.slow != 0) [[unlikely]]
+        return sse_rr_slow<Op, Put>(c, i);
+    Put::put(c, i, run_op<Op>(xmm(c, i->dst), source<Op>(c, i), i->imm));
     return next(c, i);
 }
 template <class Op, class Put, Form kForm>
@@ -233,6 +235,18 @@ struct ToXmm {
 template <typename T>
 struct ToGpr {
     [[gnu::always_inline]] static void put(Cpu* c, Insn* i, T r) { reg<u64>(c, i->dst) = r; }
+};
+
+// ZF, PF and CF of a comparison as lazy flags (flags.hpp), OF, SF and AF cleared: flag_aux, and ZF in a bit of it that
+// means nothing there. flag_result is 0 or 1, whose natural PF is ZF.
+[[gnu::always_inline]] inline u64 lazy_compare(u64 zf, u64 pf, u64 cf) {
+    return cf << 31 | cf << 30 | (pf ^ zf) << 32 | zf;
+}
+struct ToFlags {
+    [[gnu::always_inline]] static void put(Cpu* c, Insn*, u64 r) {
+        c->flag_result = static_cast<i64>(r & 1u) ^ 1;
+        c->flag_aux = r;
+    }
 };
 
 // --- what the decoder looks up -------------------------------------------------------------------------------------
@@ -268,13 +282,13 @@ struct SseEntry {
 
 template <class Op, class Put = ToXmm>
 Handler pick_op(const SseChoice& s) {
-    if (s.form == Form::kReg) return sse_rr<Op, Put, false>;
+    if (s.form == Form::kReg) return sse_rr<Op, Put>;
     return by_form(s.form, []<Form kForm>() -> Handler { return sse_rm<Op, Put, kForm>; });
 }
 
 template <class Op, class Put = ToXmm>
 Handler pick_register(const SseChoice&) {
-    return sse_rr<Op, Put, false>;
+    return sse_rr<Op, Put>;
 }
 template <class Op, class Put = ToXmm>
 Handler pick_memory(const SseChoice& s) {

@@ -28,12 +28,9 @@ TEST_CASE("SSE instructions are undefined or not available as CR0 and CR4 say", 
         bool osfxsr;
         int xmm, mmx, general;  // ADDPS and LDMXCSR; PAVGB mm; MOVNTI
     };
-    const Row rows[] = {{0, true, -1, -1, -1},
-                        {kCr0Ts, true, kNm, kNm, -1},
-                        {kCr0Em, true, kUd, kUd, -1},
-                        {kCr0Em | kCr0Ts, true, kUd, kUd, -1},
-                        {0, false, kUd, -1, -1},
-                        {kCr0Ts, false, kUd, kNm, -1}};
+    const Row rows[] = {{0, true, -1, -1, -1},        {kCr0Ts, true, kNm, kNm, -1},
+                        {kCr0Em, true, kUd, kUd, -1}, {kCr0Em | kCr0Ts, true, kUd, kUd, -1},
+                        {0, false, kUd, -1, -1},      {kCr0Ts, false, kUd, kNm, -1}};
     m.poke<u32>(kOperand, kMxcsrDefault);
     for (const Row& row : rows) {
         m.cpu.cr0 = (m.cpu.cr0 & ~(kCr0Ts | kCr0Em)) | row.cr0;
@@ -75,11 +72,21 @@ TEST_CASE("without its feature bit an instruction of the SSE family is undefined
     CpuModel bare = *find_cpu_model("pentium2");
     Machine m;
     m.cpu.model = &bare;
-    const std::initializer_list<u8> all[] = {{0x0f, 0x58, 0xc1},       {0x66, 0x0f, 0x58, 0xc1}, {0xf2, 0x0f, 0x7c, 0xc1},
-                                             {0x0f, 0xe0, 0xc1},       {0x0f, 0xd4, 0xc1},       {0x0f, 0x38, 0x00, 0xc1},
-                                             {0x66, 0x0f, 0x38, 0x10, 0xc1}, {0xf3, 0x0f, 0xb8, 0xc1}, {0x0f, 0x0f, 0xc1, 0x9e},
-                                             {0x0f, 0xae, 0xf8},       {0x0f, 0xae, 0x16},       {0x0f, 0xc3, 0x06},
-                                             {0x0f, 0x01, 0xc8},       {0x66, 0x0f, 0x38, 0xdc, 0xc1}, {0xdf, 0x0e}};
+    const std::initializer_list<u8> all[] = {{0x0f, 0x58, 0xc1},
+                                             {0x66, 0x0f, 0x58, 0xc1},
+                                             {0xf2, 0x0f, 0x7c, 0xc1},
+                                             {0x0f, 0xe0, 0xc1},
+                                             {0x0f, 0xd4, 0xc1},
+                                             {0x0f, 0x38, 0x00, 0xc1},
+                                             {0x66, 0x0f, 0x38, 0x10, 0xc1},
+                                             {0xf3, 0x0f, 0xb8, 0xc1},
+                                             {0x0f, 0x0f, 0xc1, 0x9e},
+                                             {0x0f, 0xae, 0xf8},
+                                             {0x0f, 0xae, 0x16},
+                                             {0x0f, 0xc3, 0x06},
+                                             {0x0f, 0x01, 0xc8},
+                                             {0x66, 0x0f, 0x38, 0xdc, 0xc1},
+                                             {0xdf, 0x0e}};
     for (const auto& bytes : all) {
         m.code(bytes);
         INFO("second byte " << unsigned{bytes.begin()[1]});
@@ -284,8 +291,8 @@ TEST_CASE("a loop of SSE instructions runs at the interpreter's speed", "[.][sse
     SECTION("packed") {
         // loop: mulps xmm0, xmm1; addps xmm2, xmm0; paddd xmm3, [esi]; movaps [esi+16], xmm3; pshufd xmm4, xmm3, 1Bh;
         // pxor xmm5, xmm4; dec ecx; jnz
-        m.go({0x0f, 0x59, 0xc1, 0x0f, 0x58, 0xd0, 0x66, 0x0f, 0xfe, 0x1e, 0x0f, 0x29, 0x5e, 0x10, 0x66, 0x0f, 0x70, 0xe3,
-              0x1b, 0x66, 0x0f, 0xef, 0xec, 0x49, 0x75, 0xe7});
+        m.go({0x0f, 0x59, 0xc1, 0x0f, 0x58, 0xd0, 0x66, 0x0f, 0xfe, 0x1e, 0x0f, 0x29, 0x5e,
+              0x10, 0x66, 0x0f, 0x70, 0xe3, 0x1b, 0x66, 0x0f, 0xef, 0xec, 0x49, 0x75, 0xe6});
     }
     SECTION("integer") {
         // loop: imul eax, ebx; add edx, eax; add edi, [esi]; mov [esi+16], edi; rol edi, 1; xor ebp, edi; dec ecx; jnz
