@@ -19,7 +19,7 @@ void Decoder::x87(u8 opcode) {
     const u32 code = (opcode & 7u) << 8 | modrm;
     // The memory forms depend on the opcode and modrm.reg only.
     const FpuEntry entry = fpu_lookup(opcode, modrm);
-    if (entry.handler == nullptr) {
+    if (entry.handler == nullptr || (is_fisttp(opcode) && !has_feature(*in.model, Feature::kSse3))) {
         o.fn = undefined_handler();
         what.end = DecodeEnd::kFlow;
         return;

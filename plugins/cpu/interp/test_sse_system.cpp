@@ -224,6 +224,23 @@ TEST_CASE("FXSAVE and FXRSTOR carry MXCSR and the XMM registers if CR4 says so",
     CHECK(m.peek<u32>(kOperand + 24) == 0xeeeeeeee);
 }
 
+TEST_CASE("FISTTP truncates whatever the rounding control says", "[sse]") {
+    Machine m;
+    Cpu& c = m.cpu;
+    c.r32(kEsi) = kOperand;
+    c.fpu.init();
+    c.fpu.cw = 0xb7f;  // up
+    c.fpu.in_use = 0xff;
+    c.fpu.regs[0] = {0xe000000000000000, 0x3fff};  // 1.75
+    c.fpu.regs[1] = {0xe000000000000000, 0xc000};  // -3.5
+    m.poke<u64>(kOperand, ~0ull);
+    CHECK(m.go({0xdf, 0x0e}) == -1);
+    CHECK(m.peek<u64>(kOperand) == 0xffffffffffff0001ull);
+    CHECK(m.go({0xdd, 0x0e}) == -1);
+    CHECK(m.peek<u64>(kOperand) == 0xfffffffffffffffdull);
+    CHECK(c.fpu.top == 2);
+}
+
 TEST_CASE("MASKMOV stores only the chosen bytes and sees no others", "[sse]") {
     Machine m;
     Cpu& c = m.cpu;
