@@ -19,7 +19,7 @@ void Decoder::x87(u8 opcode) {
     const u32 code = (opcode & 7u) << 8 | modrm;
     // The memory forms depend on the opcode and modrm.reg only.
     const FpuEntry entry = fpu_lookup(opcode, modrm);
-    if (entry.handler == nullptr) {
+    if (entry.handler == nullptr || (is_fisttp(opcode) && !has_feature(*in.model, Feature::kSse3))) {
         o.fn = undefined_handler();
         what.end = DecodeEnd::kFlow;
         return;
@@ -32,6 +32,8 @@ void Decoder::x87(u8 opcode) {
 void Decoder::mmx(u8 opcode) {
     if (!has(kFeatMmx) || prefix66 || repeat != 0) return undefined();
     if (opcode != 0x77) parse_modrm();  // EMMS has no ModRM
+    // MOVQ between memory and MMX register by the opcodes of MOVD.
+    if (rex_w() && memory() && (opcode == 0x6e || opcode == 0x7e)) opcode |= 1u;
     const FpuEntry entry = mmx_lookup(opcode, opcode == 0x77 ? 0 : modrm);
     if (entry.handler == nullptr) return undefined();
     const u32 code = static_cast<u32>(opcode) << 8 | (opcode == 0x77 ? 0u : modrm);

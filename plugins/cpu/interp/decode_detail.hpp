@@ -6,6 +6,7 @@
 
 namespace backplane::interp {
 
+struct MmxExtension;
 struct SseEntry;
 
 struct Decoder {
@@ -133,6 +134,10 @@ struct Decoder {
     void sse_operands(const SseEntry& e);
     bool group15();
     bool monitor_mwait();
+    [[nodiscard]] bool is_fisttp(u8 opcode) const { return memory() && r == 1 && (opcode & 1u) != 0 && opcode != 0xd9; }
+    bool instruction_3dnow(u8 opcode);
+    void mmx_extension_insn(const MmxExtension* e, u8 opcode, unsigned map);
+    void mmx_extension_insn(const MmxExtension* e, u8 opcode, unsigned map, bool immediate);
     u16 entry_index(u32 key, const FpuEntry& entry);
     void string_op(u8 opcode);
 };

@@ -111,7 +111,7 @@ struct FpuInsn {
     std::uint64_t address = 0;        // what the call-outs get (+ n for later parts)
     std::uint32_t eflags = 0;         // kFpuReadsFlags / kFpuWritesFlags
     std::uint16_t ax = 0;             // kFpuWritesAx (FNSTSW AX)
-    std::uint32_t gpr = 0;            // kMmxReadsGpr / kMmxWritesGpr (MOVD, register rm)
+    std::uint64_t gpr = 0;            // kMmxReadsGpr / kMmxWritesGpr (MOVD, MOVQ, register rm)
 };
 
 // Guest memory. `ctx` carries whatever the engine needs (CPU, segment). Values

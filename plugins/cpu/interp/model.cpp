@@ -115,6 +115,11 @@ bp_status InterpCpu::start() {
             known += (known.empty() ? "" : ", ") + std::string(m.name);
         return fail(BP_ERR_INVALID, "unknown CPU model '%s'; known: %s", model.c_str(), known.c_str());
     }
+    const std::string missing = interp::sse_host_missing(*found);
+    if (!missing.empty()) {
+        return fail(BP_ERR_INVALID, "CPU model '%s' has %s, which this computer's processor cannot compute",
+                    model.c_str(), missing.c_str());
+    }
     cpu->model = found;
     cpu->tsc_hz = tsc_frequency;
     return BP_OK;
@@ -247,6 +252,7 @@ void InterpCpu::state(StateVisitor& v) {
 bp_status InterpCpu::restored() {
     Cpu& c = *cpu;
     c.eflags_rest = (c.eflags_rest & ~interp::kArith) | interp::kFixed1;
+    c.sse.mxcsr &= interp::mxcsr_writable(*c.model);
     c.state_replaced();
     return BP_OK;
 }

@@ -72,8 +72,9 @@ void unary_r(Cpu* c, Insn* i) {
 }
 template <class Op, typename T, Form kForm>
 void unary_m(Cpu* c, Insn* i) {
-    return with_load<T, kForm>(c, i, unary_m<Op, T, Form::kGeneral>,
-                               [ c, i ](T v) __attribute__((always_inline)) { Op::template run<T>(c, i, v); });
+    return with_load<T, kForm>(
+        c, i, unary_m<Op, T, Form::kGeneral>,
+        [ c, i ](T v) __attribute__((always_inline)) { Op::template run<T>(c, i, v); });
 }
 template <class Op, typename T>
 Handler pick_unary_of(const SseChoice& s) {
@@ -100,9 +101,7 @@ Handler pick_movbe_store(const SseChoice& s) {
     if (s.wide) return pick_store_of<u64, true>(s);
     return s.operand16 ? pick_store_of<u16, true>(s) : pick_store_of<u32, true>(s);
 }
-Handler pick_movnti(const SseChoice& s) {
-    return s.wide ? pick_store_of<u64, false>(s) : pick_store_of<u32, false>(s);
-}
+Handler pick_movnti(const SseChoice& s) { return s.wide ? pick_store_of<u64, false>(s) : pick_store_of<u32, false>(s); }
 
 [[gnu::noinline]] void run_ldmxcsr(Cpu* c, const Insn* i) {
     sse_require(c);

@@ -5,10 +5,10 @@ namespace backplane::interp {
 namespace {
 
 // A load as an operation: `fn` of destination a and source b.
-#define BP_MOVE(NAME, MEM, EXPRESSION)                                        \
-    struct NAME {                                                             \
-        static constexpr Mem kMemory = Mem::MEM;                              \
-        static constexpr Fp kFloat = Fp::kNone;                               \
+#define BP_MOVE(NAME, MEM, EXPRESSION)                                                              \
+    struct NAME {                                                                                   \
+        static constexpr Mem kMemory = Mem::MEM;                                                    \
+        static constexpr Fp kFloat = Fp::kNone;                                                     \
         [[gnu::always_inline]] static Vec run([[maybe_unused]] Vec a, Vec b) { return EXPRESSION; } \
     }
 __m128d pd(Vec v) { return _mm_castsi128_pd(v); }
@@ -32,7 +32,7 @@ void store16(Cpu* c, Insn* i) {
 }
 template <bool kAligned>
 Handler pick_store(const SseChoice& s) {
-    if (s.form == Form::kReg) return sse_rr<MoveAligned, ToXmm, false>;
+    if (s.form == Form::kReg) return sse_rr<MoveAligned, ToXmm>;
     return by_form<u32>(s.form, []<Form kForm>() -> Handler { return store16<kAligned, kForm>; });
 }
 // Element kLane of type T.
@@ -77,15 +77,15 @@ Handler pick_to_gpr(const SseChoice& s) {
     return s.wide ? pick_store_part<u64, 0>(s) : pick_store_part<u32, 0>(s);
 }
 
-#define BP_MASK(NAME, TEXT)                                   \
-    struct NAME {                                             \
-        static constexpr Mem kMemory = Mem::k16;              \
-        static constexpr Fp kFloat = Fp::kNone;               \
-        [[gnu::always_inline]] static u32 run(Vec, Vec b) {   \
-            u32 r;                                            \
-            asm(TEXT " %1, %0" : "=r"(r) : "x"(b));           \
-            return r;                                         \
-        }                                                     \
+#define BP_MASK(NAME, TEXT)                                 \
+    struct NAME {                                           \
+        static constexpr Mem kMemory = Mem::k16;            \
+        static constexpr Fp kFloat = Fp::kNone;             \
+        [[gnu::always_inline]] static u32 run(Vec, Vec b) { \
+            u32 r;                                          \
+            asm(TEXT " %1, %0" : "=r"(r) : "x"(b));         \
+            return r;                                       \
+        }                                                   \
     }
 BP_MASK(Movmskps, "movmskps");
 BP_MASK(Movmskpd, "movmskpd");
@@ -99,7 +99,10 @@ struct ToLane {
 template <typename T>
 struct InsertSource {
     using Gpr = T;
-    static constexpr Mem kMemory = sizeof(T) == 8 ? Mem::k8 : sizeof(T) == 4 ? Mem::k4 : sizeof(T) == 2 ? Mem::k2 : Mem::k1;
+    static constexpr Mem kMemory = sizeof(T) == 8   ? Mem::k8
+                                   : sizeof(T) == 4 ? Mem::k4
+                                   : sizeof(T) == 2 ? Mem::k2
+                                                    : Mem::k1;
     static constexpr Fp kFloat = Fp::kNone;
     [[gnu::always_inline]] static T run(Vec, Vec b) { return static_cast<T>(low64(b)); }
 };
@@ -110,14 +113,19 @@ Handler pick_insert(const SseChoice& s) {
 Handler pick_insert_dq(const SseChoice& s) { return s.wide ? pick_insert<u64>(s) : pick_insert<u32>(s); }
 
 // PEXTRx, EXTRACTPS.
+template <typename T>
+[[gnu::noinline]] void extract_slow(Cpu* c, Insn* i) {
+    mark(c, i);
+    sse_require(c);
+    reg<u64>(c, i->dst) = lane<T>(c, i->src, i->imm & (16 / sizeof(T) - 1));
+    return next(c, i);
+}
 template <typename T, Form kForm>
 void extract(Cpu* c, Insn* i) {
     const T v = lane<T>(c, i->src, i->imm & (16 / sizeof(T) - 1));
     if constexpr (kForm == Form::kReg) {
-        if (c->sse.slow != 0) [[unlikely]] {
-            mark(c, i);
-            sse_require(c);
-        }
+        if (c->sse.slow != 0) [[unlikely]]
+            return extract_slow<T>(c, i);
         reg<u64>(c, i->dst) = v;
         return next(c, i);
     } else {
@@ -162,22 +170,20 @@ u64 field_mask(u32 length) {
     const u64 mask = field_mask(length) << (at & 63u);
     return vec((low64(a) & ~mask) | (low64(b) << (at & 63u) & mask));
 }
-#define BP_FIELD(NAME, EXPRESSION)                                                                     \
-    struct NAME {                                                                                      \
-        static constexpr Mem kMemory = Mem::k16;                                                       \
-        static constexpr Fp kFloat = Fp::kNone;                                                        \
+#define BP_FIELD(NAME, EXPRESSION)                                                                       \
+    struct NAME {                                                                                        \
+        static constexpr Mem kMemory = Mem::k16;                                                         \
+        static constexpr Fp kFloat = Fp::kNone;                                                          \
         [[gnu::always_inline]] static Vec run(Vec a, [[maybe_unused]] Vec b, [[maybe_unused]] u32 imm) { \
-            return EXPRESSION;                                                                         \
-        }                                                                                              \
+            return EXPRESSION;                                                                           \
+        }                                                                                                \
     }
 BP_FIELD(ExtrqImmediate, extract_field(a, imm, imm >> 8));
 BP_FIELD(Extrq, extract_field(a, static_cast<u32>(low64(b)), static_cast<u32>(low64(b) >> 8)));
 BP_FIELD(InsertqImmediate, insert_field(a, b, imm, imm >> 8));
 BP_FIELD(Insertq, insert_field(a, b, static_cast<u32>(low64(_mm_unpackhi_epi64(b, b))),
                                static_cast<u32>(low64(_mm_unpackhi_epi64(b, b)) >> 8)));
-Handler pick_extrq_immediate(const SseChoice& s) {
-    return s.reg == 0 ? pick_register<ExtrqImmediate>(s) : nullptr;
-}
+Handler pick_extrq_immediate(const SseChoice& s) { return s.reg == 0 ? pick_register<ExtrqImmediate>(s) : nullptr; }
 
 constexpr SseEntry kEntries[] = {
     {sse_key(kMap0f, k00, 0x10), Feature::kSse, 0, pick_op<MoveAny>},

@@ -40,8 +40,8 @@ std::string sse_host_missing(const CpuModel& model) {
         const char* name;
     };
     // SSE and SSE2 are part of x86-64. What is not in this list is computed without the host's help.
-    static constexpr Need kNeeds[] = {{Feature::kSse3, 0, "SSE3"},    {Feature::kPclmul, 1, "PCLMULQDQ"},
-                                      {Feature::kSsse3, 9, "SSSE3"},  {Feature::kSse41, 19, "SSE4.1"},
+    static constexpr Need kNeeds[] = {{Feature::kSse3, 0, "SSE3"},     {Feature::kPclmul, 1, "PCLMULQDQ"},
+                                      {Feature::kSsse3, 9, "SSSE3"},   {Feature::kSse41, 19, "SSE4.1"},
                                       {Feature::kSse42, 20, "SSE4.2"}, {Feature::kPopcnt, 23, "POPCNT"},
                                       {Feature::kAes, 25, "AES"}};
     // Shuffles of SSE and SSE2 are done with PSHUFB.
@@ -49,8 +49,8 @@ std::string sse_host_missing(const CpuModel& model) {
     __get_cpuid(1, &eax, &ebx, &ecx, &edx);
     std::string missing;
     for (const Need& need : kNeeds) {
-        const bool wanted = has_feature(model, need.feature) ||
-                            (need.feature == Feature::kSsse3 && has_feature(model, Feature::kSse));
+        const bool wanted =
+            has_feature(model, need.feature) || (need.feature == Feature::kSsse3 && has_feature(model, Feature::kSse));
         if (!wanted || (ecx >> need.host_bit & 1u) != 0) continue;
         if (!missing.empty()) missing += ", ";
         missing += need.name;

@@ -17,9 +17,9 @@ namespace backplane::interp {
 using Vec = __m128i;
 
 enum class Mem : u8 {
-    k16,      // must be aligned
-    k16Any,   // any alignment
-    k8,       // the smaller ones are zero-extended
+    k16,     // must be aligned
+    k16Any,  // any alignment
+    k8,      // the smaller ones are zero-extended
     k4,
     k2,
     k1
@@ -45,6 +45,8 @@ void sse_require(Cpu* c);  // #UD or #NM if SSE instructions are not available n
 void sse_write16(Cpu* c, const Insn* i, Vec value, bool aligned);
 void sse_begin_exact(Cpu* c);
 void sse_end_exact(Cpu* c, bool tiny);
+// op_fpu.cpp: may an MMX instruction go on? It raises, or false: the processor waits for a numeric error's interrupt.
+[[nodiscard]] bool mmx_ready(Cpu* c, const Insn* i);
 
 // Aligned 16 bytes: the low four bits of the address take part in the comparison with the tag, which has zeros there.
 template <typename Address>
@@ -53,8 +55,9 @@ template <typename Address>
 }
 
 template <Mem kMem>
-using MemType = std::conditional_t<kMem == Mem::k8, u64,
-                                   std::conditional_t<kMem == Mem::k4, u32, std::conditional_t<kMem == Mem::k2, u16, u8>>>;
+using MemType =
+    std::conditional_t<kMem == Mem::k8, u64,
+                       std::conditional_t<kMem == Mem::k4, u32, std::conditional_t<kMem == Mem::k2, u16, u8>>>;
 
 template <Mem kMem>
 [[gnu::always_inline]] inline Vec load_general(Cpu* c, Insn* i) {
@@ -145,7 +148,9 @@ bool any_tiny(Vec r) {
 }
 
 template <class Op>
-concept WithImmediate = requires(Vec a) { Op::run(a, a, 0u); };
+concept WithImmediate = requires(Vec a) {
+    Op::run(a, a, 0u);
+};
 
 template <class Op>
 [[gnu::always_inline]] inline auto run_op(Vec a, Vec b, u32 imm) {
@@ -169,11 +174,20 @@ template <class Op>
     }
     return r;
 }
+// An operation that takes several steps, each of which may raise, says so by check(c, a, b).
+template <class Op>
+concept InSteps = requires(Cpu* c, Vec a) {
+    Op::check(c, a, a);
+};
+
 // In general forms.
 template <class Op>
 [[gnu::always_inline]] inline auto run_checked(Cpu* c, Vec a, Vec b, u32 imm) {
     if constexpr (Op::kFloat != Fp::kNone) {
-        if ((c->sse.slow & kSseUnmasked) != 0) [[unlikely]]
+        if constexpr (InSteps<Op>) {
+            if ((c->sse.slow & kSseUnmasked) != 0) [[unlikely]]
+                Op::check(c, a, b);
+        } else if ((c->sse.slow & kSseUnmasked) != 0) [[unlikely]]
             return run_exact<Op>(c, a, b, imm);
     }
     return run_op<Op>(a, b, imm);
@@ -188,28 +202,30 @@ template <class Op>
         return xmm(c, i->src);
 }
 // put(c, i, result) is what becomes of the result.
-template <class Op, class Put, bool kSlow>
+// The slow one stays apart: its calls would cost the other one a stack frame.
+template <class Op, class Put>
+[[gnu::noinline]] void sse_rr_slow(Cpu* c, Insn* i) {
+    mark(c, i);
+    sse_require(c);
+    Put::put(c, i, run_checked<Op>(c, xmm(c, i->dst), source<Op>(c, i), i->imm));
+    return next(c, i);
+}
+template <class Op, class Put>
 void sse_rr(Cpu* c, Insn* i) {
-    if constexpr (kSlow) {
-        mark(c, i);
-        sse_require(c);
-        Put::put(c, i, run_checked<Op>(c, xmm(c, i->dst), source<Op>(c, i), i->imm));
-    } else {
-        if (c->sse.slow != 0) [[unlikely]]
-            return sse_rr<Op, Put, true>(c, i);
-        Put::put(c, i, run_op<Op>(xmm(c, i->dst), source<Op>(c, i), i->imm));
-    }
+    if (c->sse.slow != 0) [[unlikely]]
+        return sse_rr_slow<Op, Put>(c, i);
+    Put::put(c, i, run_op<Op>(xmm(c, i->dst), source<Op>(c, i), i->imm));
     return next(c, i);
 }
 template <class Op, class Put, Form kForm>
 void sse_rm(Cpu* c, Insn* i) {
-    return with_source<Op::kMemory, kForm>(c, i, sse_rm<Op, Put, Form::kGeneral>,
-                                           [ c, i ](Vec b) __attribute__((always_inline)) {
-                                               if constexpr (kForm == Form::kGeneral)
-                                                   Put::put(c, i, run_checked<Op>(c, xmm(c, i->dst), b, i->imm));
-                                               else
-                                                   Put::put(c, i, run_op<Op>(xmm(c, i->dst), b, i->imm));
-                                           });
+    return with_source<Op::kMemory, kForm>(
+        c, i, sse_rm<Op, Put, Form::kGeneral>, [ c, i ](Vec b) __attribute__((always_inline)) {
+            if constexpr (kForm == Form::kGeneral)
+                Put::put(c, i, run_checked<Op>(c, xmm(c, i->dst), b, i->imm));
+            else
+                Put::put(c, i, run_op<Op>(xmm(c, i->dst), b, i->imm));
+        });
 }
 struct ToXmm {
     [[gnu::always_inline]] static void put(Cpu* c, Insn* i, Vec r) { xmm(c, i->dst) = r; }
@@ -219,6 +235,18 @@ struct ToXmm {
 template <typename T>
 struct ToGpr {
     [[gnu::always_inline]] static void put(Cpu* c, Insn* i, T r) { reg<u64>(c, i->dst) = r; }
+};
+
+// ZF, PF and CF of a comparison as lazy flags (flags.hpp), OF, SF and AF cleared: flag_aux, and ZF in a bit of it that
+// means nothing there. flag_result is 0 or 1, whose natural PF is ZF.
+[[gnu::always_inline]] inline u64 lazy_compare(u64 zf, u64 pf, u64 cf) {
+    return cf << 31 | cf << 30 | (pf ^ zf) << 32 | zf;
+}
+struct ToFlags {
+    [[gnu::always_inline]] static void put(Cpu* c, Insn*, u64 r) {
+        c->flag_result = static_cast<i64>(r & 1u) ^ 1;
+        c->flag_aux = r;
+    }
 };
 
 // --- what the decoder looks up -------------------------------------------------------------------------------------
@@ -232,9 +260,9 @@ constexpr u16 sse_key(unsigned map, unsigned prefix, unsigned opcode) {
 struct SseChoice {
     Form form;
     u8 imm;
-    u8 reg;           // modrm.reg
-    bool wide;        // REX.W
-    bool operand16;   // prefix 66 where it is no mandatory prefix
+    u8 reg;          // modrm.reg
+    bool wide;       // REX.W
+    bool operand16;  // prefix 66 where it is no mandatory prefix
 };
 // SseEntry::shape
 inline constexpr u8 kImmediate = 1;      // a byte follows
@@ -254,13 +282,13 @@ struct SseEntry {
 
 template <class Op, class Put = ToXmm>
 Handler pick_op(const SseChoice& s) {
-    if (s.form == Form::kReg) return sse_rr<Op, Put, false>;
+    if (s.form == Form::kReg) return sse_rr<Op, Put>;
     return by_form<u32>(s.form, []<Form kForm>() -> Handler { return sse_rm<Op, Put, kForm>; });
 }
 
 template <class Op, class Put = ToXmm>
 Handler pick_register(const SseChoice&) {
-    return sse_rr<Op, Put, false>;
+    return sse_rr<Op, Put>;
 }
 template <class Op, class Put = ToXmm>
 Handler pick_memory(const SseChoice& s) {
@@ -288,5 +316,6 @@ std::span<const SseEntry> sse_move_entries();
 std::span<const SseEntry> sse_gpr_entries();
 std::span<const SseEntry> sse4_entries();
 std::span<const SseEntry> sse_string_entries();
+std::span<const SseEntry> sse_mmx_entries();
 
 }  // namespace backplane::interp

@@ -17,10 +17,10 @@ namespace backplane::interp::sse_test {
 // The FXSAVE image and the general registers.
 struct HostState {
     alignas(16) std::uint8_t fx[512] = {};
-    std::uint64_t gpr[8] = {};    // 200h: RAX RCX RDX RBX RSP (not loaded) RBP RSI RDI
-    std::uint64_t flags = 0x202;  // 240h
+    std::uint64_t gpr[8] = {};     // 200h: RAX RCX RDX RBX RSP (not loaded) RBP RSI RDI
+    std::uint64_t flags = 0x202;   // 240h
     std::uint32_t mxcsr = 0x1f80;  // 248h: the test's own
-    std::uint32_t vector = 0;     // of the exception that the instruction ended in
+    std::uint32_t vector = 0;      // of the exception that the instruction ended in
     bool fault = false;
 };
 static_assert(offsetof(HostState, gpr) == 0x200 && offsetof(HostState, mxcsr) == 0x248);
@@ -40,8 +40,8 @@ class HostInstruction {
     static constexpr std::size_t kCapacity = 4096;
 
     HostInstruction() {
-        page_ = static_cast<std::uint8_t*>(mmap(nullptr, kCapacity, PROT_READ | PROT_WRITE | PROT_EXEC,
-                                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        page_ = static_cast<std::uint8_t*>(
+            mmap(nullptr, kCapacity, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         if (page_ == MAP_FAILED) throw std::runtime_error("no executable memory");
         struct sigaction action {};
         action.sa_sigaction = on_signal;

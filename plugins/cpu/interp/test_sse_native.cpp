@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "block.hpp"
+#include "mmx_extensions.hpp"
 #include "test_fpu_random.hpp"
 #include "test_sse_host.hpp"
 #include "test_sse_machine.hpp"
@@ -41,13 +42,13 @@ u32 single(Random& r) {
     const u32 m = static_cast<u32>(r.mantissa() >> 41);
     switch (r.below(12)) {
         case 0: return sign;
-        case 1: return sign | m;                                     // denormal
-        case 2: return sign | 0x7f800000u;                           // infinity
-        case 3: return sign | 0x7f800000u | m;                       // NaN
-        case 4: return sign | 0x00800000u | m;                       // smallest normals
-        case 5: return sign | 0x7f000000u | m;                       // largest
-        case 6: return sign | (r.below(70) + 127 - 35) << 23 | m;    // around one, integer limits
-        case 7: return sign | (r.below(40) + 50) << 23 | m;          // products underflow
+        case 1: return sign | m;                                   // denormal
+        case 2: return sign | 0x7f800000u;                         // infinity
+        case 3: return sign | 0x7f800000u | m;                     // NaN
+        case 4: return sign | 0x00800000u | m;                     // smallest normals
+        case 5: return sign | 0x7f000000u | m;                     // largest
+        case 6: return sign | (r.below(70) + 127 - 35) << 23 | m;  // around one, integer limits
+        case 7: return sign | (r.below(40) + 50) << 23 | m;        // products underflow
         case 8: return static_cast<u32>(r.below(100));
         default: return sign | (r.below(8) + 124) << 23 | m;
     }
@@ -63,7 +64,7 @@ u64 wide(Random& r) {
         case 3: return sign | exponent(0x7ff) | m;
         case 4: return sign | exponent(1) | m;
         case 5: return sign | exponent(0x7fe) | m;
-        case 6: return sign | exponent(1023 - 3 + r.below(70)) | m;   // integer limits
+        case 6: return sign | exponent(1023 - 3 + r.below(70)) | m;    // integer limits
         case 7: return sign | exponent(1023 - 155 + r.below(40)) | m;  // underflow of singles
         case 8: return sign | exponent(500 + r.below(50)) | m;
         case 9: return sign | exponent(1023 + 120 + r.below(12)) | m;  // overflow of singles
@@ -162,8 +163,8 @@ class Comparison {
         if (vector != host_vector) differ("vector " + std::to_string(vector) + " host " + std::to_string(host_vector));
         u32 host_mxcsr = 0;
         std::memcpy(&host_mxcsr, h.fx + 24, 4);
-        // Where overflow or underflow is raised, the processor finds out whether the result would have been exact with a
-        // wider exponent; the engine does not.
+        // Where overflow or underflow is raised, the processor finds out whether the result would have been exact with
+        // a wider exponent; the engine does not.
         const u32 raised = host_mxcsr & ~mxcsr >> kMxcsrMaskShift & (kMxcsrOverflow | kMxcsrUnderflow);
         const u32 ignored = h.fault && h.vector == kXm && raised != 0 ? kMxcsrPrecision : 0;
         if (((c.sse.mxcsr ^ host_mxcsr) & ~ignored) != 0) {
@@ -263,13 +264,43 @@ void compare(std::span<const SseEntry> entries, unsigned immediates = 40) {
     }
 }
 
+// MMX registers: all register pairs' kinds and [ESI].
+void compare(std::span<const MmxExtension> entries) {
+    Comparison comparison;
+    Random r(2);
+    for (const MmxExtension& entry : entries) {
+        const bool immediate = (entry.traits & kMmxImmediate) != 0;
+        const bool gpr = (entry.traits & (kMmxReadsGpr | kMmxWritesGpr)) != 0;
+        const unsigned cases = random_cases(immediate ? 20 : 150);
+        for (unsigned k = 0; k < (immediate ? 256u : 4u); ++k) {
+            Encoding e;
+            e.memory = k % 4 == 3;
+            if ((e.memory ? entry.memory : entry.registers) == nullptr) continue;
+            e.bytes = {0x0f};
+            if (entry.map != kMmx0f) e.bytes.push_back(entry.map == kMmx38 ? 0x38 : 0x3a);
+            e.bytes.push_back(entry.opcode);
+            const unsigned reg = r.below(gpr ? 4 : 8);
+            const unsigned rm = r.below(gpr ? 4 : 8);
+            e.bytes.push_back(static_cast<u8>(e.memory ? reg << 3 | 6u : 0xc0u | reg << 3 | rm));
+            if (immediate) e.bytes.push_back(static_cast<u8>(k));
+            comparison.run(e, cases);
+        }
+    }
+}
+
 }  // namespace
 
+TEST_CASE("instructions that SSE added to MMX give the host's results", "[sse]") {
+    compare(mmx_extensions());
+    compare(sse_mmx_entries());
+}
 TEST_CASE("SSE floating-point arithmetic gives the host's results", "[sse]") { compare(sse_float_entries()); }
 TEST_CASE("SSE conversions give the host's results", "[sse]") { compare(sse_convert_entries()); }
 TEST_CASE("SSE2 integer instructions give the host's results", "[sse]") { compare(sse_int_entries(), 80); }
 TEST_CASE("SSE shuffles give the host's results", "[sse]") { compare(sse_shuffle_entries(), 256); }
 TEST_CASE("SSE moves give the host's results", "[sse]") { compare(sse_move_entries()); }
+TEST_CASE("SSSE3, SSE4.1, AES and PCLMULQDQ give the host's results", "[sse]") { compare(sse4_entries(), 64); }
+TEST_CASE("string comparisons of SSE4.2 give the host's results", "[sse]") { compare(sse_string_entries(), 256); }
 TEST_CASE("instructions on general registers give the host's results", "[sse]") { compare(sse_gpr_entries()); }
 
 }  // namespace backplane::interp::sse_test
