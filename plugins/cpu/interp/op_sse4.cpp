@@ -94,7 +94,7 @@ struct Ptest {
 #define BP_NUMBERED(NAME, TEXT, MEM, FLOAT)                        \
     template <std::size_t kImm>                                    \
     struct NAME {                                                  \
-        static constexpr Mem kMemory = Mem::MEM;                   \
+        [[maybe_unused]] static constexpr Mem kMemory = Mem::MEM;  \
         static constexpr Fp kFloat = Fp::FLOAT;                    \
         [[gnu::always_inline]] static Vec run(Vec a, Vec b) {      \
             asm(TEXT " %2, %1, %0" : "+x"(a) : "x"(b), "i"(kImm)); \

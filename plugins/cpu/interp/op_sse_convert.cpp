@@ -26,7 +26,7 @@ constexpr Mem kMemOf = sizeof(T) == 8 ? Mem::k8 : Mem::k4;
     template <typename T>                                                  \
     struct NAME {                                                          \
         using Gpr = T;                                                     \
-        static constexpr Mem kMemory = kMemOf<T>;                          \
+        [[maybe_unused]] static constexpr Mem kMemory = kMemOf<T>;         \
         static constexpr Fp kFloat = Fp::kExact;                           \
         [[gnu::always_inline]] static Vec run(Vec a, Vec b) {              \
             asm(TEXT " %1, %0" : "+x"(a) : "r"(static_cast<T>(low64(b)))); \
@@ -41,7 +41,7 @@ BP_FROM_INTEGER(Cvtsi2sd, "cvtsi2sd")
 #define BP_TO_INTEGER(NAME, TEXT, MEM)                                                         \
     template <typename T>                                                                      \
     struct NAME {                                                                              \
-        static constexpr Mem kMemory = Mem::MEM;                                               \
+        [[maybe_unused]] static constexpr Mem kMemory = Mem::MEM;                              \
         static constexpr Fp kFloat = Fp::kExact;                                               \
         [[gnu::always_inline]] static T run(Vec, Vec b) {                                      \
             T r;                                                                               \

@@ -46,7 +46,7 @@ BP_FLOAT_LIST(BP_SSE_STRUCT)
 #define BP_COMPARE(NAME, TEXT, MEM)                                                                             \
     template <std::size_t kPredicate>                                                                           \
     struct NAME {                                                                                               \
-        static constexpr Mem kMemory = Mem::MEM;                                                                \
+        [[maybe_unused]] static constexpr Mem kMemory = Mem::MEM;                                               \
         static constexpr Fp kFloat = Fp::kExact;                                                                \
         [[gnu::always_inline]] static Vec run(Vec a, Vec b) {                                                   \
             asm(TEXT " %2, %1, %0" : "+x"(a) : "x"(b), "i"(kPredicate));                                        \
@@ -64,7 +64,7 @@ BP_COMPARE(Cmpsd, "cmpsd", k8)
 
 #define BP_COMIS(NAME, TEXT, MEM)                                                         \
     struct NAME {                                                                         \
-        static constexpr Mem kMemory = Mem::MEM;                                          \
+        [[maybe_unused]] static constexpr Mem kMemory = Mem::MEM;                         \
         static constexpr Fp kFloat = Fp::kExact;                                          \
         [[gnu::always_inline]] static u64 run(Vec a, Vec b) {                             \
             u64 zf, pf, cf;                                                               \

@@ -17,15 +17,15 @@ void set_mm(Cpu* c, unsigned half_offset, u64 value) {
 }
 
 // The same conversions between vector registers: elements above the low two are zero and raise nothing.
-#define BP_CONVERT(NAME, MEM, TEXT)                           \
-    struct NAME {                                             \
-        static constexpr Mem kMemory = Mem::MEM;              \
-        static constexpr Fp kFloat = Fp::kExact;              \
-        [[gnu::always_inline]] static Vec run(Vec a, Vec b) { \
-            if (kMemory == Mem::k8) b = _mm_move_epi64(b);    \
-            asm(TEXT " %1, %0" : "=x"(a) : "x"(b));           \
-            return a;                                         \
-        }                                                     \
+#define BP_CONVERT(NAME, MEM, TEXT)                               \
+    struct NAME {                                                 \
+        [[maybe_unused]] static constexpr Mem kMemory = Mem::MEM; \
+        static constexpr Fp kFloat = Fp::kExact;                  \
+        [[gnu::always_inline]] static Vec run(Vec a, Vec b) {     \
+            if (kMemory == Mem::k8) b = _mm_move_epi64(b);        \
+            asm(TEXT " %1, %0" : "=x"(a) : "x"(b));               \
+            return a;                                             \
+        }                                                         \
     };
 BP_CONVERT(Cvtpi2ps, k8, "cvtdq2ps")
 BP_CONVERT(Cvtpi2pd, k8, "cvtdq2pd")

@@ -7,7 +7,7 @@ namespace {
 // A load as an operation: `fn` of destination a and source b.
 #define BP_MOVE(NAME, MEM, EXPRESSION)                                                              \
     struct NAME {                                                                                   \
-        static constexpr Mem kMemory = Mem::MEM;                                                    \
+        [[maybe_unused]] static constexpr Mem kMemory = Mem::MEM;                                   \
         static constexpr Fp kFloat = Fp::kNone;                                                     \
         [[gnu::always_inline]] static Vec run([[maybe_unused]] Vec a, Vec b) { return EXPRESSION; } \
     }
@@ -77,15 +77,15 @@ Handler pick_to_gpr(const SseChoice& s) {
     return s.wide ? pick_store_part<u64, 0>(s) : pick_store_part<u32, 0>(s);
 }
 
-#define BP_MASK(NAME, TEXT)                                 \
-    struct NAME {                                           \
-        static constexpr Mem kMemory = Mem::k16;            \
-        static constexpr Fp kFloat = Fp::kNone;             \
-        [[gnu::always_inline]] static u32 run(Vec, Vec b) { \
-            u32 r;                                          \
-            asm(TEXT " %1, %0" : "=r"(r) : "x"(b));         \
-            return r;                                       \
-        }                                                   \
+#define BP_MASK(NAME, TEXT)                                       \
+    struct NAME {                                                 \
+        [[maybe_unused]] static constexpr Mem kMemory = Mem::k16; \
+        static constexpr Fp kFloat = Fp::kNone;                   \
+        [[gnu::always_inline]] static u32 run(Vec, Vec b) {       \
+            u32 r;                                                \
+            asm(TEXT " %1, %0" : "=r"(r) : "x"(b));               \
+            return r;                                             \
+        }                                                         \
     }
 BP_MASK(Movmskps, "movmskps");
 BP_MASK(Movmskpd, "movmskpd");
@@ -172,7 +172,7 @@ u64 field_mask(u32 length) {
 }
 #define BP_FIELD(NAME, EXPRESSION)                                                                       \
     struct NAME {                                                                                        \
-        static constexpr Mem kMemory = Mem::k16;                                                         \
+        [[maybe_unused]] static constexpr Mem kMemory = Mem::k16;                                        \
         static constexpr Fp kFloat = Fp::kNone;                                                          \
         [[gnu::always_inline]] static Vec run(Vec a, [[maybe_unused]] Vec b, [[maybe_unused]] u32 imm) { \
             return EXPRESSION;                                                                           \

@@ -298,7 +298,7 @@ Handler pick_memory(const SseChoice& s) {
 // One host instruction: destination and source.
 #define BP_SSE_STRUCT(MAP, PREFIX, OPCODE, NAME, TEXT, MEM, FLOAT, FEATURE) \
     struct NAME {                                                           \
-        static constexpr Mem kMemory = Mem::MEM;                            \
+        [[maybe_unused]] static constexpr Mem kMemory = Mem::MEM;           \
         static constexpr Fp kFloat = Fp::FLOAT;                             \
         [[gnu::always_inline]] static Vec run(Vec a, Vec b) {               \
             asm(TEXT " %1, %0" : "+x"(a) : "x"(b));                         \

@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 
+#include "block.hpp"
 #include "sse_ops.hpp"
 #include "test_system_host.hpp"
 

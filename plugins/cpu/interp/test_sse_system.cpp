@@ -224,6 +224,62 @@ TEST_CASE("FXSAVE and FXRSTOR carry MXCSR and the XMM registers if CR4 says so",
     CHECK(m.peek<u32>(kOperand + 24) == 0xeeeeeeee);
 }
 
+TEST_CASE("unaligned 16-byte operands meet the alignment check", "[sse]") {
+    Machine m(3);
+    Cpu& c = m.cpu;
+    c.cr0 |= kCr0Am;
+    c.mode_changed();
+    const auto with_ac = [&](u32 address, std::initializer_list<u8> bytes) {
+        m.enter(3);
+        c.set_flags(kFixed1 | kAc);
+        c.r32(kEsi) = address;
+        return m.go(bytes);
+    };
+    CHECK(with_ac(kOperand, {0x0f, 0x10, 0x06}) == kGp);  // HLT at level 3: the instruction itself was fine
+    CHECK(c.eip - 1 == Machine::kHandlers + 0x10 * kGp);
+    CHECK(m.peek<u32>(c.r32(kEsp) + 4) == Machine::kAt + 3);
+    CHECK(with_ac(kOperand + 8, {0x0f, 0x10, 0x06}) == kAcFault);
+    CHECK(with_ac(kOperand + 8, {0x0f, 0x11, 0x06}) == kAcFault);
+    CHECK(with_ac(kOperand + 8, {0xf2, 0x0f, 0x10, 0x06}) == kGp);
+    CHECK(m.peek<u32>(c.r32(kEsp) + 4) == Machine::kAt + 4);
+    CHECK(with_ac(kOperand + 4, {0xf2, 0x0f, 0x10, 0x06}) == kAcFault);
+    CHECK(with_ac(kOperand + 8, {0x0f, 0x28, 0x06}) == kGp);  // #GP comes first
+    CHECK(m.peek<u32>(c.r32(kEsp) + 4) == Machine::kAt);
+}
+
+TEST_CASE("handlers of the SSE family use up no stack, fast or slow", "[sse]") {
+    Machine m;
+    Cpu& c = m.cpu;
+    for (const u32 mxcsr : {kMxcsrDefault, kMxcsrDefault & ~(kMxcsrInvalid << kMxcsrMaskShift)}) {
+        set_mxcsr(&c, mxcsr);
+        for (VectorRegister& v : c.sse.ymm) v = VectorRegister{};
+        c.r32(kEcx) = 400000;
+        c.r32(kEsi) = kOperand + 1;
+        c.r32(kEdi) = kOperand + 0x100;
+        // loop: addps xmm0, xmm1; addss xmm0, [esi]; movups [esi], xmm2; movaps xmm3, [edi]; ucomisd xmm0, [esi];
+        // cvttss2si eax, xmm1; pinsrw xmm4, eax, 3; pextrw edx, xmm4, 3;
+        // cmpps xmm5, xmm4, 0; movd [esi], xmm5; dpps xmm6, xmm1, 0ffh; pavgb mm0, mm1; cvtps2pi mm0, xmm1; dec ecx;
+        // jnz
+        CHECK(m.go({0x0f, 0x58, 0xc1, 0xf3, 0x0f, 0x58, 0x06, 0x0f, 0x11, 0x16, 0x0f, 0x28, 0x1f, 0x66,
+                    0x0f, 0x2e, 0x06, 0xf3, 0x0f, 0x2c, 0xc1, 0x66, 0x0f, 0xc4, 0xe0, 0x03, 0x66, 0x0f,
+                    0xc5, 0xd4, 0x03, 0x0f, 0xc2, 0xec, 0x00, 0x66, 0x0f, 0x7e, 0x2e, 0x66, 0x0f, 0x3a,
+                    0x40, 0xf1, 0xff, 0x0f, 0xe0, 0xc1, 0x0f, 0x2d, 0xc1, 0x49, 0x75, 0xca}) == -1);
+        CHECK(c.r32(kEcx) == 0);
+    }
+}
+
+TEST_CASE("MONITOR and MWAIT exist where they are announced, for level 0", "[sse]") {
+    Machine m;
+    m.cpu.r32(kEax) = kOperand;
+    CHECK(m.go({0x0f, 0x01, 0xc8}) == -1);
+    CHECK(m.go({0x0f, 0x01, 0xc9}) == -1);
+    m.cpu.r32(kEcx) = 2;
+    CHECK(m.go({0x0f, 0x01, 0xc8}) == kGp);
+    CHECK(m.go({0x0f, 0x01, 0xc9}) == kGp);
+    m.enter(3);
+    CHECK(m.go({0x0f, 0x01, 0xc8}) == kUd);
+}
+
 TEST_CASE("FISTTP truncates whatever the rounding control says", "[sse]") {
     Machine m;
     Cpu& c = m.cpu;
