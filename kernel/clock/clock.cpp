@@ -1,6 +1,7 @@
 #include "kernel/clock/clock.hpp"
 
 #include <time.h>
+#include <x86intrin.h>
 
 namespace backplane::kernel {
 
@@ -18,10 +19,38 @@ std::int64_t Clock::now() const {
     return running_ ? host_now() - base_ : stopped_;
 }
 
+namespace {
+// How far a look may be extrapolated, and how long the counter is watched before its rate is believed.
+constexpr std::int64_t kLookHolds = 20'000'000, kRateKnownAfter = 1'000'000;
+}  // namespace
+
+void Clock::look() {
+    last_look_ = {__rdtsc(), now()};
+    if (first_look_.time == 0) first_look_ = last_look_;
+    const std::int64_t watched = last_look_.time - first_look_.time;
+    if (watched < kRateKnownAfter) return;
+    ticks_per_1024ns_ = (last_look_.ticks - first_look_.ticks) * 1024 / static_cast<std::uint64_t>(watched);
+    // The product above must not overflow, and the rate may change: start again after a second.
+    if (watched > 1'000'000'000) first_look_ = last_look_;
+}
+
+bool Clock::certainly_before(std::int64_t when) {
+    if (mode_ == Mode::kDeterministic || !running_) return now() < when;
+    if (ticks_per_1024ns_ != 0 && when > last_look_.time) {
+        // Seven eighths of the time that is left: the counter may run a little faster than it did.
+        const std::int64_t left = when - last_look_.time < kLookHolds ? when - last_look_.time : kLookHolds;
+        const std::uint64_t allowed = static_cast<std::uint64_t>(left) * ticks_per_1024ns_ / 1024 * 7 / 8;
+        if (__rdtsc() - last_look_.ticks < allowed) return true;
+    }
+    look();
+    return last_look_.time < when;
+}
+
 void Clock::resume() {
     if (mode_ == Mode::kDeterministic || running_) return;
     base_ = host_now() - stopped_;
     running_ = true;
+    forget_looks();
 }
 
 void Clock::pause() {

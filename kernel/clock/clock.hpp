@@ -20,6 +20,9 @@ class Clock {
 
     // Realtime: any thread. Deterministic: the thread that executes instructions.
     std::int64_t now() const;
+    // True if `when` has certainly not come yet. Asked before every access to a device, so it looks at the processor's
+    // counter only, where that suffices; false says that now() has to be asked. One thread at a time.
+    bool certainly_before(std::int64_t when);
     void resume();  // realtime: time goes on from where it stood
     void pause();
 
@@ -40,6 +43,16 @@ class Clock {
     std::int64_t stopped_ = 0;  // virtual time while paused
     bool running_ = false;
     const std::uint64_t* instructions_ = nullptr;
+
+    // certainly_before(): the counter and the time at the first and the last look at both.
+    struct Look {
+        std::uint64_t ticks = 0;
+        std::int64_t time = 0;
+    };
+    Look first_look_, last_look_;
+    std::uint64_t ticks_per_1024ns_ = 0;  // 0: not known yet
+    void look();
+    void forget_looks() { first_look_ = last_look_ = {}, ticks_per_1024ns_ = 0; }
 };
 
 // All armed timers of the machine, in the order (time, device, sequence).

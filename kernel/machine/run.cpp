@@ -168,7 +168,7 @@ void Machine::run_due_timers() { run_timers(live_->timers.fired() + 1000); }
 void Machine::run_late_timers() {
     if (clock_->deterministic()) return;  // there a timer ends the CPU's run in time
     const std::int64_t next = live_->timers.next();
-    if (next >= 0 && next <= clock_->now()) run_due_timers();
+    if (next >= 0 && !clock_->certainly_before(next)) run_due_timers();
 }
 
 // A timer became the earliest one.

@@ -57,11 +57,20 @@ void sse_leave(Cpu* c) {
 
 HostFloat::HostFloat(Cpu* c) : cpu_(c) {
     if (!c->sse.loaded) return;
+    // Most guests have the same rounding and masks as the host: then only the flags must survive. Writing MXCSR costs
+    // much more than reading it.
+    entered_ = host_mxcsr();
+    if (((entered_ ^ c->sse.outer) & ~kMxcsrFlags) == 0) return;
+    changed_ = true;
     gather_flags(c);
     set_host_mxcsr(c->sse.outer);
 }
 HostFloat::~HostFloat() {
-    if (cpu_->sse.loaded) set_host_mxcsr(image(cpu_));
+    if (!cpu_->sse.loaded) return;
+    if (changed_)
+        set_host_mxcsr(image(cpu_));
+    else if (host_mxcsr() != entered_)
+        set_host_mxcsr(entered_);
 }
 
 // --- availability --------------------------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ class HostFloat {
 
   private:
     Cpu* cpu_;
+    std::uint32_t entered_ = 0;  // the host's MXCSR then
+    bool changed_ = false;
 };
 
 }  // namespace backplane::interp

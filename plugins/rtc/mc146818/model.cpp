@@ -157,8 +157,14 @@ void Mc146818::inhibit(bool level) {
     update_irq();
 }
 
+bool Mc146818::is_plain(u8 index) const {
+    return index >= kFirstFree && index < kBytes && index != century_ && index != century_copy_;
+}
+
 u64 Mc146818::read(u64 offset, u32) {
     if (offset == 0) return 0xff;
+    // Plain memory does not depend on the time, and asking for that is the dear part of an access.
+    if (is_plain(index_)) return ram_[index_];
     synchronise();
     u8 value = index_ < kBytes ? ram_[index_] : 0xff;
     switch (index_) {

@@ -22,6 +22,7 @@ class Mc146818 : public Device<Mc146818> {
     bp_status restored();
 
   private:
+    [[nodiscard]] bool is_plain(u8 index) const;  // memory that no clock changes
     u64 read(u64 offset, u32 bytes);
     void write(u64 offset, u32 bytes, u64 value);
     void write_register(u8 index, u8 value);
