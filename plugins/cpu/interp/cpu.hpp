@@ -179,6 +179,7 @@ struct Tlb;            // memory.hpp
 struct PhysicalCache;  // memory.hpp
 struct Insn;           // insn.hpp
 struct Tracer;         // trace.hpp
+class Breakpoints;     // breakpoints.hpp
 
 // What the engine needs from its surroundings besides memory.
 struct CpuHost {
@@ -267,10 +268,11 @@ struct Cpu {
     std::unique_ptr<Tlb[]> tlbs;  // [0] supervisor, [1] user, [2] always empty
     std::unique_ptr<PhysicalCache> phys_cache;
     Tracer* tracer = nullptr;
-    bool derived_for_protected = false;  // Segment::read_end and write_end were computed for this
-    bool alignment_checks = false;       // CR0.AM, EFLAGS.AC and CPL 3
-    u32 generation = 0;                  // of address translation, see BlockCache
-    u32 jump_tag = 0;                    // generation and mode, tag of the jump cache
+    std::unique_ptr<Breakpoints> debugger;  // a debugger's outside the machine; mostly nullptr
+    bool derived_for_protected = false;     // Segment::read_end and write_end were computed for this
+    bool alignment_checks = false;          // CR0.AM, EFLAGS.AC and CPL 3
+    u32 generation = 0;                     // of address translation, see BlockCache
+    u32 jump_tag = 0;                       // generation and mode, tag of the jump cache
 
     Cpu();
     ~Cpu();

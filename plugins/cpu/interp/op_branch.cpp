@@ -317,6 +317,12 @@ void op_stale(Cpu* c, Insn* i) {
     return dispatch_slow(c);
 }
 
+// A debugger wants to see the run loop before the instruction here. The block has counted nothing.
+void op_break(Cpu* c, Insn*) {
+    c->eip = c->block_eip;
+    c->insn = nullptr;
+}
+
 }  // namespace
 
 void leave_block(Cpu* c, Insn* i) {
@@ -371,5 +377,6 @@ Handler call_indirect(unsigned size, Form form, bool flat) {
 }
 Handler end_handler(bool single) { return single ? op_end_single : op_end; }
 Handler stale_handler() { return op_stale; }
+Handler break_handler() { return op_break; }
 
 }  // namespace backplane::interp
