@@ -149,7 +149,8 @@ u32 loop(Cpu* c) {
             return BP_EXIT_HALT;
         }
         const Linear linear = c->seg[kCs].base + c->eip;
-        if (c->debugger != nullptr && c->debugger->stops_before(linear)) {
+        // With RF set the instruction goes on: it was here before.
+        if (c->debugger != nullptr && (c->eflags_rest & kRf) == 0 && c->debugger->stops_before(linear)) {
             c->events_in_a_row = 0;
             return BP_EXIT_BREAK;
         }

@@ -133,6 +133,22 @@ TEST_CASE("a step is one instruction, a REP with all its iterations as well") {
     CHECK(m.run(100) == BP_EXIT_DEADLINE);  // and ends with the step
 }
 
+TEST_CASE("a breakpoint at a REP stops once, even if its iterations are interrupted") {
+    Debugged m;
+    m.code({0x40, 0xf3, 0xaa, 0xeb, 0xfb});  // inc eax; rep stosb; jmp kAt
+    m.cpu.r32(kEcx) = 1000;
+    m.cpu.r32(kEdi) = 0x20000;
+    m.add(kAt + 1);
+    REQUIRE(m.run() == BP_EXIT_BREAK);
+    CHECK(m.run(300) == BP_EXIT_DEADLINE);
+    CHECK(m.cpu.r32(kEcx) == 700);
+    m.cpu.set_flags(kIf, kIf);
+    m.cpu.set_line(kLineIntr, true);
+    REQUIRE(m.run() == BP_EXIT_BREAK);
+    CHECK(m.cpu.r32(kEcx) == 0);
+    CHECK(m.cpu.r32(kEax) == 2);
+}
+
 TEST_CASE("a step over an instruction that faults ends at the handler") {
     Debugged m;
     m.code({0x0f, 0x0b});
