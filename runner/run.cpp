@@ -14,6 +14,7 @@
 #include "kernel/machine/machine.hpp"
 #include "runner/at.hpp"
 #include "runner/control.hpp"
+#include "runner/gdb.hpp"
 #include "runner/monitor.hpp"
 #include "runner/options.hpp"
 #include "runner/request.hpp"
@@ -143,6 +144,8 @@ int run_machine(const RunOptions& o) {
     kernel::Outcome outcome;
     {
         RunnerCommands commands(machine, monitor);
+        std::unique_ptr<GdbServer> gdb;
+        if (!o.gdb.empty()) gdb = std::make_unique<GdbServer>(machine, monitor, o.gdb);
         SignalThread signals(machine, monitor);
         if (!o.script.empty())
             script = std::thread([&] {
@@ -153,6 +156,7 @@ int run_machine(const RunOptions& o) {
             });
         outcome = machine.run();
         ended = true;
+        if (gdb) gdb->ended(outcome.code);
         if (script.joinable()) script.join();
     }
     if (outcome.reason != kernel::Outcome::Reason::kError) at_work.ended();
@@ -205,7 +209,10 @@ void add_run_options(CLI::App& app, RunOptions& o) {
         ->type_name("POINT:ACTION")
         ->allow_extra_args(false);
     app.add_flag("--no-reboot", o.no_reboot, "end with exit code 4 when the guest resets the machine");
-    app.add_flag("--paused", o.paused, "the machine stands still until it is told to go on (monitor, --control)");
+    app.add_flag("--paused", o.paused,
+                 "the machine stands still until it is told to go on (monitor, --control, --gdb)");
+    app.add_option("--gdb", o.gdb, "a debugger may attach there (gdb: target remote): tcp:127.0.0.1:PORT or unix:PATH")
+        ->type_name("WHERE");
     app.add_flag("--stats", o.print_stats, "print instruction count and machine time at the end");
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "backplane/abi/cpu.h"
+#include "backplane/abi/cpu_state.h"
 #include "kernel/clock/clock.hpp"
 #include "kernel/line/wires.hpp"
 #include "kernel/machine/instance.hpp"
@@ -28,6 +29,8 @@ struct Vcpu {
     Assembly* assembly = nullptr;
     Instance* device = nullptr;
     const bp_cpu* table = nullptr;
+    const bp_cpu_state* state = nullptr;  // these two: if the engine offers them, with the same instance
+    const bp_cpu_debug* debug = nullptr;
     void* engine = nullptr;
     bp_vcpu shared{};
     bp_cpu_bus bus{};

@@ -130,7 +130,7 @@ Outcome Machine::run_without_cpu() {
 Outcome Machine::run_deterministic() {
     if (live_->vcpus.empty()) return run_without_cpu();
     std::unique_lock lock(lock_);
-    bool exact = true;
+    bool exact = true, after_break = false;
     // A timer that keeps re-arming in the past must not keep the CPU from running.
     constexpr u64 kMostTimers = 1000;
     u64 timers_until = live_->timers.fired() + kMostTimers;
@@ -145,8 +145,9 @@ Outcome Machine::run_deterministic() {
         }
         if (!paused_) run_timers(timers_until);
         // What the machine itself asks for happens where it asks, which is the same in every run.
-        exact = exact || requested_ || outcome_;
-        if (exact) {
+        exact = exact || outcome_ || (requested_ && !break_);
+        // A debugger's stop is no exact point, but what is wanted of the machine meanwhile must not wait for one.
+        if (exact || break_) {
             requested_ = false;
             end_if_due();
             if (!serve_requests(lock)) break;
@@ -154,6 +155,8 @@ Outcome Machine::run_deterministic() {
                 sleep(lock, -1);
                 continue;
             }
+            after_break = after_break || break_;
+            break_ = false;
         }
         // Before the CPU's next instruction comes everything that belongs here: the answer that a device waited for the
         // host for, a timer that is due, input that was recorded after such a timer.
@@ -161,15 +164,15 @@ Outcome Machine::run_deterministic() {
         if (exact && input_log_.next() == stamp()) continue;
         Vcpu& cpu = live_->vcpus.front();
         const u64 executed = cpu.shared.instructions;
-        cpu.shared.deadline = !exact && hold_vcpus_ ? executed + 1 : next_deadline(executed);
-        hold_vcpus_ = false;
+        cpu.shared.deadline = !exact && (hold_vcpus_ || after_break) ? executed + 1 : next_deadline(executed);
+        hold_vcpus_ = after_break = false;
         clear_bits(cpu.shared.attention, BP_ATTENTION_STOP);
         cpu.running = true;
         lock.unlock();
         const u32 exit = cpu.table->run(cpu.engine);
         lock.lock();
         cpu.running = false;
-        exact = exit != BP_EXIT_STOP || cpu.shared.instructions >= cpu.shared.deadline;
+        exact = (exit != BP_EXIT_STOP && exit != BP_EXIT_BREAK) || cpu.shared.instructions >= cpu.shared.deadline;
         timers_until = live_->timers.fired() + kMostTimers;
         handle_exit(cpu, exit);
         if (exit == BP_EXIT_HALT && !outcome_ && !load_bits(cpu.shared.attention)) idle(lock);

@@ -1,4 +1,6 @@
 // Engines: what they call, and how they are attached.
+#include <cstring>
+
 #include "kernel/machine/builder.hpp"
 
 namespace backplane::kernel {
@@ -58,6 +60,15 @@ void Builder::attach_engines() {
         Vcpu& v = a_.vcpus.emplace_back();
         v.machine = &m_, v.assembly = &a_, v.device = &d;
         v.table = static_cast<const bp_cpu*>(cpu.table), v.engine = cpu.instance;
+        // The same instance for all: who offers them otherwise cannot be debugged.
+        const auto beside = [&](const char* id) {
+            const bp_interface found = d.type->offers_interface(id)
+                                           ? d.type->abi->offer(d.object, {id, std::strlen(id)}, {"", 0})
+                                           : bp_interface{};
+            return found.instance == cpu.instance ? found.table : nullptr;
+        };
+        v.state = static_cast<const bp_cpu_state*>(beside(BP_CPU_STATE_ID));
+        v.debug = static_cast<const bp_cpu_debug*>(beside(BP_CPU_DEBUG_ID));
         v.shared.index = static_cast<u32>(a_.vcpus.size() - 1);
         v.shared.deadline = ~u64{0};
         v.bus = {sizeof(bp_cpu_bus),      &v,

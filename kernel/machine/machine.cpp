@@ -7,6 +7,7 @@
 
 #include "kernel/config/convert.hpp"
 #include "kernel/control/control.hpp"
+#include "kernel/debug/debugger.hpp"
 #include "kernel/machine/builder.hpp"
 
 namespace backplane::kernel {
@@ -51,6 +52,7 @@ Machine::Machine(const BoardSpec& board, PluginRegistry& registry, Logger& logge
                  MachineOptions options)
     : control_(std::make_unique<Control>([this](Control::Work work) { post(std::move(work)); },
                                          [this](Control::Work work) { at_standstill(std::move(work)); })),
+      debugger_(std::make_unique<Debugger>(*this)),
       board_(board),
       registry_(registry),
       logger_(logger),

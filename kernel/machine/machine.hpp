@@ -27,6 +27,7 @@
 namespace backplane::kernel {
 
 class Control;
+class Debugger;
 
 struct MachineOptions {
     SearchPaths search;           // for firmware
@@ -62,6 +63,8 @@ class Machine {
     void resume();
     // Also between the call of pause() and the moment when all CPUs have stopped.
     bool paused() const { return pause_requested_; }
+    // Under the lock: the pause is complete.
+    bool stands() const { return paused_; }
     // In words, if a device had to stop the machine; empty: somebody wanted it so.
     std::string pause_reason();
     void post(std::function<void()> work);  // under the lock, in the machine's thread, soon
@@ -128,6 +131,8 @@ class Machine {
     const SearchPaths& search() const { return options_.search; }
     // Commands and events for front ends.
     Control& control() { return *control_; }
+    // Breakpoints and steps of the processors' programs.
+    Debugger& debugger() { return *debugger_; }
 
     const BoardSpec& board() const { return board_; }
     // What these return is valid under the lock, or until a snapshot is restored or a plugin reloaded.
@@ -152,6 +157,7 @@ class Machine {
     friend struct SlotServices;
     friend struct CpuServices;
     friend class Builder;
+    friend class Debugger;
 
     // machine.cpp
     void make_clock();
@@ -212,6 +218,7 @@ class Machine {
     bool serve_requests(std::unique_lock<MachineLock>& lock);
 
     std::unique_ptr<Control> control_;
+    std::unique_ptr<Debugger> debugger_;
     BoardSpec board_;
     PluginRegistry& registry_;
     Logger& logger_;
@@ -256,6 +263,7 @@ class Machine {
     std::atomic<bool> paused_{false};
     std::atomic<bool> pause_requested_{false};
     std::string pause_reason_;
+    bool break_ = false;       // a debugger's breakpoint or step has stopped a vCPU
     bool hold_vcpus_ = false;  // vCPUs wait outside run()
     bool end_vcpus_ = false;
     std::vector<std::thread> vcpu_threads_;

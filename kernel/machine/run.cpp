@@ -8,6 +8,7 @@
 #include <future>
 
 #include "kernel/control/machine_events.hpp"
+#include "kernel/debug/debugger.hpp"
 #include "kernel/machine/machine.hpp"
 
 namespace backplane::kernel {
@@ -288,6 +289,12 @@ void Machine::handle_exit(Vcpu& cpu, u32 exit) {
             request(cpu.device, BP_REQUEST_RESET, 0, "triple fault");
             break;
         }
+        case BP_EXIT_BREAK:
+            debugger_->stopped(cpu);
+            pause_requested_ = break_ = true;
+            stop_vcpus();
+            wake();
+            break;
         case BP_EXIT_ERROR:
             if (!outcome_)
                 outcome_ =
@@ -303,9 +310,9 @@ void Machine::vcpu_thread(std::size_t index) {
     ::pthread_setname_np(::pthread_self(), "vcpu");
     std::unique_lock lock(lock_);
     while (!end_vcpus_) {
-        if (hold_vcpus_) {
+        if (hold_vcpus_ || debugger_->stays(index)) {
             parked_.notify_all();
-            vcpu_wake_.wait(lock, [this] { return !hold_vcpus_ || end_vcpus_; });
+            vcpu_wake_.wait(lock, [&] { return (!hold_vcpus_ && !debugger_->stays(index)) || end_vcpus_; });
             continue;
         }
         Vcpu& cpu = live_->vcpus[index];
@@ -353,6 +360,7 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
     if (pause_requested_ && !paused_) {
         paused_ = true;
         clock_->pause();
+        debugger_->paused();
         tell_stopped(*control_, pause_reason_);
         tell_run_state(false);
     }

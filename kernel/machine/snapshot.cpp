@@ -6,6 +6,7 @@
 
 #include "kernel/config/convert.hpp"
 #include "kernel/control/machine_events.hpp"
+#include "kernel/debug/debugger.hpp"
 #include "kernel/machine/builder.hpp"
 #include "kernel/machine/device_state.hpp"
 #include "kernel/machine/machine.hpp"
@@ -270,6 +271,7 @@ void Machine::take_over(const Snapshot& saved, bool force, const std::function<v
         clock_->set(saved.time_ns);
     }
     builder.connect();
+    debugger_->assembly_changed();
     Builder::tear_down(*this, *next, kept);
     vcpu_wake_.notify_all();
     wake();

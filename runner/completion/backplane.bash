@@ -14,7 +14,7 @@ _backplane() {
         --translation) COMPREPLY=($(compgen -W "auto none lba large rechs" -- "$cur")); return ;;
         --fix) COMPREPLY=($(compgen -W "bpb hidden table" -- "$cur")); return ;;
         --clock) COMPREPLY=($(compgen -W "realtime deterministic" -- "$cur")); return ;;
-        --control) COMPREPLY=($(compgen -W "unix: tcp:127.0.0.1:" -- "$cur")); compopt -o nospace; return ;;
+        --control|--gdb) COMPREPLY=($(compgen -W "unix: tcp:127.0.0.1:" -- "$cur")); compopt -o nospace; return ;;
         --serial|--debugcon|--parallel) COMPREPLY=($(compgen -W "stdio none pty file: unix:" -- "$cur")); compopt -o nospace; return ;;
         --hda|--hdb|--hdc|--hdd|--cdrom|--firmware|--kernel|--initrd|--script|--restore|--record|--replay|--trace-file|--trace-instructions|--output|-o|--journal|--undo) compopt -o default; return ;;
         inspect) compopt -o default; COMPREPLY=($(compgen -W "$(backplane plugin list --names 2>/dev/null)" -- "$cur")); return ;;
@@ -26,7 +26,7 @@ _backplane() {
     case $sub in
         run)
             if [[ $cur == -* ]]; then
-                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --restore --force --record --replay --at --no-reboot --paused --stats" -- "$cur"))
+                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --restore --force --record --replay --at --no-reboot --paused --gdb --stats" -- "$cur"))
             else compopt -o default; fi ;;
         machine)
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list show check graph schema" -- "$cur"))

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "breakpoints.hpp"
 #include "decode.hpp"
 
 namespace backplane::interp {
@@ -102,6 +103,7 @@ unsigned decode_run(Cpu* c, Block* b, const u8* bytes, u32 available, unsigned l
     Decoded previous;
     bool ends_flow = false;
     while (n < limit && at < available) {
+        if (n != 0 && c->debugger != nullptr && c->debugger->cuts(b->phys + at)) break;
         Insn& o = insns[n];
         o.ip = static_cast<u16>(at);
         Decoded what;
@@ -134,6 +136,16 @@ unsigned decode_run(Cpu* c, Block* b, const u8* bytes, u32 available, unsigned l
     return n;
 }
 
+// A block where a breakpoint may be: the run loop decides.
+unsigned stop_run(Block* b) {
+    b->count = 0;
+    b->bytes = 1;
+    Insn& e = b->insns()[0];
+    e = Insn{};
+    e.fn = break_handler();
+    return 1;
+}
+
 Block* build(Cpu* c, Linear linear, const FetchPage& page, u32 mode) {
     BlockCache& k = *c->cache;
     const u32 offset = static_cast<u32>(linear & kPageMask);
@@ -153,7 +165,10 @@ Block* build(Cpu* c, Linear linear, const FetchPage& page, u32 mode) {
     b->hash_next = nullptr;
     b->page_next[0] = b->page_next[1] = nullptr;
     unsigned n = 0;
-    if (page.host != nullptr) n = decode_run(c, b, page.host + offset, available, limit, mode);
+    if ((mode & kModeSingle) == 0 && c->debugger != nullptr && c->debugger->cuts(offset))
+        n = stop_run(b);
+    else if (page.host != nullptr)
+        n = decode_run(c, b, page.host + offset, available, limit, mode);
     u8* second_flag = nullptr;
     if (n == 0) {  // code that is no memory, or an instruction that reaches beyond the page or the segment
         const u32 first = std::min(available, kMaxLength);

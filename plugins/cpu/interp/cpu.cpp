@@ -2,6 +2,7 @@
 #include "cpu.hpp"
 
 #include "block.hpp"
+#include "breakpoints.hpp"
 #include "flags.hpp"
 #include "memory.hpp"
 

@@ -200,6 +200,7 @@ struct Tlb;            // memory.hpp
 struct PhysicalCache;  // memory.hpp
 struct Insn;           // insn.hpp
 struct Tracer;         // trace.hpp
+class Breakpoints;     // breakpoints.hpp
 
 // What the engine needs from its surroundings besides memory.
 struct CpuHost {
@@ -312,11 +313,12 @@ struct Cpu {
     std::unique_ptr<Tlb[]> tlbs;  // [0] supervisor, [1] user, [2] always empty
     std::unique_ptr<PhysicalCache> phys_cache;
     Tracer* tracer = nullptr;
-    bool derived_for_protected = false;  // Segment::read_end and write_end were computed for this
-    bool alignment_checks = false;       // CR0.AM, EFLAGS.AC and CPL 3
-    u32 generation = 0;                  // of address translation, see BlockCache
-    u32 jump_tag = 0;                    // generation and mode, tag of the jump cache
-    bool mode64 = false;                 // 64-bit mode: EFER.LMA and CS.L
+    std::unique_ptr<Breakpoints> debugger;  // a debugger's outside the machine; mostly nullptr
+    bool derived_for_protected = false;     // Segment::read_end and write_end were computed for this
+    bool alignment_checks = false;          // CR0.AM, EFLAGS.AC and CPL 3
+    u32 generation = 0;                     // of address translation, see BlockCache
+    u32 jump_tag = 0;                       // generation and mode, tag of the jump cache
+    bool mode64 = false;                    // 64-bit mode: EFER.LMA and CS.L
 
     Cpu();
     ~Cpu();
@@ -497,6 +499,7 @@ struct Cpu {
 
     [[nodiscard]] static bool cr0_consistent(u64 value);  // system.cpp: PG needs PE, NW needs CD
     [[nodiscard]] static u32 cr0_stored(u64 value);       // what a load of CR0 makes of it
+    [[nodiscard]] u64 efer_bits() const;                  // that the model has, LMA included; msr.cpp
     [[nodiscard]] u32 cr4_writable() const;               // bits of CR4 that the model has
 
     // system.cpp; all check CPL/IOPL themselves and raise

@@ -1,4 +1,5 @@
 // Debug registers (SDM 3, 17.2): matching of instruction, data and I/O breakpoints.
+#include "breakpoints.hpp"
 #include "system.hpp"
 
 namespace backplane::interp {
@@ -36,6 +37,7 @@ u32 matches(u32 dr7, Match match) {
 }  // namespace
 
 void Cpu::debug_data(Linear address, u32 bytes, bool write) {
+    if (debugger != nullptr) debugger->accessed(*this, address, bytes, write);
     const u32 bits = matches(dr7, [&](unsigned n) {
         const u32 want = condition(dr7, n);
         return (want == kReadWrite || (want == kWrite && write)) && overlaps(address, bytes, dr[n], length(dr7, n));

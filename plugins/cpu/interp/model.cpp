@@ -104,6 +104,8 @@ void InterpCpu::describe(Schema<InterpCpu>& s) {
     s.line_out("ferr", &InterpCpu::ferr, "an unmasked numeric error waits and CR0.NE is 0 (FERR#)");
     s.link("intr", &InterpCpu::intr, BP_INTR_ID, "interrupt controller that acknowledges", true);
     s.offer(BP_CPU_ID, &kTable);
+    s.offer(BP_CPU_STATE_ID, &kInterpState);
+    s.offer(BP_CPU_DEBUG_ID, &kInterpDebug);
 }
 
 bp_status InterpCpu::start() {

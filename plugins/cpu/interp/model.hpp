@@ -2,6 +2,7 @@
 #pragma once
 
 #include <backplane/abi/cpu.h>
+#include <backplane/abi/cpu_state.h>
 #include <backplane/device.hpp>
 #include <memory>
 
@@ -9,6 +10,9 @@
 #include "trace.hpp"
 
 namespace backplane {
+
+extern const bp_cpu_state kInterpState;  // model_debug.cpp
+extern const bp_cpu_debug kInterpDebug;
 
 struct InterpCpu final : Device<InterpCpu> {
     static constexpr std::string_view kType = "cpu.interp";
@@ -31,6 +35,7 @@ struct InterpCpu final : Device<InterpCpu> {
     bp_status attach(bp_vcpu* vcpu, const bp_cpu_bus* bus);
     std::size_t where(char* text, std::size_t capacity);
     bp_status trace_instructions(std::string_view path);
+    bp_status set_state(const bp_x86_state* state);
 
     std::string model;
     u64 tsc_frequency = 0;

@@ -239,6 +239,8 @@ bool write_msr(Cpu& c, u32 address, u64 value) {
 
 }  // namespace
 
+u64 Cpu::efer_bits() const { return efer_writable(*this) | (has_extended(*this, kFeatLm) ? kEferLma : 0); }
+
 void Cpu::rdmsr() {
     if ((model->features_edx & kFeatMsr) == 0) raise(kUd);
     require_cpl0();

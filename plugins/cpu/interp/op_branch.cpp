@@ -227,6 +227,12 @@ void op_stale(Cpu* c, Insn* i) {
     return dispatch_slow(c);
 }
 
+// A debugger wants to see the run loop before the instruction here. The block has counted nothing.
+void op_break(Cpu* c, Insn*) {
+    c->eip = c->block_eip;
+    c->insn = nullptr;
+}
+
 }  // namespace
 
 void leave_block(Cpu* c, Insn* i) {
@@ -288,5 +294,6 @@ Handler end_handler(bool single, bool long_mode) {
     return long_mode ? op_end<u64> : op_end<u32>;
 }
 Handler stale_handler() { return op_stale; }
+Handler break_handler() { return op_break; }
 
 }  // namespace backplane::interp

@@ -185,6 +185,7 @@ Handler ret_far(unsigned size);
 Handler iret_handler(unsigned size);
 Handler end_handler(bool single, bool long_mode);  // end of a block without a branch
 Handler stale_handler();
+Handler break_handler();  // all that a block at a breakpoint consists of
 
 // String instructions: A4.. AF and INS/OUTS 6C..6F by opcode.
 Handler string_handler(u8 opcode, unsigned size);

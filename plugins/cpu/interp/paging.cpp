@@ -1,5 +1,6 @@
 // Page walks, TLB fills and the slow paths of guest memory access (SDM volume 3, chapter 4).
 #include "block.hpp"
+#include "breakpoints.hpp"
 #include "memory.hpp"
 
 namespace backplane::interp {
@@ -244,7 +245,8 @@ TlbInfo& tlb_fill(Cpu* c, Linear address, bool write, bool user) {
     n.page = page;
     n.writable = w.writable;
     n.global = w.global;
-    n.watched = c->debug_data_enabled() && c->debug_page_watched(page);
+    n.watched = (c->debug_data_enabled() && c->debug_page_watched(page)) ||
+                (c->debugger != nullptr && c->debugger->watches_page(page));
     n.phys = w.phys;
     n.read_host = p.read;
     n.write_host = p.write;

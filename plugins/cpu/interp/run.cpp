@@ -1,5 +1,6 @@
 // The run loop: events between instructions, deadlines, single stepping, and where faults land.
 #include "block.hpp"
+#include "breakpoints.hpp"
 #include "memory.hpp"
 #include "trace.hpp"
 
@@ -54,7 +55,8 @@ void set_single(Cpu* c, bool on) {
 
 // Interrupts and traps at an instruction boundary, by priority (SDM 3, 6.9). True if something was delivered.
 bool take_events(Cpu* c, bool shadow_intr, bool shadow_all) {
-    const u32 lines = c->lines.load(std::memory_order_acquire);
+    const u32 held = c->debugger != nullptr ? c->debugger->held_lines(*c) : 0;
+    const u32 lines = c->lines.load(std::memory_order_acquire) & ~held;
     // Behind STI and MOV SS an SMI waits for one instruction more: their shadow has no place in the save area.
     if ((lines & kLineSmi) != 0 && !c->smm && !c->wait_for_sipi && !shadow_intr && !shadow_all) {
         c->lines.fetch_and(~static_cast<u32>(kLineSmi));
@@ -109,14 +111,17 @@ void take_fault(Cpu* c) {
     c->inhibit_interrupts = c->inhibit_all = false;
     c->halted = false;
     c->delivering_event = true;
+    if (c->debugger != nullptr && !nested) c->debugger->faulted();
     const Fault f = c->fault;
     c->deliver_fault(f);
     c->delivering_event = false;
+    if (c->debugger != nullptr) c->debugger->delivered();
 }
 
 u32 loop(Cpu* c) {
     for (;;) {
         c->leave = 0;
+        if (c->debugger != nullptr && c->debugger->stop_due()) return BP_EXIT_BREAK;
         if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) {
             const u32 why = take_attention(c);
             if (why != 0) return why;
@@ -135,18 +140,28 @@ u32 loop(Cpu* c) {
         c->events_in_a_row = looking ? c->events_in_a_row + 1 : 0;
         const bool taken = looking && take_events(c, shadow_intr, shadow_all);
         c->delivering_event = false;
-        if (taken) continue;
+        if (taken) {
+            if (c->debugger != nullptr) c->debugger->delivered();
+            continue;
+        }
         if (c->halted || c->wait_for_sipi) {
             c->events_in_a_row = 0;  // there was none
             return BP_EXIT_HALT;
         }
+        const Linear linear = c->code_address(c->eip);
+        // With RF set the instruction goes on: it was here before.
+        if (c->debugger != nullptr && (c->eflags_rest & kRf) == 0 && c->debugger->stops_before(linear)) {
+            c->events_in_a_row = 0;
+            return BP_EXIT_BREAK;
+        }
         c->inhibit_interrupts = c->inhibit_all = false;
         const bool stepping = (c->eflags_rest & kTf) != 0;
         const bool watching = (c->dr7 & 0xffu) != 0;
-        const bool single = stepping || watching || shadow_intr || shadow_all || c->tracer != nullptr;
+        const bool single = stepping || watching || shadow_intr || shadow_all || c->tracer != nullptr ||
+                            (c->debugger != nullptr && c->debugger->single(linear));
         set_single(c, single);
         if (watching && (c->eflags_rest & kRf) == 0) {
-            const u32 hit = c->debug_fetch(c->code_address(c->eip));
+            const u32 hit = c->debug_fetch(linear);
             if (hit != 0) {
                 c->dr6 |= hit;
                 c->raise(kDb);
@@ -164,7 +179,9 @@ u32 loop(Cpu* c) {
         c->block_eip = c->eip;
         c->count += b->count;
         Insn* i = b->insns();
+        const auto begun_at = c->eip;
         i->fn(c, i);
+        if (c->debugger != nullptr) c->debugger->executed(*c, begun_at);
         if (stepping && !c->step_suppressed && !c->inhibit_all) c->debug_pending |= kDr6SingleStep;
     }
 }
@@ -173,6 +190,7 @@ u32 loop(Cpu* c) {
 
 u32 Cpu::run() {
     count = vcpu->instructions;  // a restore may have set it
+    if (debugger != nullptr) debugger->begin(*this);
     sse_enter(this);
     if (_setjmp(fault_exit) != 0) take_fault(this);
     const u32 why = loop(this);

@@ -98,6 +98,16 @@ void Translator::mon(const std::string& value, const std::string& option) {
     protocols_.push_back(std::move(p));
 }
 
+void Translator::debugger(const std::string& value, const std::string& option) {
+    if (value == "none") return;
+    const Stream s = read_stream(value, option);
+    if (s.kind != Stream::Kind::kUnix && s.kind != Stream::Kind::kTcp)
+        throw OptionError(option + ": a debugger attaches to tcp::PORT or unix:PATH in this version");
+    result_.run.emplace_back("gdb", (s.kind == Stream::Kind::kUnix ? "unix:" : "tcp:") + s.path);
+}
+
+void Translator::usual_debugger(const std::string&, const std::string& option) { debugger("tcp::1234", option); }
+
 void Translator::qtest(const std::string& value, const std::string& option) {
     qtest_ = read_stream(value, option);
     qtest_option_ = option;

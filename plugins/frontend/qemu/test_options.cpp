@@ -34,6 +34,19 @@ TEST_CASE("an empty machine has no defaults to be warned about") {
     CHECK(r.machine.find("drives") == std::string::npos);
 }
 
+TEST_CASE("a debugger attaches where it was told, or where it always did") {
+    const auto where = [](const Result& r) {
+        for (const auto& [name, value] : r.run)
+            if (name == "gdb") return value;
+        return std::string("nowhere");
+    };
+    CHECK(where(translated({"-s", "-S"})) == "tcp:127.0.0.1:1234");
+    CHECK(where(translated({"-gdb", "tcp::5000"})) == "tcp:127.0.0.1:5000");
+    CHECK(where(translated({"-gdb", "unix:/t/g,server,nowait"})) == "unix:/t/g");
+    CHECK(where(translated({"-gdb", "none"})) == "nowhere");
+    CHECK(refusal({"-gdb", "stdio"}).find("-gdb stdio") == 0);
+}
+
 TEST_CASE("one processor is shown, whichever way more are asked for") {
     CHECK_FALSE(warned(translated({"-smp", "1"}), "-smp"));
     CHECK_FALSE(warned(translated({"-smp", "1,sockets=1,cores=1,threads=1"}), "-smp"));

@@ -68,6 +68,8 @@ class Translator {
     void data_folder(const std::string& value, const std::string& option);
     void no_hpet(const std::string& value, const std::string& option);
     void paused(const std::string& value, const std::string& option);
+    void debugger(const std::string& value, const std::string& option);
+    void usual_debugger(const std::string& value, const std::string& option);
     void no_reboot(const std::string& value, const std::string& option);
     void no_shutdown(const std::string& value, const std::string& option);
     void action(const std::string& value, const std::string& option);
