@@ -163,6 +163,10 @@ void add_board_options(CLI::App& app, BoardOptions& o) {
         {"parallel", "--parallel", "WHERE", "parallel port: none, file:PATH, pty, unix:PATH"},
         {"debugcon", "--debugcon", "WHERE", "firmware's messages (port 402h): none, stdio, file:PATH, pty, unix:PATH"},
         {"firmware", "--firmware", "IMAGE", "firmware image: bios.bin (default), bios-256k.bin or a path"},
+        {"kernel", "--kernel", "FILE", "kernel to start without a disk: Linux or Multiboot"},
+        {"initrd", "--initrd", "FILE",
+         "the kernel's initial RAM disk; for Multiboot its modules: \"FILE ARGUMENTS,FILE ARGUMENTS\""},
+        {"append", "--append", "TEXT", "the kernel's command line"},
         {"clock.mode", "--clock", "MODE", "realtime or deterministic"},
     };
     for (const auto& s : kShortcuts) {

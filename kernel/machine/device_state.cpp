@@ -102,6 +102,22 @@ DeviceState save_device(const Instance& d) {
     return s;
 }
 
+// A whole number that has become wider since an older version of the device: takes its value.
+void widen(StateValue& v, const bp_state_field& f) {
+    const bool whole = f.kind == BP_STATE_UNSIGNED || f.kind == BP_STATE_SIGNED;
+    if (!whole || v.kind != f.kind || v.count != f.count || v.element_size >= f.element_size || f.element_size > 8 ||
+        v.bytes.size() != v.element_size * v.count)
+        return;
+    std::string bytes;
+    for (std::uint64_t i = 0; i < v.count; ++i) {
+        u64 value = element(v.bytes.data(), i, v.element_size);
+        if (f.kind == BP_STATE_SIGNED) value = static_cast<u64>(extend(value, v.element_size));
+        bytes.append(reinterpret_cast<const char*>(&value), f.element_size);
+    }
+    v.bytes = std::move(bytes);
+    v.element_size = f.element_size;
+}
+
 void load_device(Instance& d, const DeviceState& saved, std::int64_t now) {
     const u32 version = d.type->abi->state_version;
     if (saved.state_version > version)
@@ -123,9 +139,10 @@ void load_device(Instance& d, const DeviceState& saved, std::int64_t now) {
             if (f.since > saved.state_version) return;
             throw Error(label + " is missing in the saved state");
         }
-        const StateValue& v = *found->second;
+        StateValue v = *found->second;
         fields.erase(found);
         if (f.flags & BP_STATE_IDENTITY) return;
+        if (saved.state_version < version) widen(v, f);
         if (v.kind != f.kind || v.element_size != f.element_size || v.count != f.count)
             throw Error(label + " is " + shape(v.kind, v.element_size, v.count) + " in the saved state and " +
                         shape(f.kind, f.element_size, f.count) + " here");

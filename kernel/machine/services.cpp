@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "kernel/config/convert.hpp"
@@ -311,8 +312,13 @@ const bp_files_api SlotServices::files{
         const std::string wanted(view(name));
         const auto found = find_firmware(d.machine->options_.search, wanted, d.machine->board_.firmware_folders);
         if (!found) {
-            d.failure = "no firmware file " + wanted + " in " +
-                        list_of(firmware_folders(d.machine->options_.search, d.machine->board_.firmware_folders));
+            std::error_code error;
+            if (const std::filesystem::path place(wanted); place.is_absolute())
+                d.failure = wanted + (std::filesystem::exists(place, error) ? ": is not a regular file"
+                                                                            : ": there is no such file");
+            else
+                d.failure = "no firmware file " + wanted + " in " +
+                            list_of(firmware_folders(d.machine->options_.search, d.machine->board_.firmware_folders));
             // Where to get it is the device's to say; it then follows where was searched.
             d.detail = "; " + d.failure;
             return BP_ERR_NOT_FOUND;

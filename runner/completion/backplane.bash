@@ -1,7 +1,7 @@
 # bash completion for backplane
 _backplane() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} sub=${COMP_WORDS[1]}
-    local board="--machine --set --memory --cpu --engine --hda --hdb --hdc --hdd --cdrom --drive --device --boot --vga --serial --parallel --debugcon --firmware --clock --control --help"
+    local board="--machine --set --memory --cpu --engine --hda --hdb --hdc --hdd --cdrom --drive --device --boot --vga --serial --parallel --debugcon --firmware --kernel --initrd --append --clock --control --help"
     COMPREPLY=()
     case $prev in
         --machine|-M)
@@ -16,7 +16,7 @@ _backplane() {
         --clock) COMPREPLY=($(compgen -W "realtime deterministic" -- "$cur")); return ;;
         --control|--gdb) COMPREPLY=($(compgen -W "unix: tcp:127.0.0.1:" -- "$cur")); compopt -o nospace; return ;;
         --serial|--debugcon|--parallel) COMPREPLY=($(compgen -W "stdio none pty file: unix:" -- "$cur")); compopt -o nospace; return ;;
-        --hda|--hdb|--hdc|--hdd|--cdrom|--firmware|--script|--restore|--record|--replay|--trace-file|--trace-instructions|--output|-o|--journal|--undo) compopt -o default; return ;;
+        --hda|--hdb|--hdc|--hdd|--cdrom|--firmware|--kernel|--initrd|--script|--restore|--record|--replay|--trace-file|--trace-instructions|--output|-o|--journal|--undo) compopt -o default; return ;;
         inspect) compopt -o default; COMPREPLY=($(compgen -W "$(backplane plugin list --names 2>/dev/null)" -- "$cur")); return ;;
         info) compopt -o default; [[ $cur == -* ]] || return ;;
     esac

@@ -107,11 +107,11 @@ unsigned decode_run(Cpu* c, Block* b, const u8* bytes, u32 available, unsigned l
         Insn& o = insns[n];
         o.ip = static_cast<u16>(at);
         Decoded what;
-        const DecodeInput in{bytes + at, std::min(available - at, kMaxLength), mode, c->model->features_edx,
-                             c->cache.get()};
+        const DecodeInput in{bytes + at, std::min(available - at, kMaxLength), mode, c->model, c->cache.get()};
         if (decode(in, o, what) == DecodeStatus::kMore) break;
         if (what.jcc && previous.compares) {
-            const Handler h = fused_handler(previous.op, previous.operands, previous.size, previous.form, what.code);
+            const Handler h = fused_handler(previous.op, previous.operands, previous.size, previous.form, what.code,
+                                            (mode & kModeLong) != 0);
             if (h != nullptr) insns[n - 1].fn = h;
         }
         at += o.len;
@@ -129,7 +129,7 @@ unsigned decode_run(Cpu* c, Block* b, const u8* bytes, u32 available, unsigned l
     if (!ends_flow) {
         Insn& e = insns[n];
         e = Insn{};
-        e.fn = end_handler((mode & kModeSingle) != 0);
+        e.fn = end_handler((mode & kModeSingle) != 0, (mode & kModeLong) != 0);
         e.ip = static_cast<u16>(at);
         e.imm = at;
     }
@@ -148,9 +148,9 @@ unsigned stop_run(Block* b) {
 
 Block* build(Cpu* c, Linear linear, const FetchPage& page, u32 mode) {
     BlockCache& k = *c->cache;
-    const u32 offset = linear & kPageMask;
+    const u32 offset = static_cast<u32>(linear & kPageMask);
     // Bytes up to the end of the page or of the segment.
-    const u64 in_segment = static_cast<u64>(c->seg[kCs].limit) - c->eip + 1;
+    const u64 in_segment = c->mode64 ? 0x10000u : static_cast<u64>(c->seg[kCs].limit) - c->eip + 1;
     const u32 available = static_cast<u32>(std::min<u64>(0x1000u - offset, in_segment));
     constexpr std::size_t kWorst = sizeof(Block) + (kMaxBlock + 2) * sizeof(Insn);
     if (k.used + kWorst > BlockCache::kArenaSize) k.flush(c);
@@ -204,8 +204,8 @@ Block* build(Cpu* c, Linear linear, const FetchPage& page, u32 mode) {
 }  // namespace
 
 void BlockCache::forget_jumps() {
-    for (JumpEntry& j : jump) j = {~0ull, nullptr};
-    for (FetchEntry& f : fetch) f.key = 1;  // no page address
+    for (JumpEntry& j : jump) j = {0, ~0ull, nullptr};
+    for (FetchEntry& f : fetch) f.page = 1;  // no page address
 }
 
 void BlockCache::flush(Cpu*) {
@@ -266,25 +266,25 @@ bool BlockCache::store(Physical address, u64 size) {
 }
 
 Block* find_block(Cpu* c) {
-    const u32 eip = c->eip;
+    const u64 eip = c->eip;
+    const u32 tag = c->jump_tag;
     BlockCache& k = *c->cache;
     JumpEntry& j = k.jump[BlockCache::jump_index(eip)];
-    const u64 key = static_cast<u64>(c->jump_tag) << 32 | eip;
-    if (j.key == key && !j.block->dead) return j.block;
-    if (eip > c->seg[kCs].limit) c->raise(kGp, 0);
-    const Linear linear = c->seg[kCs].base + eip;
+    if (j.matches(eip, tag) && !j.block->dead) return j.block;
+    if (c->mode64 ? !canonical(eip) : eip > c->seg[kCs].limit) c->raise(kGp, 0);
+    const Linear linear = c->code_address(eip);
     const FetchPage page = fetch_translate(c, linear);
     const Physical phys = page.phys + (linear & kPageMask);
     const u32 mode = c->mode & kModeDecode;
-    const u64 in_segment = static_cast<u64>(c->seg[kCs].limit) - eip + 1;
+    const u64 in_segment = c->mode64 ? 0x10000u : static_cast<u64>(c->seg[kCs].limit) - eip + 1;
     for (Block* b = k.bucket[bucket_of(phys, mode)]; b != nullptr; b = b->hash_next) {
         if (b->phys != phys || b->mode != mode || b->bytes > in_segment) continue;
         if (b->phys2 != ~0ull && fetch_translate(c, (linear & ~kPageMask) + 0x1000u).phys != b->phys2) continue;
-        if ((mode & kModeSingle) == 0) j = {key, b};
+        if ((mode & kModeSingle) == 0) j = {eip, tag, b};
         return b;
     }
     Block* b = build(c, linear, page, mode);
-    if ((mode & kModeSingle) == 0 && b->phys != ~0ull) k.jump[BlockCache::jump_index(eip)] = {key, b};
+    if ((mode & kModeSingle) == 0 && b->phys != ~0ull) k.jump[BlockCache::jump_index(eip)] = {eip, tag, b};
     return b;
 }
 

@@ -20,8 +20,9 @@ inline constexpr u32 kModeStack32 = 2;   // SS.B
 inline constexpr u32 kModeFlatData = 4;  // DS, ES and SS: base 0, limit 4G, writable
 inline constexpr u32 kModeFlatCode = 8;  // CS: base 0, limit 4G
 inline constexpr u32 kModeSingle = 16;   // blocks of one instruction
-inline constexpr u32 kModeUser = 32;     // CPL 3; no part of a block's key
-inline constexpr unsigned kModeBits = 6;
+inline constexpr u32 kModeLong = 32;     // 64-bit mode
+inline constexpr u32 kModeUser = 256;    // CPL 3; no part of a block's key
+inline constexpr unsigned kModeBits = 9;
 inline constexpr u32 kModeDecode = kModeUser - 1;
 
 inline constexpr unsigned kMaxBlock = 48;  // instructions
@@ -41,8 +42,10 @@ struct Block {
 };
 
 struct JumpEntry {
-    u64 key;  // EIP, jump_tag << 32
+    u64 eip;
+    u64 tag;  // jump_tag
     Block* block;
+    [[nodiscard]] bool matches(u64 at, u32 t) const { return ((eip ^ at) | (tag ^ t)) == 0; }
 };
 
 struct CodePage {
@@ -69,9 +72,10 @@ struct BlockCache {
         Physical page = ~0ull;
         CodePage* what = nullptr;
     } recent[kPageSlots];
-    // Code pages recently fetched from; tag: linear page, jump_tag << 32.
+    // Code pages recently fetched from.
     struct FetchEntry {
-        u64 key;
+        Linear page;
+        u64 tag;  // jump_tag
         Physical phys;
         const u8* host;
         u8* code_flag;
@@ -92,7 +96,7 @@ struct BlockCache {
     std::unordered_map<u32, u16> fpu_index;
 
     BlockCache() { forget_jumps(); }
-    static u32 jump_index(u32 eip) { return (eip ^ eip >> 12) & (kJumps - 1); }
+    static u32 jump_index(u64 eip) { return static_cast<u32>(eip ^ eip >> 12) & (kJumps - 1); }
     void forget_jumps();
     void flush(Cpu* c);  // everything
     // A store of `size` bytes to physical memory: makes overlapping blocks stale. True if there were any.

@@ -31,6 +31,7 @@ Cpu::Cpu() : cache(new BlockCache), tlbs(new Tlb[3]), phys_cache(new PhysicalCac
     for (unsigned u = 0; u < 3; ++u) {
         tlbs[u].used = 0;
         std::memset(tlbs[u].large, 0, sizeof tlbs[u].large);
+        tlbs[u].huge = false;
         for (u32 k = 0; k < kTlbSize; ++k) {
             tlbs[u].entry[k] = {kNoPage, kNoPage, 0};
             tlbs[u].info[k] = TlbInfo{};
@@ -53,6 +54,7 @@ void Cpu::reset(bool power_on) {
     (void)power_on;
     msr = Msrs{};
     fpu.reset();
+    sse_reset(this);
     tsc_offset = 0;
     a20_mask = ~0ull;
     smbase = kSmbaseAtReset;
@@ -75,7 +77,8 @@ void Cpu::init_signal() {
     set_arith(0);
     cr0 = (cr0 & (kCr0Cd | kCr0Nw)) | kCr0Et;
     cr2 = cr3 = cr4 = 0;
-    for (u32& d : dr) d = 0;
+    for (u64& d : dr) d = 0;
+    msr.efer = 0;  // INIT# clears it as well
     dr6 = 0xffff0ff0;
     dr7 = 0x400;
     cpl = 0;
@@ -103,7 +106,9 @@ void Cpu::init_signal() {
     tlb_flush(true);
 }
 
-void Cpu::set_segment(Seg s, u16 selector, u32 base, u32 limit, u16 attr) {
+void Cpu::set_segment_base(Seg s, u64 base) { seg[s].base = base; }
+
+void Cpu::set_segment(Seg s, u16 selector, u64 base, u32 limit, u16 attr) {
     Segment& g = seg[s];
     const bool code_moved = s == kCs && (g.base != base || g.limit != limit);
     g.selector = selector;
@@ -136,8 +141,11 @@ void Cpu::mode_changed() {
     if (seg[kSs].big()) m |= kModeStack32;
     if (flat_writable(seg[kDs]) && flat_writable(seg[kEs]) && flat_writable(seg[kSs])) m |= kModeFlatData;
     if (seg[kCs].base == 0 && seg[kCs].limit == 0xffffffffu) m |= kModeFlatCode;
+    mode64 = long_mode() && seg[kCs].long_code();
+    if (mode64) m |= kModeLong | kModeCode32 | kModeStack32 | kModeFlatData | kModeFlatCode;
     if (cpl == 3) m |= kModeUser;
     mode = m;
+    sse_update(this);
     alignment_checks = (cr0 & kCr0Am) != 0 && (eflags_rest & kAc) != 0 && cpl == 3;
     tlb = alignment_checks ? &tlbs[2] : &tlbs[cpl == 3 ? 1 : 0];
     const u32 tag = generation << kModeBits | mode;
@@ -234,12 +242,13 @@ void Cpu::update_a20_mask() {
 void Cpu::sync_out() {
     const u64 retired = insn != nullptr ? count - insn->left - 1 : count;
     vcpu->instructions = retired;
-    vcpu->instruction_pointer = seg[kCs].base + (insn != nullptr ? block_eip + insn->ip : eip);
+    vcpu->instruction_pointer = code_address(insn != nullptr ? block_eip + insn->ip : eip);
 }
 
 u64 Cpu::read_tsc() {
     sync_out();
     __extension__ using Wide = unsigned __int128;
+    const HostFloat outside(this);
     const auto now = static_cast<Wide>(static_cast<u64>(bus.now(bus.self)));
     return static_cast<u64>(now * tsc_hz / 1000000000u) + tsc_offset;
 }
@@ -251,6 +260,7 @@ void Cpu::write_tsc(u64 value) {
 u32 Cpu::port_in(u32 port, u32 bytes) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
     sync_out();
+    const HostFloat outside(this);
     const u32 v = static_cast<u32>(bus.port_read(bus.self, port & 0xffffu, bytes));
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;
     return v;
@@ -258,6 +268,7 @@ u32 Cpu::port_in(u32 port, u32 bytes) {
 void Cpu::port_out(u32 port, u32 bytes, u32 value) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
     sync_out();
+    const HostFloat outside(this);
     bus.port_write(bus.self, port & 0xffffu, bytes, value);
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;
 }

@@ -31,6 +31,7 @@
 #include <string_view>
 
 #include "fpu.hpp"
+#include "sse.hpp"
 
 namespace backplane::interp {
 
@@ -43,10 +44,10 @@ using i16 = std::int16_t;
 using i32 = std::int32_t;
 using i64 = std::int64_t;
 
-using Linear = u32;  // a linear address
+using Linear = u64;  // a linear address; 32 bits of it outside 64-bit mode
 using Physical = u64;
 
-enum Reg : u8 { kEax, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi };
+enum Reg : u8 { kEax, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi, kR8, kR9, kR10, kR11 };
 enum Seg : u8 { kEs, kCs, kSs, kDs, kFs, kGs, kSegCount };
 
 // EFLAGS
@@ -61,7 +62,8 @@ inline constexpr u32 kCr0Pe = 1u << 0, kCr0Mp = 1u << 1, kCr0Em = 1u << 2, kCr0T
                      kCr0Ne = 1u << 5, kCr0Wp = 1u << 16, kCr0Am = 1u << 18, kCr0Nw = 1u << 29, kCr0Cd = 1u << 30,
                      kCr0Pg = 1u << 31;
 inline constexpr u32 kCr4Vme = 1u << 0, kCr4Pvi = 1u << 1, kCr4Tsd = 1u << 2, kCr4De = 1u << 3, kCr4Pse = 1u << 4,
-                     kCr4Pae = 1u << 5, kCr4Mce = 1u << 6, kCr4Pge = 1u << 7, kCr4Pce = 1u << 8, kCr4Osfxsr = 1u << 9;
+                     kCr4Pae = 1u << 5, kCr4Mce = 1u << 6, kCr4Pge = 1u << 7, kCr4Pce = 1u << 8, kCr4Osfxsr = 1u << 9,
+                     kCr4Osxmmexcpt = 1u << 10;
 
 // Vectors
 enum Vector : u8 {
@@ -81,7 +83,8 @@ enum Vector : u8 {
     kPage = 14,
     kMf = 16,
     kAcFault = 17,
-    kMc = 18
+    kMc = 18,
+    kXm = 19
 };
 
 // A segment register or LDTR/TR with its descriptor cache.
@@ -89,8 +92,7 @@ struct Segment {
     u16 selector = 0;
     u16 attr = 0;   // descriptor bits 40-47 in bits 0-7 and 52-55 in bits 12-15, see kAttr*
     u32 limit = 0;  // in bytes, granularity applied
-    u32 base = 0;
-    u32 reserved = 0;
+    u64 base = 0;
     // Derived by Cpu::set_segment(): first offset that the fast check refuses, 0 if every access takes the slow check.
     u64 read_end = 0;
     u64 write_end = 0;
@@ -99,15 +101,25 @@ struct Segment {
     [[nodiscard]] unsigned dpl() const { return attr >> 5 & 3u; }
     [[nodiscard]] bool present() const { return (attr & 0x80u) != 0; }
     [[nodiscard]] bool big() const { return (attr & 0x4000u) != 0; }
+    [[nodiscard]] bool long_code() const { return (attr & 0x2000u) != 0; }
 };
 inline constexpr u16 kAttrAccessed = 1, kAttrWritable = 2, kAttrReadable = 2, kAttrExpandDown = 4, kAttrConforming = 4,
                      kAttrCode = 8, kAttrS = 0x10, kAttrP = 0x80, kAttrAvl = 0x1000, kAttrLong = 0x2000,
                      kAttrBig = 0x4000, kAttrGranular = 0x8000;
 
 struct TableRegister {
-    u32 base = 0;
+    u64 base = 0;
     u16 limit = 0;
 };
+
+// EFER
+inline constexpr u64 kEferSce = 1, kEferLme = 1u << 8, kEferLma = 1u << 10, kEferNxe = 1u << 11, kEferFfxsr = 1u << 14;
+
+// Physical addresses of all models with long mode have 40 bits, linear ones 48.
+inline constexpr unsigned kPhysicalBits = 40;
+[[nodiscard]] inline bool canonical(u64 address) {
+    return static_cast<u64>(static_cast<i64>(address << 16) >> 16) == address;
+}
 
 // A CPU model: what CPUID shows and which instructions exist.
 struct CpuModel {
@@ -127,7 +139,13 @@ inline constexpr u32 kFeatFpu = 1u << 0, kFeatVme = 1u << 1, kFeatDe = 1u << 2, 
                      kFeatMsr = 1u << 5, kFeatPae = 1u << 6, kFeatMce = 1u << 7, kFeatCx8 = 1u << 8,
                      kFeatApic = 1u << 9, kFeatSep = 1u << 11, kFeatMtrr = 1u << 12, kFeatPge = 1u << 13,
                      kFeatMca = 1u << 14, kFeatCmov = 1u << 15, kFeatPat = 1u << 16, kFeatPse36 = 1u << 17,
-                     kFeatMmx = 1u << 23, kFeatFxsr = 1u << 24;
+                     kFeatClflush = 1u << 19, kFeatMmx = 1u << 23, kFeatFxsr = 1u << 24, kFeatSse = 1u << 25,
+                     kFeatSse2 = 1u << 26;
+// Leaf 1 ECX and leaf 80000001 EDX.
+inline constexpr u32 kFeatCx16 = 1u << 13;
+inline constexpr u32 kFeatSyscall = 1u << 11, kFeatNx = 1u << 20, kFeatPage1G = 1u << 26, kFeatRdtscp = 1u << 27,
+                     kFeatLm = 1u << 29, kFeat3dNow = 1u << 31;
+inline constexpr u32 kFeatLahf = 1u << 0;                             // leaf 80000001 ECX
 [[nodiscard]] std::span<const CpuModel> cpu_models();                 // cpuid.cpp
 [[nodiscard]] const CpuModel* find_cpu_model(std::string_view name);  // cpuid.cpp; nullptr if unknown
 
@@ -139,7 +157,10 @@ struct Fault {
 };
 
 struct Msrs {  // owned by system.cpp
-    u32 sysenter_cs = 0, sysenter_esp = 0, sysenter_eip = 0;
+    u32 sysenter_cs = 0;
+    u64 sysenter_esp = 0, sysenter_eip = 0;
+    u64 efer = 0, star = 0, lstar = 0, cstar = 0, sfmask = 0, kernel_gs_base = 0;
+    u32 tsc_aux = 0;
     u64 pat = 0x0007040600070406ull;
     u64 apic_base = 0;  // only where the interrupt controller does not keep it
     u64 mtrr_def_type = 0;
@@ -190,7 +211,25 @@ struct CpuHost {
     // IA32_APIC_BASE; -1 / false where no local APIC is linked.
     i64 (*apic_base)(void* self) = nullptr;
     bool (*set_apic_base)(void* self, u64 value) = nullptr;
+    // Task priority as CR8 shows it; without an interrupt controller that has one CR8 reads 0.
+    u32 (*tpr)(void* self) = nullptr;
+    void (*set_tpr)(void* self, u32 value) = nullptr;
     void (*log)(void* self, u32 kind, std::string_view text) = nullptr;
+};
+
+// A 32-bit register: writing it clears the upper half of the 64-bit one.
+struct Reg32 {
+    u64* slot;
+    operator u32() const { return static_cast<u32>(*slot); }  // NOLINT: stands for the register
+    const Reg32& operator=(u32 v) const {
+        *slot = v;
+        return *this;
+    }
+    Reg32(u64* s) : slot(s) {}
+    Reg32(const Reg32&) = default;
+    const Reg32& operator+=(u32 v) const { return *this = *this + v; }
+    const Reg32& operator-=(u32 v) const { return *this = *this - v; }
+    const Reg32& operator=(const Reg32& other) const { return *this = static_cast<u32>(other); }
 };
 
 struct Cpu {
@@ -198,13 +237,16 @@ struct Cpu {
     // Slots of eight bytes (little-endian host): word and byte registers are parts of them. gpr[kZeroReg] is always 0.
     static constexpr unsigned kZeroReg = 16;
     u64 gpr[17] = {};
+    // Instruction pointer at which the running block began; the slot behind the registers, as the base of RIP-relative
+    // operands.
+    u64 block_eip = 0;
+    static constexpr unsigned kIpReg = 17;
     // Lazy arithmetic flags, see flags.hpp. flag_result: sign-extended result; flag_aux: carries.
     i64 flag_result = 1;
     u64 flag_aux = 0;
     u32 eflags_rest = kFixed1;  // everything in EFLAGS that is not lazy
-    u32 eip = 0;                // valid between instructions and, as "next instruction", inside the system part
-    u32 prev_eip = 0;           // the current instruction
-    u32 block_eip = 0;          // EIP at which the running block began
+    u64 eip = 0;                // RIP: valid between instructions and, as "next instruction", inside the system part
+    u64 prev_eip = 0;           // the current instruction
 
     Tlb* tlb = nullptr;  // of the current privilege (see mode_changed)
     bp_vcpu* vcpu = nullptr;
@@ -215,10 +257,13 @@ struct Cpu {
     Segment seg[kSegCount];
     Segment ldtr, tr;
     TableRegister gdtr, idtr;
-    u32 cr0 = 0x60000010, cr2 = 0, cr3 = 0, cr4 = 0;
-    u32 dr[4] = {}, dr6 = 0xffff0ff0, dr7 = 0x400;
+    u32 cr0 = 0x60000010, cr4 = 0;
+    u64 cr2 = 0, cr3 = 0;
+    u64 dr[4] = {};
+    u32 dr6 = 0xffff0ff0, dr7 = 0x400;
     u8 cpl = 0;
     FpuState fpu;
+    SseState sse;
     Msrs msr;
     u64 pdpte[4] = {};  // PAE page-directory pointers, loaded with CR3 (SDM 3, 4.4.1)
 
@@ -233,7 +278,7 @@ struct Cpu {
     bool step_suppressed = false;     // INT n and the like: no single-step trap after them
     u32 debug_pending = 0;  // DR6 bits of traps to report after this instruction (data, I/O, single step, task)
     bool esp_guard = false;
-    u32 esp_saved = 0;
+    u64 esp_saved = 0;
     bool ferr = false;  // level of the FERR# output
 
     // --- system management mode (smm.cpp) --------------------------------------------------------------------------
@@ -258,7 +303,7 @@ struct Cpu {
     jmp_buf fault_exit;  // of the run loop
 
     // --- surroundings ----------------------------------------------------------------------------------------------
-    bp_cpu_bus bus{};
+    bp_cpu_bus bus{};  // calls are made under a HostFloat (sse.hpp)
     CpuHost host;
     const CpuModel* model = nullptr;
     u64 tsc_hz = 0;
@@ -273,6 +318,7 @@ struct Cpu {
     bool alignment_checks = false;          // CR0.AM, EFLAGS.AC and CPL 3
     u32 generation = 0;                     // of address translation, see BlockCache
     u32 jump_tag = 0;                       // generation and mode, tag of the jump cache
+    bool mode64 = false;                    // 64-bit mode: EFER.LMA and CS.L
 
     Cpu();
     ~Cpu();
@@ -288,16 +334,19 @@ struct Cpu {
     void state_replaced();                        // after a restore: recompute all that derives from declared state
 
     // --- registers, parts ------------------------------------------------------------------------------------------
-    [[nodiscard]] u32& r32(unsigned n) { return *reinterpret_cast<u32*>(&gpr[n]); }
+    [[nodiscard]] Reg32 r32(unsigned n) { return {&gpr[n]}; }
     [[nodiscard]] u16& r16(unsigned n) { return *reinterpret_cast<u16*>(&gpr[n]); }
     [[nodiscard]] u8& r8(unsigned n) { return *(reinterpret_cast<u8*>(&gpr[n & 3]) + (n >> 2 & 1)); }
     [[nodiscard]] u32 r32(unsigned n) const { return static_cast<u32>(gpr[n]); }
     [[nodiscard]] u16 r16(unsigned n) const { return static_cast<u16>(gpr[n]); }
     // Stack pointer by the size of the current stack segment (SS.B).
-    [[nodiscard]] u32 sp() const { return seg[kSs].big() ? r32(kEsp) : r16(kEsp); }
-    void set_sp(u32 value) {
-        if (seg[kSs].big())
-            r32(kEsp) = value;
+    [[nodiscard]] u64 sp() const { return mode64 ? gpr[kEsp] : seg[kSs].big() ? r32(kEsp) : r16(kEsp); }
+    [[nodiscard]] u64 stack_mask() const { return mode64 ? ~0ull : seg[kSs].big() ? 0xffffffffu : 0xffffu; }
+    void set_sp(u64 value) {
+        if (mode64)
+            gpr[kEsp] = value;
+        else if (seg[kSs].big())
+            r32(kEsp) = static_cast<u32>(value);
         else
             r16(kEsp) = static_cast<u16>(value);
     }
@@ -314,10 +363,19 @@ struct Cpu {
     [[nodiscard]] bool protected_mode() const { return (cr0 & kCr0Pe) != 0; }  // V86 included
     [[nodiscard]] bool v86() const { return (eflags_rest & kVm) != 0; }
     [[nodiscard]] bool real_or_v86() const { return !protected_mode() || v86(); }
+    [[nodiscard]] bool long_mode() const { return (msr.efer & kEferLma) != 0; }  // compatibility mode included
+    // Bits of a table entry, NX apart, that no physical address of the model reaches; bits 52 to 62 are free for
+    // software in long mode.
+    [[nodiscard]] u64 physical_reserved() const {
+        const u64 top = long_mode() ? 1ull << 52 : 1ull << 63;
+        return top - (1ull << (has_long_mode() ? kPhysicalBits : 36));
+    }
+    [[nodiscard]] bool has_long_mode() const { return (model->extended_edx & kFeatLm) != 0; }
     [[nodiscard]] bool paging() const { return (cr0 & kCr0Pg) != 0; }
     [[nodiscard]] bool user() const { return cpl == 3; }
     // Loads a cache as given (no checks) and derives what depends on it. The only way to change seg[].
-    void set_segment(Seg s, u16 selector, u32 base, u32 limit, u16 attr);
+    void set_segment(Seg s, u16 selector, u64 base, u32 limit, u16 attr);
+    void set_segment_base(Seg s, u64 base);  // FS and GS by MSR
     // Real mode / V86 load: base = selector << 4; V86 also sets limit FFFF and attributes of a DPL 3 data segment,
     // real mode keeps limit and attributes (but CS becomes writable again), SDM 3, 21.1 and 23.
     void set_segment_real(Seg s, u16 selector);
@@ -338,11 +396,13 @@ struct Cpu {
     // By segment: limit, type and null checks (#GP(0), #SS(0) for SS), alignment check, paging at the current CPL.
     // T: u8, u16, u32, u64. Offsets are already truncated to the address size.
     template <typename T>
-    [[nodiscard]] T read(Seg s, u32 offset);
+    [[nodiscard]] T read(Seg s, u64 offset);
     template <typename T>
-    void write(Seg s, u32 offset, T value);
+    void write(Seg s, u64 offset, T value);
     // Checks that a write would succeed (also its page permissions) without doing it.
-    void probe_write(Seg s, u32 offset, u32 size);
+    void probe_write(Seg s, u64 offset, u32 size);
+    // The segment's checks of an operand of any size, and the alignment check for multiples of `alignment`.
+    [[nodiscard]] Linear check_data(Seg s, u64 offset, u32 bytes, bool write, u32 alignment);
     // Linear, with explicit privilege: user = CPL 3 rules. Straddling pages is handled; a fault in the second page
     // leaves the first unwritten.
     template <typename T>
@@ -368,7 +428,7 @@ struct Cpu {
     void tlb_flush(bool global_too);      // CR3 load: false (global pages stay if CR4.PGE)
     void tlb_flush_page(Linear address);  // INVLPG: also global
     // PAE: reads the four PDPTEs at cr3; false if a reserved bit is set (#GP). Nothing changes then.
-    [[nodiscard]] bool load_pdptes(u32 new_cr3);
+    [[nodiscard]] bool load_pdptes(u64 new_cr3);
 
     // Before a call out of the engine (bus, host): stores the exact instruction count and pointer in vcpu.
     void sync_out();
@@ -376,6 +436,8 @@ struct Cpu {
     void write_tsc(u64 value);
     [[nodiscard]] u32 port_in(u32 port, u32 bytes);  // no permission check
     void port_out(u32 port, u32 bytes, u32 value);
+    // An instruction pointer: 32 bits outside 64-bit mode.
+    [[nodiscard]] u64 truncated_eip(u64 a) const { return mode64 ? a : a & 0xffffffffu; }
     // Recomputes the FERR# output from the FPU state and CR0.NE (mine: op_fpu.cpp).
     void update_ferr();
     // Leave the block after this instruction.
@@ -393,6 +455,12 @@ struct Cpu {
         }
         [[nodiscard]] u16 attr() const { return static_cast<u16>(high >> 8 & 0xf0ffu); }
     };
+    // Base of a segment as addresses are formed with it now: only FS and GS have one in 64-bit mode.
+    [[nodiscard]] u64 segment_base(unsigned s) const { return mode64 && s < kFs ? 0 : seg[s].base; }
+    // Linear address of an offset in the code segment.
+    [[nodiscard]] Linear code_address(u64 offset) const {
+        return mode64 ? offset : static_cast<u32>(seg[kCs].base + offset);
+    }
     void load_ldtr(u16 selector);  // LLDT
     void load_tr(u16 selector);    // LTR
     // LAR, LSL: true and the value if the selector is accessible (ZF is the caller's business). VERR/VERW likewise.
@@ -401,13 +469,17 @@ struct Cpu {
     [[nodiscard]] bool verr(u16 selector);
     [[nodiscard]] bool verw(u16 selector);
 
-    // transfer.cpp; `bytes` is the operand size 2 or 4
-    void far_jump(u16 selector, u32 offset, u32 bytes);
-    void far_call(u16 selector, u32 offset, u32 bytes);
+    // transfer.cpp; `bytes` is the operand size 2, 4 or 8
+    void far_jump(u16 selector, u64 offset, u32 bytes);
+    void far_call(u16 selector, u64 offset, u32 bytes);
     void far_return(u32 bytes, u32 release);  // RETF imm16
     void interrupt_return(u32 bytes);         // IRET, also unblocks NMI
     void sysenter();
-    void sysexit();
+    void sysexit(u32 bytes = 4);
+    // long_mode.cpp
+    void syscall();
+    void sysret(u32 bytes);
+    void swapgs();
 
     // exception.cpp
     void deliver_fault(const Fault& f);  // from the run loop, eip = prev_eip; handles double and triple faults
@@ -425,23 +497,24 @@ struct Cpu {
     void enter_smm();        // SMI, between instructions
     void resume_from_smm();  // RSM; #UD outside
 
-    [[nodiscard]] static bool cr0_consistent(u32 value);  // system.cpp: PG needs PE, NW needs CD
-    [[nodiscard]] static u32 cr0_stored(u32 value);       // what a load of CR0 makes of it
+    [[nodiscard]] static bool cr0_consistent(u64 value);  // system.cpp: PG needs PE, NW needs CD
+    [[nodiscard]] static u32 cr0_stored(u64 value);       // what a load of CR0 makes of it
     [[nodiscard]] u32 cr4_writable() const;               // bits of CR4 that the model has
 
     // system.cpp; all check CPL/IOPL themselves and raise
-    void lgdt(u32 base, u16 limit, u32 bytes);
-    void lidt(u32 base, u16 limit, u32 bytes);
+    void lgdt(u64 base, u16 limit, u32 bytes);
+    void lidt(u64 base, u16 limit, u32 bytes);
     void lmsw(u16 value);
     void clts();
-    [[nodiscard]] u32 mov_from_cr(unsigned n);
-    void mov_to_cr(unsigned n, u32 value);
-    [[nodiscard]] u32 mov_from_dr(unsigned n);
-    void mov_to_dr(unsigned n, u32 value);
+    [[nodiscard]] u64 mov_from_cr(unsigned n);
+    void mov_to_cr(unsigned n, u64 value);
+    [[nodiscard]] u64 mov_from_dr(unsigned n);
+    void mov_to_dr(unsigned n, u64 value);
     void invlpg(Linear address);
     void rdmsr();
     void wrmsr();
     void rdtsc();
+    void rdtscp();
     void rdpmc();
     void wbinvd();  // also INVD: CPL check only
     void halt();    // HLT: CPL check, sets halted

@@ -1,4 +1,6 @@
 // CPU models and CPUID (SDM 2, CPUID; board specification, "CPU models").
+#include <iterator>
+
 #include "cpu.hpp"
 
 namespace backplane::interp {
@@ -7,19 +9,52 @@ namespace {
 
 // What QEMU 7.2 shows as `-cpu pentium2` without hardware virtualization: a Deschutes, family 6 model 5 stepping 2; but
 // without the bit that tells a guest it runs on an emulator, which the machines of the 0.12 era did not have.
-constexpr CpuModel kModels[] = {{"pentium2",
-                                 "GenuineIntel",
-                                 2,
-                                 0x652,
-                                 kFeatFpu | kFeatDe | kFeatPse | kFeatTsc | kFeatMsr | kFeatPae | kFeatMce | kFeatCx8 |
-                                     kFeatApic | kFeatSep | kFeatMtrr | kFeatPge | kFeatMca | kFeatCmov | kFeatPat |
-                                     kFeatPse36 | kFeatMmx | kFeatFxsr,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 {},
-                                 {1, 0, 0, 0x002c307d}}};
+constexpr CpuModel kModels[] = {
+    {"pentium2",
+     "GenuineIntel",
+     2,
+     0x652,
+     kFeatFpu | kFeatDe | kFeatPse | kFeatTsc | kFeatMsr | kFeatPae | kFeatMce | kFeatCx8 | kFeatApic | kFeatSep |
+         kFeatMtrr | kFeatPge | kFeatMca | kFeatCmov | kFeatPat | kFeatPse36 | kFeatMmx | kFeatFxsr,
+     0,
+     0,
+     0,
+     0,
+     {},
+     {1, 0, 0, 0x002c307d}},
+    {"qemu64",
+     "AuthenticAMD",
+     4,
+     0x623,
+     0x078bfbfd,
+     0x00802001,
+     0x8000000a,
+     0x2191abfd,
+     0x65 & ~4u,
+     "QEMU Virtual CPU version 0.12.5",
+     {1, 0, 0, 0x002c307d}},
+    {"kvm64",
+     "GenuineIntel",
+     5,
+     0xf61,
+     0x078bfbfd,
+     0x00002001,
+     0x80000008,
+     0x2191abfd,
+     0,
+     "Common KVM processor",
+     {1, 0, 0, 0x002c307d}},
+    {"qemu32",
+     "GenuineIntel",
+     4,
+     0x633,
+     0x0781abfd,
+     0x00800001,
+     0,
+     0,
+     0,
+     "QEMU Virtual CPU version 0.12.5",
+     {1, 0, 0, 0x002c307d}}};
 
 u32 four_letters(std::string_view text, std::size_t at) {
     u32 value = 0;
@@ -68,6 +103,16 @@ Leaf leaf_of(Cpu& c, u32 number) {
             return {four_letters(m.brand, at), four_letters(m.brand, at + 4), four_letters(m.brand, at + 8),
                     four_letters(m.brand, at + 12)};
         }
+        case 4: {  // deterministic cache parameters: L1 data, L1 code, L2
+            static constexpr Leaf kCaches[] = {
+                {0x121, 0x1c0003f, 0x3f, 1}, {0x122, 0x1c0003f, 0x3f, 1}, {0x143, 0x3c0003f, 0xfff, 1}};
+            const u32 index = c.r32(kEcx);
+            return index < std::size(kCaches) ? kCaches[index] : Leaf{};
+        }
+        case 5: return {0, 0, 3, 0};
+        case 0x80000005u: return {0x01ff01ff, 0x01ff01ff, 0x40020140, 0x40020140};
+        case 0x80000006u: return {0, 0x42004200, 0x02008140, 0};
+        case 0x80000008u: return {0x3000u | kPhysicalBits, 0, 0, 0};
         default: return {};
     }
 }

@@ -16,8 +16,8 @@ u32 length(u32 dr7, unsigned n) {
     return kBytes[dr7 >> (18 + 4 * n) & 3u];
 }
 
-bool overlaps(u32 first, u32 bytes, u32 breakpoint, u32 size) {
-    const u32 base = breakpoint & ~(size - 1);
+bool overlaps(u64 first, u32 bytes, u64 breakpoint, u32 size) {
+    const u64 base = breakpoint & ~(u64{size} - 1);
     return first - base < size || base - first < bytes;
 }
 
@@ -63,7 +63,7 @@ u32 Cpu::debug_fetch(Linear address) const {
 bool Cpu::debug_page_watched(Linear page) const {
     for (unsigned n = 0; n < 4; ++n) {
         const u32 want = condition(dr7, n);
-        if (enabled(dr7, n) && (want == kWrite || want == kReadWrite) && (dr[n] & ~0xfffu) == (page & ~0xfffu))
+        if (enabled(dr7, n) && (want == kWrite || want == kReadWrite) && (dr[n] & ~0xfffull) == (page & ~0xfffull))
             return true;
     }
     return false;

@@ -6,7 +6,16 @@ namespace backplane::interp {
 void Decoder::choose_form(Seg standard) {
     const Seg s = override_seg >= 0 ? static_cast<Seg>(override_seg) : standard;
     o.seg = s;
-    if (!address32) o.bits |= kAddress16;
+    note_address_size();
+    if (long_mode) {
+        if (!address64)
+            form = Form::kGeneral;
+        else if (s >= kFs)
+            form = Form::kLongBased;
+        else
+            form = o.index == Cpu::kZeroReg * 8 ? Form::kLong : Form::kLongIndex;
+        return;
+    }
     const bool flat = address32 && (in.mode & kModeFlatData) != 0 && (s == kDs || s == kEs || s == kSs);
     if (!flat)
         form = address32 && (in.mode & kModeFlatData) != 0 ? Form::kBased : Form::kGeneral;
@@ -14,7 +23,7 @@ void Decoder::choose_form(Seg standard) {
         form = o.index == Cpu::kZeroReg * 8 ? Form::kFlat : Form::kFlatIndex;
 }
 
-void Decoder::absolute_address(u32 disp, Seg standard) {
+void Decoder::absolute_address(i64 disp, Seg standard) {
     o.base = Cpu::kZeroReg * 8;
     o.index = Cpu::kZeroReg * 8;
     o.shift = 0;
@@ -27,7 +36,9 @@ void Decoder::parse_modrm() {
     mod = modrm >> 6;
     r = modrm >> 3 & 7u;
     rm = modrm & 7u;
+    rx = r | rex_r();
     if (mod == 3) {
+        rm |= rex_b();
         form = Form::kReg;
         return;
     }
@@ -45,7 +56,7 @@ void Decoder::parse_modrm() {
             o.base = kBase[rm] * 8;
             if (kIndex[rm] != 0xff) o.index = kIndex[rm] * 8;
             if (kBase[rm] == kEbp) standard = kSs;
-            o.disp = mod == 0 ? 0 : mod == 1 ? imm8s() : imm16();
+            o.disp = mod == 0 ? 0 : mod == 1 ? static_cast<i32>(imm8s()) : static_cast<i64>(imm16());
         }
         return choose_form(standard);
     }
@@ -53,18 +64,23 @@ void Decoder::parse_modrm() {
     if (rm == 4) {
         const u8 sib = byte();
         base = sib & 7u;
-        const unsigned index = sib >> 3 & 7u;
+        const unsigned index = (sib >> 3 & 7u) | rex_x();
         if (index != 4) {
             o.index = static_cast<u8>(index * 8);
             o.shift = sib >> 6;
         }
     }
     if (base == 5 && mod == 0) {
-        o.disp = imm32();
+        o.disp = disp32();
+        if (long_mode && rm == 5) {
+            rip_relative = true;  // the rest of the displacement follows when the length is known
+            o.base = Cpu::kIpReg * 8;
+        }
     } else {
+        base |= rex_b();
         o.base = static_cast<u8>(base * 8);
         if (base == kEsp || base == kEbp) standard = kSs;
-        o.disp = mod == 0 ? 0 : mod == 1 ? imm8s() : imm32();
+        o.disp = mod == 0 ? 0 : mod == 1 ? static_cast<i32>(imm8s()) : disp32();
     }
     choose_form(standard);
 }
@@ -98,7 +114,11 @@ void Decoder::group2(u8 opcode) {
     const bool by_cl = (opcode & 0xfeu) == 0xd2;
     o.imm = (opcode & 0xfeu) == 0xc0 ? imm8() : 1;
     o.fn = shift_handler(r, size, form, by_cl);
-    if (!by_cl && (o.imm & 31u) == 0 && !memory()) o.fn = nop_handler();
+    // Without a change, except that a 32-bit register loses its upper half.
+    if (!by_cl && (o.imm & (size == 8 ? 63u : 31u)) == 0 && !memory()) {
+        set_src(rm, size);
+        o.fn = size == 4 ? mov_rr(4) : nop_handler();
+    }
 }
 
 void Decoder::group3(u8 opcode) {
@@ -127,32 +147,62 @@ void Decoder::group5(u8 opcode) {
         return;
     }
     if (opcode == 0xfe || r == 7 || ((r == 3 || r == 5) && !memory())) return undefined();
-    if (r == 2) return flow(call_indirect(size, form, flat_stack()));
+    if (r == 2) return flow(call_indirect(branch_size(), form, flat_stack()));
     if (r == 3) return flow(call_far_mem(size));
-    if (r == 4) return flow(jmp_indirect(size, form));
+    if (r == 4) return flow(jmp_indirect(branch_size(), form));
     if (r == 5) return flow(jmp_far_mem(size));
-    o.fn = memory() ? push_mem(size, form, flat_stack()) : push_reg(size, flat_stack());
+    o.fn = memory() ? push_mem(stack_size(), form, flat_stack()) : push_reg(stack_size(), flat_stack());
 }
 
 void Decoder::jcc(unsigned code, u32 displacement) {
-    relative(jcc_handler(code, osize()), displacement);
-    what.jcc = operand32;
+    relative(jcc_handler(code, branch_size()), displacement, code);
+    what.jcc = operand32 || long_mode;
     what.code = static_cast<u8>(code);
 }
 
 void Decoder::string_op(u8 opcode) {
-    const bool port = (opcode & 0xf0u) == 0x60;
     o.seg = static_cast<u8>(override_seg >= 0 ? override_seg : kDs);
-    if (!address32) o.bits |= kAddress16;
+    note_address_size();
     if (repeat != 0) {
         o.bits |= repeat == 0xf3 ? kRepeat : kRepeatNe;
         what.end = DecodeEnd::kBlock;
     }
-    o.fn = string_handler(opcode, port && (opcode & 1u) != 0 ? osize() : wsize(opcode));
+    o.fn = string_handler(opcode, wsize(opcode));
+}
+
+// Opcodes that 64-bit mode has no use for (SDM 2, opcode map: i64).
+bool Decoder::gone_in_long_mode(u8 opcode) const {
+    switch (opcode) {
+        case 0x06:
+        case 0x07:
+        case 0x0e:
+        case 0x16:
+        case 0x17:
+        case 0x1e:
+        case 0x1f:
+        case 0x27:
+        case 0x2f:
+        case 0x37:
+        case 0x3f:
+        case 0x60:
+        case 0x61:
+        case 0x62:
+        case 0x82:
+        case 0x9a:
+        case 0xc4:
+        case 0xc5:
+        case 0xce:
+        case 0xd4:
+        case 0xd5:
+        case 0xd6:
+        case 0xea: return true;
+        default: return false;
+    }
 }
 
 void Decoder::one_byte(u8 opcode) {
     const unsigned size = wsize(opcode);
+    if (long_mode && gone_in_long_mode(opcode)) return undefined();
     if (opcode < 0x40 && (opcode & 7u) < 6) {
         const Alu op = static_cast<Alu>(opcode >> 3);
         const unsigned kind = opcode & 7u;
@@ -163,11 +213,11 @@ void Decoder::one_byte(u8 opcode) {
         }
         parse_modrm();
         if (kind < 2) {
-            set_src(r, size);
+            set_src(rx, size);
             set_dst(rm, size);
             return alu(op, memory() ? AluForm::kMemReg : AluForm::kRegReg, size);
         }
-        set_dst(r, size);
+        set_dst(rx, size);
         set_src(rm, size);
         return alu(op, memory() ? AluForm::kRegMem : AluForm::kRegReg, size);
     }
@@ -205,27 +255,34 @@ void Decoder::one_byte(u8 opcode) {
         case 0x62:
             parse_modrm();
             if (!memory()) return undefined();
-            set_dst(r, osize());
+            set_dst(rx, osize());
             o.fn = bound_handler(osize());
             return;
         case 0x63:
             parse_modrm();
+            if (long_mode) {  // MOVSXD
+                const unsigned from = osize() == 8 ? 4 : osize();
+                set_dst(rx, osize());
+                set_src(rm, from);
+                o.fn = osize() == 8 ? extend_handler(true, 4, 8, form) : memory() ? mov_load(from, form) : mov_rr(from);
+                return;
+            }
             set_dst(rm, 2);
-            set_src(r, 2);
+            set_src(rx, 2);
             o.fn = arpl_handler(form);
             return;
         case 0x68:
-            o.imm = imm(osize());
-            o.fn = push_imm(osize(), flat_stack());
+            o.imm = imm(stack_size());
+            o.fn = push_imm(stack_size(), flat_stack());
             return;
         case 0x6a:
             o.imm = imm8s();
-            o.fn = push_imm(osize(), flat_stack());
+            o.fn = push_imm(stack_size(), flat_stack());
             return;
         case 0x69:
         case 0x6b:
             parse_modrm();
-            set_dst(r, osize());
+            set_dst(rx, osize());
             set_src(rm, osize());
             o.imm = opcode == 0x69 ? imm(osize()) : imm8s();
             o.fn = imul3_handler(osize(), form);
@@ -237,13 +294,13 @@ void Decoder::one_byte(u8 opcode) {
         case 0x84:
         case 0x85:
             parse_modrm();
-            set_src(r, size);
+            set_src(rx, size);
             set_dst(rm, size);
             return alu(Alu::kTest, memory() ? AluForm::kMemReg : AluForm::kRegReg, size);
         case 0x86:
         case 0x87:
             parse_modrm();
-            set_src(r, size);
+            set_src(rx, size);
             set_dst(rm, size);
             lockable = memory();
             o.fn = xchg_handler(size, form);
@@ -251,14 +308,14 @@ void Decoder::one_byte(u8 opcode) {
         case 0x88:
         case 0x89:
             parse_modrm();
-            set_src(r, size);
+            set_src(rx, size);
             set_dst(rm, size);
             o.fn = memory() ? mov_store(size, form) : mov_rr(size);
             return;
         case 0x8a:
         case 0x8b:
             parse_modrm();
-            set_dst(r, size);
+            set_dst(rx, size);
             set_src(rm, size);
             o.fn = memory() ? mov_load(size, form) : mov_rr(size);
             return;
@@ -274,17 +331,22 @@ void Decoder::one_byte(u8 opcode) {
         case 0x8d:
             parse_modrm();
             if (!memory()) return undefined();
-            set_dst(r, osize());
-            if (address32) form = o.index == Cpu::kZeroReg * 8 ? Form::kFlat : Form::kFlatIndex;
+            set_dst(rx, osize());
+            if (address32 && !address64) form = o.index == Cpu::kZeroReg * 8 ? Form::kFlat : Form::kFlatIndex;
+            if (address64) form = o.index == Cpu::kZeroReg * 8 ? Form::kLong : Form::kLongIndex;
+            if (osize() == 8 && !address64) form = Form::kGeneral;
             o.fn = lea_handler(osize(), form);
             return;
         case 0x8f:
             parse_modrm();
             if (r != 0) return undefined();
-            set_dst(rm, osize());
-            o.fn = memory() ? pop_mem(osize()) : pop_reg(osize(), flat_stack());
+            set_dst(rm, stack_size());
+            o.fn = memory() ? pop_mem(stack_size()) : pop_reg(stack_size(), flat_stack());
             return;
-        case 0x90: o.fn = nop_handler(); return;
+        case 0x90:
+            if (rex_b() != 0) break;
+            o.fn = nop_handler();
+            return;
         case 0x9a:
         case 0xea: {
             o.imm = imm(osize());
@@ -294,13 +356,13 @@ void Decoder::one_byte(u8 opcode) {
             return flow(opcode == 0x9a ? call_far_imm(osize()) : jmp_far_imm(osize()));
         }
         case 0x9b: o.fn = fwait_handler(); return;
-        case 0x9c: o.fn = pushf_handler(osize()); return;
-        case 0x9d: return flow(popf_handler(osize()));
+        case 0x9c: o.fn = pushf_handler(stack_size()); return;
+        case 0x9d: return flow(popf_handler(stack_size()));
         case 0xa0:
         case 0xa1:
         case 0xa2:
         case 0xa3:
-            absolute_address(address32 ? imm32() : imm16(), kDs);
+            absolute_address(address64 ? imm64() : address32 ? imm32() : imm16(), kDs);
             set_dst(kEax, size);
             set_src(kEax, size);
             o.fn = opcode < 0xa2 ? mov_load(size, form) : mov_store(size, form);
@@ -330,13 +392,13 @@ void Decoder::one_byte(u8 opcode) {
         case 0xd1:
         case 0xd2:
         case 0xd3: return group2(opcode);
-        case 0xc2: o.imm = imm16(); return flow(ret_handler(osize(), flat_stack()));
-        case 0xc3: o.imm = 0; return flow(ret_handler(osize(), flat_stack()));
+        case 0xc2: o.imm = imm16(); return flow(ret_handler(branch_size(), flat_stack()));
+        case 0xc3: o.imm = 0; return flow(ret_handler(branch_size(), flat_stack()));
         case 0xc4:
         case 0xc5:
             parse_modrm();
             if (!memory()) return undefined();
-            set_dst(r, osize());
+            set_dst(rx, osize());
             o.extra = opcode == 0xc4 ? kEs : kDs;
             return flow(load_far_handler(osize()));
         case 0xc6:
@@ -350,10 +412,10 @@ void Decoder::one_byte(u8 opcode) {
         case 0xc8: {
             const u32 frame = imm16();
             o.imm = frame | imm8() << 16;
-            o.fn = enter_handler(osize());
+            o.fn = enter_handler(stack_size());
             return;
         }
-        case 0xc9: o.fn = leave_handler(osize(), flat_stack()); return;
+        case 0xc9: o.fn = leave_handler(stack_size(), flat_stack()); return;
         case 0xca: o.imm = imm16(); return flow(ret_far(osize()));
         case 0xcb: o.imm = 0; return flow(ret_far(osize()));
         case 0xcd: o.imm = imm8(); return flow(int_handler(opcode));
@@ -368,7 +430,7 @@ void Decoder::one_byte(u8 opcode) {
             return;
         case 0xd7:
             o.seg = static_cast<u8>(override_seg >= 0 ? override_seg : kDs);
-            if (!address32) o.bits |= kAddress16;
+            note_address_size();
             o.fn = xlat_handler();
             return;
         case 0xd8:
@@ -384,7 +446,7 @@ void Decoder::one_byte(u8 opcode) {
         case 0xe2:
         case 0xe3: {
             const u32 d = imm8s();
-            return relative(loop_handler(opcode & 3u, osize(), !address32), d);
+            return relative(loop_handler(opcode & 3u, branch_size(), address_bytes()), d);
         }
         case 0xe4:
         case 0xe5:
@@ -399,14 +461,15 @@ void Decoder::one_byte(u8 opcode) {
         case 0xef: o.fn = io_handler(opcode, size); return;
         case 0xe8:
         case 0xe9: {
-            const u32 d = operand32 ? imm32() : static_cast<u32>(static_cast<i16>(imm16()));
+            const u32 d = branch_size() != 2 ? imm32() : static_cast<u32>(static_cast<i16>(imm16()));
             what.end = DecodeEnd::kFlow;
-            return relative(opcode == 0xe8 ? call_handler(osize(), flat_stack()) : jmp_handler(osize()), d);
+            if (opcode == 0xe8) return relative(call_handler(branch_size(), flat_stack()), d, 17);
+            return relative(jmp_handler(branch_size()), d);
         }
         case 0xeb: {
             const u32 d = imm8s();
             what.end = DecodeEnd::kFlow;
-            return relative(jmp_handler(osize()), d);
+            return relative(jmp_handler(branch_size()), d);
         }
         case 0xf6:
         case 0xf7: return group3(opcode);
@@ -414,7 +477,7 @@ void Decoder::one_byte(u8 opcode) {
         case 0xff: return group5(opcode);
         default: break;
     }
-    const unsigned n = opcode & 7u;
+    const unsigned n = (opcode & 7u) | rex_b();
     switch (opcode & 0xf8u) {
         case 0x40:
         case 0x48:
@@ -422,12 +485,12 @@ void Decoder::one_byte(u8 opcode) {
             o.fn = unary_handler(opcode < 0x48 ? Unary::kInc : Unary::kDec, osize(), Form::kReg);
             return;
         case 0x50:
-            set_dst(n, osize());
-            o.fn = push_reg(osize(), flat_stack());
+            set_dst(n, stack_size());
+            o.fn = push_reg(stack_size(), flat_stack());
             return;
         case 0x58:
-            set_dst(n, osize());
-            o.fn = pop_reg(osize(), flat_stack());
+            set_dst(n, stack_size());
+            o.fn = pop_reg(stack_size(), flat_stack());
             return;
         case 0x70:
         case 0x78: {
@@ -446,6 +509,12 @@ void Decoder::one_byte(u8 opcode) {
             return;
         case 0xb8:
             set_dst(n, osize());
+            if (rex_w()) {
+                o.link = nullptr;
+                o.disp = imm64();
+                o.fn = mov_ri64();
+                return;
+            }
             o.imm = imm(osize());
             o.fn = mov_ri(osize());
             return;
@@ -461,28 +530,49 @@ DecodeStatus decode(const DecodeInput& in, Insn& out, Decoded& what) {
     out.base = out.index = Cpu::kZeroReg * 8;
     out.shift = out.seg = out.bits = out.extra = 0;
     const bool code32 = (in.mode & kModeCode32) != 0;
+    d.long_mode = (in.mode & kModeLong) != 0;
     d.operand32 = code32;
     d.address32 = code32;
+    d.address64 = d.long_mode;
     u8 opcode = 0;
+    u8 rex = 0;
     for (bool prefix = true; prefix && !d.more && !d.too_long;) {
         opcode = d.byte();
         switch (opcode) {
-            case 0x26: d.override_seg = kEs; break;
-            case 0x2e: d.override_seg = kCs; break;
-            case 0x36: d.override_seg = kSs; break;
-            case 0x3e: d.override_seg = kDs; break;
+            case 0x26:
+            case 0x2e:
+            case 0x36:
+            case 0x3e:  // without effect in 64-bit mode
+                if (!d.long_mode) d.override_seg = opcode >> 3 & 3u;
+                break;
             case 0x64: d.override_seg = kFs; break;
             case 0x65: d.override_seg = kGs; break;
             case 0x66:
                 d.operand32 = !code32;
                 d.prefix66 = true;
                 break;
-            case 0x67: d.address32 = !code32; break;
+            case 0x67:
+                if (d.long_mode)
+                    d.address64 = false;
+                else
+                    d.address32 = !code32;
+                break;
             case 0xf0: d.lock = true; break;
             case 0xf2:
             case 0xf3: d.repeat = opcode; break;
-            default: prefix = false; break;
+            default:
+                if (!d.long_mode || (opcode & 0xf0u) != 0x40) {
+                    prefix = false;
+                } else if (!d.more) {
+                    rex = opcode;
+                    continue;  // counts only directly before the opcode
+                }
+                break;
         }
+        if (prefix)
+            rex = 0;
+        else
+            d.rex = rex;
     }
     if (!d.more && !d.too_long) d.one_byte(opcode);
     if (d.too_long) {
@@ -498,8 +588,20 @@ DecodeStatus decode(const DecodeInput& in, Insn& out, Decoded& what) {
         d.undefined();
     }
     out.len = static_cast<u8>(d.pos);
-    if (!d.operand32) out.bits |= kOperand16;
-    if (what.relative) out.imm += out.ip + d.pos;
+    if (!d.operand32 && !d.rex_w()) out.bits |= kOperand16;
+    if (d.rex_w()) out.bits |= kOperand64;
+    if (d.rip_relative) out.disp += out.ip + d.pos;
+    if (what.relative) {
+        const i64 target = static_cast<i64>(static_cast<i32>(out.imm)) + out.ip + d.pos;
+        if (d.long_mode && target != static_cast<i32>(target)) {
+            out.disp = static_cast<i32>(out.imm);
+            out.extra = what.wide_kind;
+            out.fn = wide_branch_handler();
+            what = Decoded{};
+            what.end = DecodeEnd::kFlow;
+        }
+        out.imm = static_cast<u32>(target);
+    }
     return DecodeStatus::kOk;
 }
 

@@ -9,8 +9,8 @@ struct DecodeInput {
     const u8* bytes;
     unsigned available;  // that can be read
     u32 mode;            // kMode bits
-    u32 features;        // CPUID leaf 1 EDX
-    BlockCache* cache;   // for the table of x87 handlers
+    const CpuModel* model;
+    BlockCache* cache;  // for the table of x87 handlers
 };
 enum class DecodeStatus : u8 { kOk, kMore };
 enum class DecodeEnd : u8 {
@@ -27,10 +27,11 @@ struct Decoded {
     AluForm operands = AluForm::kRegReg;
     u8 size = 0;
     Form form = Form::kReg;
-    // Jcc with 32-bit operand size.
+    // Jcc with 32-bit operand size, or in 64-bit mode.
     bool jcc = false;
     u8 code = 0;
     bool relative = false;  // imm holds a displacement from the next instruction
+    u8 wide_kind = 0;       // as op_branch.cpp wants it for targets out of reach of imm
 };
 inline constexpr unsigned kMaxLength = 15;
 

@@ -19,7 +19,7 @@ void Decoder::x87(u8 opcode) {
     const u32 code = (opcode & 7u) << 8 | modrm;
     // The memory forms depend on the opcode and modrm.reg only.
     const FpuEntry entry = fpu_lookup(opcode, modrm);
-    if (entry.handler == nullptr) {
+    if (entry.handler == nullptr || (is_fisttp(opcode) && !has_feature(*in.model, Feature::kSse3))) {
         o.fn = undefined_handler();
         what.end = DecodeEnd::kFlow;
         return;
@@ -32,6 +32,8 @@ void Decoder::x87(u8 opcode) {
 void Decoder::mmx(u8 opcode) {
     if (!has(kFeatMmx) || prefix66 || repeat != 0) return undefined();
     if (opcode != 0x77) parse_modrm();  // EMMS has no ModRM
+    // MOVQ between memory and MMX register by the opcodes of MOVD.
+    if (rex_w() && memory() && (opcode == 0x6e || opcode == 0x7e)) opcode |= 1u;
     const FpuEntry entry = mmx_lookup(opcode, opcode == 0x77 ? 0 : modrm);
     if (entry.handler == nullptr) return undefined();
     const u32 code = static_cast<u32>(opcode) << 8 | (opcode == 0x77 ? 0u : modrm);
@@ -44,9 +46,9 @@ void Decoder::mmx(u8 opcode) {
 
 void Decoder::two_byte() {
     const u8 opcode = byte();
-    if (more || too_long) return;
+    if (more || too_long || sse_instruction(opcode)) return;
     const unsigned size = osize();
-    const unsigned n = opcode & 7u;
+    const unsigned n = (opcode & 7u) | rex_b();
     switch (opcode) {
         case 0x00:
             parse_modrm();
@@ -57,19 +59,35 @@ void Decoder::two_byte() {
         case 0x01:
             parse_modrm();
             set_dst(rm, size);
-            o.fn = group7_handler(r, size, form);
+            if (modrm == 0xf8 && long_mode) return flow(system_handler(0xf8, size));  // SWAPGS
+            if (modrm == 0xf9 && (in.model->extended_edx & kFeatRdtscp) != 0) {
+                o.fn = system_handler(0xf9, size);
+                return;
+            }
+            o.fn = group7_handler(r, long_mode && memory() && r < 4 ? 8 : size, form);
             if (r >= 5) what.end = DecodeEnd::kFlow;
             return;
         case 0x02:
         case 0x03:
             parse_modrm();
-            set_dst(r, size);
+            set_dst(rx, size);
             set_src(rm, 2);
             o.fn = lar_lsl_handler(opcode == 0x03, size, form);
             return;
+        case 0x05:  // SYSCALL: processors of Intel have it in 64-bit mode only
+        case 0x07:
+            if ((in.model->extended_edx & kFeatSyscall) == 0) return undefined();
+            if (!long_mode && in.model->vendor[0] == 'G') return undefined();
+            return flow(system_handler(opcode, size));
         case 0x06:
         case 0x08:
         case 0x09: return flow(system_handler(opcode, size));
+        case 0x0d:  // PREFETCH, PREFETCHW
+            if ((in.model->extended_edx & (kFeatLm | kFeat3dNow)) == 0) return undefined();
+            parse_modrm();
+            if (!memory()) return undefined();
+            o.fn = nop_handler();
+            return;
         case 0x18:
         case 0x19:
         case 0x1a:
@@ -88,10 +106,10 @@ void Decoder::two_byte() {
         case 0x23: {
             // The mod field is ignored: these take registers only.
             const u8 m = byte();
-            const unsigned which = m >> 3 & 7u;
+            const unsigned which = (m >> 3 & 7u) | rex_r();
             const bool control = (opcode & 1u) == 0;
-            if (control && (which == 1 || which > 4)) return undefined();
-            set_dst(m & 7u, 4);
+            if (control ? which == 1 || (which > 4 && which != 8) : which > 7) return undefined();
+            set_dst((m & 7u) | rex_b(), 4);
             o.src = static_cast<u8>(which);
             o.fn = system_handler(opcode, size);
             if (opcode >= 0x22) what.end = DecodeEnd::kFlow;
@@ -113,10 +131,10 @@ void Decoder::two_byte() {
         case 0xa0:
         case 0xa8:
             o.src = opcode == 0xa0 ? kFs : kGs;
-            o.fn = push_seg(size);
+            o.fn = push_seg(stack_size());
             return;
         case 0xa1:
-        case 0xa9: o.dst = opcode == 0xa1 ? kFs : kGs; return flow(pop_seg(size));
+        case 0xa9: o.dst = opcode == 0xa1 ? kFs : kGs; return flow(pop_seg(stack_size()));
         case 0xa2: o.fn = system_handler(opcode, size); return;
         case 0xaa: return flow(system_handler(opcode, size));
         case 0xa3:
@@ -125,7 +143,7 @@ void Decoder::two_byte() {
         case 0xbb:
             parse_modrm();
             set_dst(rm, size);
-            set_src(r, size);
+            set_src(rx, size);
             lockable = memory() && opcode != 0xa3;
             o.fn = bit_handler(static_cast<BitOp>(opcode >> 3 & 3u), size, form, false);
             return;
@@ -143,7 +161,7 @@ void Decoder::two_byte() {
         case 0xad:
             parse_modrm();
             set_dst(rm, size);
-            set_src(r, size);
+            set_src(rx, size);
             if ((opcode & 1u) == 0) o.imm = imm8();
             o.fn = double_shift_handler(opcode >= 0xac, size, form, (opcode & 1u) != 0);
             return;
@@ -154,7 +172,7 @@ void Decoder::two_byte() {
             return;
         case 0xaf:
             parse_modrm();
-            set_dst(r, size);
+            set_dst(rx, size);
             set_src(rm, size);
             o.fn = imul2_handler(size, form);
             return;
@@ -163,7 +181,7 @@ void Decoder::two_byte() {
             parse_modrm();
             const unsigned w = wsize(opcode);
             set_dst(rm, w);
-            set_src(r, w);
+            set_src(rx, w);
             lockable = memory();
             o.fn = cmpxchg_handler(w, form);
             return;
@@ -173,7 +191,7 @@ void Decoder::two_byte() {
         case 0xb5:
             parse_modrm();
             if (!memory()) return undefined();
-            set_dst(r, size);
+            set_dst(rx, size);
             o.extra = opcode == 0xb2 ? kSs : opcode == 0xb4 ? kFs : kGs;
             return flow(load_far_handler(size));
         case 0xb6:
@@ -182,7 +200,7 @@ void Decoder::two_byte() {
         case 0xbf: {
             parse_modrm();
             const unsigned from = (opcode & 1u) == 0 ? 1 : 2;
-            set_dst(r, size);
+            set_dst(rx, size);
             set_src(rm, from);
             o.fn = extend_handler(opcode >= 0xbe, from, size, form);
             return;
@@ -190,7 +208,7 @@ void Decoder::two_byte() {
         case 0xbc:
         case 0xbd:
             parse_modrm();
-            set_dst(r, size);
+            set_dst(rx, size);
             set_src(rm, size);
             o.fn = bit_scan_handler(opcode == 0xbd, size, form);
             return;
@@ -199,7 +217,7 @@ void Decoder::two_byte() {
             parse_modrm();
             const unsigned w = wsize(opcode);
             set_dst(rm, w);
-            set_src(r, w);
+            set_src(rx, w);
             lockable = memory();
             o.fn = xadd_handler(w, form);
             return;
@@ -208,6 +226,11 @@ void Decoder::two_byte() {
             parse_modrm();
             if (!memory() || r != 1 || !has(kFeatCx8)) return undefined();
             lockable = true;
+            if (rex_w()) {
+                if ((in.model->features_ecx & kFeatCx16) == 0) return undefined();
+                o.fn = cmpxchg16b_handler();
+                return;
+            }
             o.fn = cmpxchg8b_handler();
             return;
         default: break;
@@ -216,7 +239,7 @@ void Decoder::two_byte() {
         case 0x40:
             if (!has(kFeatCmov)) return undefined();
             parse_modrm();
-            set_dst(r, size);
+            set_dst(rx, size);
             set_src(rm, size);
             o.fn = cmov_handler(opcode & 15u, size, form);
             return;
@@ -226,7 +249,7 @@ void Decoder::two_byte() {
         case 0xe0:
         case 0xf0: return mmx(opcode);
         case 0x80: {
-            const u32 d = operand32 ? imm32() : static_cast<u32>(static_cast<i16>(imm16()));
+            const u32 d = branch_size() != 2 ? imm32() : static_cast<u32>(static_cast<i16>(imm16()));
             return jcc(opcode & 15u, d);
         }
         case 0x90:
@@ -237,7 +260,7 @@ void Decoder::two_byte() {
         case 0xc0:
             if (opcode < 0xc8) break;
             set_dst(n, 4);
-            o.fn = bswap_handler();
+            o.fn = bswap_handler(size);
             return;
         default: break;
     }

@@ -17,7 +17,7 @@ void deliver_real(Cpu& c, const Event& e) {
     const u32 target = c.sys_read<u32>(c.idtr.base + at);
     push(c, f, e.flags);
     push(c, f, c.seg[kCs].selector);
-    push(c, f, c.eip);
+    push(c, f, static_cast<u32>(c.eip));
     c.set_sp(f.sp);
     c.set_flags(0, kIf | kTf | kAc | kRf);
     c.set_segment_real(kCs, static_cast<u16>(target >> 16));
@@ -27,7 +27,7 @@ void deliver_real(Cpu& c, const Event& e) {
 void push_interrupt(Cpu& c, Frame& f, const Event& e) {
     push(c, f, e.flags);
     push(c, f, c.seg[kCs].selector);
-    push(c, f, c.eip);
+    push(c, f, static_cast<u32>(c.eip));
     if (e.has_error) push(c, f, e.error);
 }
 
@@ -114,7 +114,9 @@ void deliver_protected(Cpu& c, const Event& e) {
 }
 
 void deliver(Cpu& c, const Event& e) {
-    if (c.protected_mode()) {
+    if (c.long_mode()) {
+        deliver_long(c, e);
+    } else if (c.protected_mode()) {
         deliver_protected(c, e);
     } else {
         deliver_real(c, e);
@@ -181,7 +183,7 @@ void deliver_redirected(Cpu& c, u8 vector) {
     const u32 target = c.lin_read<u32>(vector * 4u, true);
     push(c, f, image);
     push(c, f, c.seg[kCs].selector);
-    push(c, f, c.eip);
+    push(c, f, static_cast<u32>(c.eip));
     c.set_sp(f.sp);
     c.set_flags(0, kTf | kNt | kRf | kAc | (virtual_if ? kVif : kIf));
     c.set_segment_real(kCs, static_cast<u16>(target >> 16));

@@ -106,6 +106,13 @@ void export_msrs(const Cpu& c, bp_x86_state& s) {
     s.sysenter_cs = m.sysenter_cs;
     s.sysenter_esp = m.sysenter_esp;
     s.sysenter_eip = m.sysenter_eip;
+    s.efer = m.efer;
+    s.star = m.star;
+    s.lstar = m.lstar;
+    s.cstar = m.cstar;
+    s.sfmask = m.sfmask;
+    s.kernel_gs_base = m.kernel_gs_base;
+    s.tsc_aux = m.tsc_aux;
     s.debug_ctl = m.debug_ctl;
     s.mtrr_def_type = m.mtrr_def_type;
     copy_some(m.mtrr_fixed, s.mtrr_fixed);
@@ -131,6 +138,13 @@ void import_msrs(Cpu& c, const bp_x86_state& s) {
     put(m.sysenter_cs, s.sysenter_cs);
     put(m.sysenter_esp, s.sysenter_esp);
     put(m.sysenter_eip, s.sysenter_eip);
+    m.efer = s.efer;
+    m.star = s.star;
+    m.lstar = s.lstar;
+    m.cstar = s.cstar;
+    m.sfmask = s.sfmask;
+    m.kernel_gs_base = s.kernel_gs_base;
+    put(m.tsc_aux, s.tsc_aux);
     m.debug_ctl = s.debug_ctl;
     m.mtrr_def_type = s.mtrr_def_type;
     copy_some(s.mtrr_fixed, m.mtrr_fixed);
@@ -153,7 +167,7 @@ const char* refusal(const Cpu& c, const bp_x86_state& s) {
         return "CR4 has bits that this processor model has not";
     if (s.cpl > 3) return "there is no such privilege level";
     if ((s.rflags & kVm) != 0 && s.cpl != 3) return "virtual-8086 mode has privilege level 3";
-    if ((s.efer & 1u << 10) != 0 && (debug_features(*c.model) & BP_CPU_HAS_LONG_MODE) == 0)
+    if ((s.efer & (kEferLme | kEferLma)) != 0 && (debug_features(*c.model) & BP_CPU_HAS_LONG_MODE) == 0)
         return "this processor model has no 64-bit mode";
     for (const bp_x86_segment* g :
          {&s.segment[0], &s.segment[1], &s.segment[2], &s.segment[3], &s.segment[4], &s.segment[5], &s.ldtr, &s.tr})
@@ -201,7 +215,9 @@ void export_state(const Cpu& c, bp_x86_state& s) {
     s.smm_debug_pending = c.smm_debug_pending;
     s.cpl = c.cpl;
     s.smbase = c.smbase;
-    s.mxcsr = 0x1f80;
+    s.mxcsr = c.sse.mxcsr;
+    static_assert(sizeof c.sse.ymm == sizeof s.ymm);
+    std::memcpy(s.ymm, c.sse.ymm, sizeof s.ymm);
     export_fpu(c, s);
     export_msrs(c, s);
 }
@@ -237,6 +253,8 @@ const char* import_state(Cpu& c, const bp_x86_state& s) {
     c.debug_pending = s.debug_pending;
     c.smm_debug_pending = s.smm_debug_pending;
     c.smbase = s.smbase;
+    c.sse.mxcsr = s.mxcsr & mxcsr_writable(*c.model);
+    std::memcpy(static_cast<void*>(c.sse.ymm), s.ymm, sizeof s.ymm);
     import_fpu(c, s);
     import_msrs(c, s);
     c.step_suppressed = c.esp_guard = false;

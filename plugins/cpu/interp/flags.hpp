@@ -42,19 +42,37 @@ template <typename T>
     else
         return static_cast<u32>(x << (31 - kBits<T>)) | (static_cast<u32>(x >> 1) & 8u);
 }
+// The same from the carries out of each bit of a 64-bit operation.
+[[gnu::always_inline]] inline u32 carries_out(u64 out) {
+    return (static_cast<u32>(out >> 32) & 0xc0000000u) | (static_cast<u32>(out) & 8u);
+}
 template <typename T>
 [[gnu::always_inline]] inline T do_add(Cpu* c, T a, T b, u32 carry = 0) {
-    const u64 wide = static_cast<u64>(a) + b + carry;
-    c->flag_aux = carries<T>(a ^ b ^ wide);
-    set_result<T>(c, static_cast<T>(wide));
-    return static_cast<T>(wide);
+    if constexpr (sizeof(T) == 8) {
+        const u64 r = a + b + carry;
+        c->flag_aux = carries_out((a & b) | ((a | b) & ~r));
+        set_result<T>(c, r);
+        return r;
+    } else {
+        const u64 wide = static_cast<u64>(a) + b + carry;
+        c->flag_aux = carries<T>(a ^ b ^ wide);
+        set_result<T>(c, static_cast<T>(wide));
+        return static_cast<T>(wide);
+    }
 }
 template <typename T>
 [[gnu::always_inline]] inline T do_sub(Cpu* c, T a, T b, u32 borrow = 0) {
-    const u64 wide = static_cast<u64>(a) - b - borrow;
-    c->flag_aux = carries<T>(a ^ b ^ wide);
-    set_result<T>(c, static_cast<T>(wide));
-    return static_cast<T>(wide);
+    if constexpr (sizeof(T) == 8) {
+        const u64 r = a - b - borrow;
+        c->flag_aux = carries_out((~a & b) | (~(a ^ b) & r));
+        set_result<T>(c, r);
+        return r;
+    } else {
+        const u64 wide = static_cast<u64>(a) - b - borrow;
+        c->flag_aux = carries<T>(a ^ b ^ wide);
+        set_result<T>(c, static_cast<T>(wide));
+        return static_cast<T>(wide);
+    }
 }
 template <typename T>
 [[gnu::always_inline]] inline T do_logic(Cpu* c, T r) {

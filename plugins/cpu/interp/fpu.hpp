@@ -69,8 +69,8 @@ struct FpuState {
     std::uint8_t top = 0;     // 0..7
     std::uint8_t in_use = 0;  // bit n: physical register n is not empty (FXSAVE's abridged tag)
     std::uint16_t fop = 0;    // last opcode, 11 bits: (first byte & 7) << 8 | modrm
-    std::uint32_t fip = 0;    // last instruction: offset and selector
-    std::uint32_t fdp = 0;    // last memory operand: offset and selector
+    std::uint64_t fip = 0;    // last instruction: offset and selector
+    std::uint64_t fdp = 0;    // last memory operand: offset and selector
     std::uint16_t fcs = 0;
     std::uint16_t fds = 0;
 
@@ -105,25 +105,25 @@ struct FpuInsn {
     bool operand_size_32 = false;     // layout of FSTENV/FLDENV/FSAVE/FRSTOR
     bool protected_mode = false;      // same: CR0.PE = 1 and EFLAGS.VM = 0
     std::uint16_t cs = 0;             // selector and offset of the instruction's
-    std::uint32_t eip = 0;            //   first byte, prefixes included
+    std::uint64_t eip = 0;            //   first byte, prefixes included
     std::uint16_t data_selector = 0;  // segment register used by the memory operand
-    std::uint32_t data_offset = 0;    // effective address within that segment
-    std::uint32_t address = 0;        // what the call-outs get (+ n for later parts)
+    std::uint64_t data_offset = 0;    // effective address within that segment
+    std::uint64_t address = 0;        // what the call-outs get (+ n for later parts)
     std::uint32_t eflags = 0;         // kFpuReadsFlags / kFpuWritesFlags
     std::uint16_t ax = 0;             // kFpuWritesAx (FNSTSW AX)
-    std::uint32_t gpr = 0;            // kMmxReadsGpr / kMmxWritesGpr (MOVD, register rm)
+    std::uint64_t gpr = 0;            // kMmxReadsGpr / kMmxWritesGpr (MOVD, MOVQ, register rm)
 };
 
 // Guest memory. `ctx` carries whatever the engine needs (CPU, segment). Values
 // are little-endian numbers; any alignment. A call that faults does not return.
 struct FpuMem {
     void* ctx = nullptr;
-    std::uint16_t (*read16)(void* ctx, std::uint32_t address) = nullptr;
-    std::uint32_t (*read32)(void* ctx, std::uint32_t address) = nullptr;
-    std::uint64_t (*read64)(void* ctx, std::uint32_t address) = nullptr;
-    void (*write16)(void* ctx, std::uint32_t address, std::uint16_t value) = nullptr;
-    void (*write32)(void* ctx, std::uint32_t address, std::uint32_t value) = nullptr;
-    void (*write64)(void* ctx, std::uint32_t address, std::uint64_t value) = nullptr;
+    std::uint16_t (*read16)(void* ctx, std::uint64_t address) = nullptr;
+    std::uint32_t (*read32)(void* ctx, std::uint64_t address) = nullptr;
+    std::uint64_t (*read64)(void* ctx, std::uint64_t address) = nullptr;
+    void (*write16)(void* ctx, std::uint64_t address, std::uint16_t value) = nullptr;
+    void (*write32)(void* ctx, std::uint64_t address, std::uint32_t value) = nullptr;
+    void (*write64)(void* ctx, std::uint64_t address, std::uint64_t value) = nullptr;
 };
 
 using FpuHandler = void (*)(FpuState& fpu, FpuInsn& insn, const FpuMem& mem);
@@ -156,7 +156,8 @@ struct FpuEntry {
 // CR0.EM and CR0.TS; neither instruction waits. A processor without SSE leaves
 // MXCSR (24-31) and the XMM area untouched; an engine with SSE handles those
 // bytes itself, around this call.
-void fpu_fxsave(const FpuState& fpu, std::uint32_t address, const FpuMem& mem);
-void fpu_fxrstor(FpuState& fpu, std::uint32_t address, const FpuMem& mem);
+// `wide`: the layout of REX.W, 64-bit offsets instead of 32-bit ones with selectors.
+void fpu_fxsave(const FpuState& fpu, std::uint64_t address, const FpuMem& mem, bool wide = false);
+void fpu_fxrstor(FpuState& fpu, std::uint64_t address, const FpuMem& mem, bool wide = false);
 
 }  // namespace backplane::interp

@@ -66,10 +66,12 @@ constexpr std::uint32_t kReservedOnes = 0xffff0000;  // reserved halves are stor
 std::uint32_t environment_size(const FpuInsn& insn) { return insn.operand_size_32 ? 28 : 14; }
 
 // Real-address and virtual-8086 layouts hold linear addresses.
-std::uint32_t linear(std::uint16_t selector, std::uint32_t offset) { return (std::uint32_t{selector} << 4) + offset; }
+std::uint32_t linear(std::uint16_t selector, std::uint64_t offset) {
+    return (std::uint32_t{selector} << 4) + static_cast<std::uint32_t>(offset);
+}
 
 void store_environment(const FpuState& fpu, const FpuInsn& insn, const FpuMem& mem) {
-    const std::uint32_t base = insn.address;
+    const std::uint64_t base = insn.address;
     const auto word = [&](std::uint32_t offset, std::uint32_t value) {
         mem.write16(mem.ctx, base + offset, static_cast<std::uint16_t>(value));
     };
@@ -81,9 +83,9 @@ void store_environment(const FpuState& fpu, const FpuInsn& insn, const FpuMem& m
         dword(4, kReservedOnes | fpu.status_word());
         dword(8, kReservedOnes | fpu.tag_word());
         if (insn.protected_mode) {
-            dword(12, fpu.fip);
+            dword(12, static_cast<std::uint32_t>(fpu.fip));
             dword(16, (std::uint32_t{fpu.fop} << 16) | fpu.fcs);
-            dword(20, fpu.fdp);
+            dword(20, static_cast<std::uint32_t>(fpu.fdp));
             dword(24, kReservedOnes | fpu.fds);
         } else {
             dword(12, kReservedOnes | (fip & 0xffffu));
@@ -96,9 +98,9 @@ void store_environment(const FpuState& fpu, const FpuInsn& insn, const FpuMem& m
         word(2, fpu.status_word());
         word(4, fpu.tag_word());
         if (insn.protected_mode) {
-            word(6, fpu.fip);
+            word(6, static_cast<std::uint32_t>(fpu.fip));
             word(8, fpu.fcs);
-            word(10, fpu.fdp);
+            word(10, static_cast<std::uint32_t>(fpu.fdp));
             word(12, fpu.fds);
         } else {
             word(6, fip);
@@ -111,7 +113,7 @@ void store_environment(const FpuState& fpu, const FpuInsn& insn, const FpuMem& m
 
 // Reads into a copy so that a fault half-way leaves the state alone.
 FpuState load_environment(const FpuState& fpu, const FpuInsn& insn, const FpuMem& mem) {
-    const std::uint32_t base = insn.address;
+    const std::uint64_t base = insn.address;
     const auto word = [&](std::uint32_t offset) { return mem.read16(mem.ctx, base + offset); };
     const auto dword = [&](std::uint32_t offset) { return mem.read32(mem.ctx, base + offset); };
     FpuState next = fpu;
@@ -173,7 +175,7 @@ void fldenv(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) { fpu = load_enviro
 
 void fnsave(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) {
     store_environment(fpu, insn, mem);
-    std::uint32_t address = insn.address + environment_size(insn);
+    std::uint64_t address = insn.address + environment_size(insn);
     for (unsigned i = 0; i < 8; ++i, address += 10) {
         mem.write64(mem.ctx, address, st(fpu, i).mantissa);
         mem.write16(mem.ctx, address + 8, st(fpu, i).sign_exponent);
@@ -183,7 +185,7 @@ void fnsave(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) {
 
 void frstor(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) {
     FpuState next = load_environment(fpu, insn, mem);
-    std::uint32_t address = insn.address + environment_size(insn);
+    std::uint64_t address = insn.address + environment_size(insn);
     for (unsigned i = 0; i < 8; ++i, address += 10) {
         st(next, i).mantissa = mem.read64(mem.ctx, address);
         st(next, i).sign_exponent = mem.read16(mem.ctx, address + 8);
@@ -247,34 +249,44 @@ constexpr std::uint32_t kFxRegisters = 32;
 constexpr std::uint32_t kFxRegisterPitch = 16;
 }  // namespace
 
-void fpu_fxsave(const FpuState& fpu, std::uint32_t address, const FpuMem& mem) {
+void fpu_fxsave(const FpuState& fpu, std::uint64_t address, const FpuMem& mem, bool wide) {
     mem.write16(mem.ctx, address + kFxFcw, fpu.cw);
     mem.write16(mem.ctx, address + kFxFsw, fpu.status_word());
     mem.write16(mem.ctx, address + kFxFtw, fpu.in_use);
     mem.write16(mem.ctx, address + kFxFop, fpu.fop);
-    mem.write32(mem.ctx, address + kFxFip, fpu.fip);
-    mem.write32(mem.ctx, address + kFxFcs, fpu.fcs);
-    mem.write32(mem.ctx, address + kFxFdp, fpu.fdp);
-    mem.write32(mem.ctx, address + kFxFds, fpu.fds);
+    if (wide) {
+        mem.write64(mem.ctx, address + kFxFip, fpu.fip);
+        mem.write64(mem.ctx, address + kFxFdp, fpu.fdp);
+    } else {
+        mem.write32(mem.ctx, address + kFxFip, static_cast<std::uint32_t>(fpu.fip));
+        mem.write32(mem.ctx, address + kFxFcs, fpu.fcs);
+        mem.write32(mem.ctx, address + kFxFdp, static_cast<std::uint32_t>(fpu.fdp));
+        mem.write32(mem.ctx, address + kFxFds, fpu.fds);
+    }
     for (unsigned i = 0; i < 8; ++i) {
-        const std::uint32_t slot = address + kFxRegisters + i * kFxRegisterPitch;
+        const std::uint64_t slot = address + kFxRegisters + i * kFxRegisterPitch;
         mem.write64(mem.ctx, slot, st(fpu, i).mantissa);
         mem.write64(mem.ctx, slot + 8, st(fpu, i).sign_exponent);
     }
 }
 
-void fpu_fxrstor(FpuState& fpu, std::uint32_t address, const FpuMem& mem) {
+void fpu_fxrstor(FpuState& fpu, std::uint64_t address, const FpuMem& mem, bool wide) {
     FpuState next;
     next.set_control_word(mem.read16(mem.ctx, address + kFxFcw));
     next.set_status_word(mem.read16(mem.ctx, address + kFxFsw));
     next.in_use = static_cast<std::uint8_t>(mem.read16(mem.ctx, address + kFxFtw));
     next.fop = static_cast<std::uint16_t>(mem.read16(mem.ctx, address + kFxFop) & 0x7ffu);
-    next.fip = mem.read32(mem.ctx, address + kFxFip);
-    next.fcs = mem.read16(mem.ctx, address + kFxFcs);
-    next.fdp = mem.read32(mem.ctx, address + kFxFdp);
-    next.fds = mem.read16(mem.ctx, address + kFxFds);
+    if (wide) {
+        next.fip = mem.read64(mem.ctx, address + kFxFip);
+        next.fdp = mem.read64(mem.ctx, address + kFxFdp);
+    } else {
+        next.fip = mem.read32(mem.ctx, address + kFxFip);
+        next.fcs = mem.read16(mem.ctx, address + kFxFcs);
+        next.fdp = mem.read32(mem.ctx, address + kFxFdp);
+        next.fds = mem.read16(mem.ctx, address + kFxFds);
+    }
     for (unsigned i = 0; i < 8; ++i) {
-        const std::uint32_t slot = address + kFxRegisters + i * kFxRegisterPitch;
+        const std::uint64_t slot = address + kFxRegisters + i * kFxRegisterPitch;
         st(next, i).mantissa = mem.read64(mem.ctx, slot);
         st(next, i).sign_exponent = mem.read16(mem.ctx, slot + 8);
     }

@@ -138,17 +138,21 @@ BP_X87_STORE(StoreI16, "fists", std::uint16_t);
 BP_X87_STORE(StoreI32, "fistl", std::uint32_t);
 BP_X87_STORE_POP(StoreI64, "fistpll", std::uint64_t);
 BP_X87_STORE_POP(StoreBcd, "fbstp", Float80);
+// FISTTP, of SSE3: the decoder asks whether the model has it.
+BP_X87_STORE_POP(TruncateI16, "fisttps", std::uint16_t);
+BP_X87_STORE_POP(TruncateI32, "fisttpl", std::uint32_t);
+BP_X87_STORE_POP(TruncateI64, "fisttpll", std::uint64_t);
 
-inline void write(const FpuMem& mem, std::uint32_t address, std::uint16_t value) {
+inline void write(const FpuMem& mem, std::uint64_t address, std::uint16_t value) {
     mem.write16(mem.ctx, address, value);
 }
-inline void write(const FpuMem& mem, std::uint32_t address, std::uint32_t value) {
+inline void write(const FpuMem& mem, std::uint64_t address, std::uint32_t value) {
     mem.write32(mem.ctx, address, value);
 }
-inline void write(const FpuMem& mem, std::uint32_t address, std::uint64_t value) {
+inline void write(const FpuMem& mem, std::uint64_t address, std::uint64_t value) {
     mem.write64(mem.ctx, address, value);
 }
-inline void write(const FpuMem& mem, std::uint32_t address, const Float80& value) {
+inline void write(const FpuMem& mem, std::uint64_t address, const Float80& value) {
     mem.write64(mem.ctx, address, value.mantissa);
     mem.write16(mem.ctx, address + 8, value.sign_exponent);
 }
@@ -166,6 +170,12 @@ template <>
 constexpr std::uint32_t kIndefiniteOf<StoreI32> = 0x80000000;
 template <>
 constexpr std::uint64_t kIndefiniteOf<StoreI64> = 0x8000000000000000;
+template <>
+constexpr std::uint16_t kIndefiniteOf<TruncateI16> = 0x8000;
+template <>
+constexpr std::uint32_t kIndefiniteOf<TruncateI32> = 0x80000000;
+template <>
+constexpr std::uint64_t kIndefiniteOf<TruncateI64> = 0x8000000000000000;
 template <>
 constexpr Float80 kIndefiniteOf<StoreBcd>{0xc000000000000000, 0xffff};
 
@@ -242,14 +252,17 @@ FpuHandler memory_handler(unsigned opcode, unsigned reg) {
         case 0xd92: return store<StoreF32, false>;
         case 0xd93: return store<StoreF32, true>;
         case 0xdb0: return fild_i32;
+        case 0xdb1: return store<TruncateI32, true>;
         case 0xdb2: return store<StoreI32, false>;
         case 0xdb3: return store<StoreI32, true>;
         case 0xdb5: return fld_f80;
         case 0xdb7: return fstp_f80;
         case 0xdd0: return fld_f64;
+        case 0xdd1: return store<TruncateI64, true>;
         case 0xdd2: return store<StoreF64, false>;
         case 0xdd3: return store<StoreF64, true>;
         case 0xdf0: return fild_i16;
+        case 0xdf1: return store<TruncateI16, true>;
         case 0xdf2: return store<StoreI16, false>;
         case 0xdf3: return store<StoreI16, true>;
         case 0xdf4: return fbld;

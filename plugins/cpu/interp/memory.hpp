@@ -7,18 +7,19 @@ namespace backplane::interp {
 
 inline constexpr unsigned kTlbBits = 12;
 inline constexpr u32 kTlbSize = 1u << kTlbBits;
-inline constexpr u32 kPageMask = 0xfffu;
-inline constexpr u32 kNoPage = 1;  // never equal to a page address
+inline constexpr u64 kPageMask = 0xfffu;
+// Never equal to a page address, nor to one with the low four bits of an address (sse_ops.hpp).
+inline constexpr u64 kNoPage = 0x10;
 
 // Hot part: tags are page addresses for which an access may use the addend at once.
-struct TlbEntry {
-    u32 read;
-    u32 write;
+struct alignas(32) TlbEntry {
+    u64 read;
+    u64 write;
     u64 addend;  // host address minus linear address
 };
 // Cold part: what the slow path needs.
 struct TlbInfo {
-    u32 page;  // linear, kNoPage if the entry is empty
+    Linear page;  // kNoPage if the entry is empty
     bool writable;
     bool global;
     bool watched;  // a data breakpoint lies in the page
@@ -35,9 +36,11 @@ struct Tlb {
     // Entries in use: a flush and a search look at these only.
     u32 used;
     u16 used_index[kTlbSize];
-    // Regions of 4M (in the supervisor's table, for both) of which some part was mapped by a large page.
+    // Which regions of 4M have some part that was mapped by a large page (in the supervisor's table, for both), by ten
+    // bits of their number: a set bit may be another region's.
     u64 large[16];
-    [[nodiscard]] bool large_region(Linear a) const { return (large[a >> 28] >> (a >> 22 & 63u) & 1u) != 0; }
+    [[nodiscard]] bool large_region(Linear a) const { return (large[a >> 28 & 15u] >> (a >> 22 & 63u) & 1u) != 0; }
+    bool huge;  // some page of 1G was used
 };
 
 // What lies behind recently used physical pages, so that page walks and TLB fills do not ask the bus each time.
@@ -64,18 +67,19 @@ template <typename T>
 [[gnu::always_inline]] inline bool fast_read(Cpu* c, Linear a, const Guest<T>*& p) {
     const TlbEntry& e = tlb_entry(c->tlb, a);
     p = reinterpret_cast<const Guest<T>*>(e.addend + a);
-    return __builtin_expect(((a + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) == e.read, 1);
+    return __builtin_expect(((a + sizeof(T) - 1) & ~kPageMask) == e.read, 1);
 }
 template <typename T>
 [[gnu::always_inline]] inline bool fast_write(Cpu* c, Linear a, Guest<T>*& p) {
     const TlbEntry& e = tlb_entry(c->tlb, a);
     p = reinterpret_cast<Guest<T>*>(e.addend + a);
-    return __builtin_expect(((a + static_cast<u32>(sizeof(T)) - 1) & ~kPageMask) == e.write, 1);
+    return __builtin_expect(((a + sizeof(T) - 1) & ~kPageMask) == e.write, 1);
 }
 
 // Forms of a memory operand. kGeneral does everything (16-bit addressing, bases, limits, slow pages); the flat forms
 // are for DS/ES/SS with base 0 and limit 4G in a block decoded for that, and hand over to kGeneral when the TLB misses.
-// kBased is for the other segments, whose limit must turn out to be 4G (thread-local and per-processor data).
+// kBased is for the other segments, whose limit must turn out to be 4G (thread-local and per-processor data). The long
+// forms are the same in 64-bit mode, where no limit exists; tags are canonical addresses, others miss.
 inline constexpr u64 kWhole = 1ull << 32;
 template <Form kForm>
 [[gnu::always_inline]] inline bool readable(const Cpu* c, const Insn* i) {
@@ -86,26 +90,36 @@ template <Form kForm>
     return kForm != Form::kBased || c->seg[i->seg].write_end == kWhole;
 }
 template <Form kForm>
-[[gnu::always_inline]] inline u32 address_of(Cpu* c, const Insn* i) {
+[[gnu::always_inline]] inline Linear address_of(Cpu* c, const Insn* i) {
+    const u32 disp = static_cast<u32>(i->disp);
     if constexpr (kForm == Form::kFlat)
-        return reg<u32>(c, i->base) + i->disp;
-    else if constexpr (kForm == Form::kBased) {
-        return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp + c->seg[i->seg].base;
-    } else
-        return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;
+        return reg<u32>(c, i->base) + disp;
+    else if constexpr (kForm == Form::kBased)
+        return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + disp +
+               static_cast<u32>(c->seg[i->seg].base);
+    else if constexpr (kForm == Form::kFlatIndex)
+        return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + disp;
+    else if constexpr (kForm == Form::kLong)
+        return reg<u64>(c, i->base) + static_cast<u64>(i->disp);
+    else if constexpr (kForm == Form::kLongBased)
+        return reg<u64>(c, i->base) + (reg<u64>(c, i->index) << i->shift) + static_cast<u64>(i->disp) +
+               c->seg[i->seg].base;
+    else
+        return reg<u64>(c, i->base) + (reg<u64>(c, i->index) << i->shift) + static_cast<u64>(i->disp);
 }
-[[gnu::always_inline]] inline u32 offset_of(Cpu* c, const Insn* i) {
-    const u32 a = reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + i->disp;
-    return (i->bits & kAddress16) != 0 ? a & 0xffffu : a;
+// By the address size of the record.
+[[gnu::always_inline]] inline u64 truncate_offset(const Insn* i, u64 a) {
+    if ((i->bits & kAddress64) != 0) return a;
+    return (i->bits & kAddress16) != 0 ? a & 0xffffu : a & 0xffffffffu;
 }
-inline u32 offset_plus(const Insn* i, u32 offset, u32 plus) {
-    const u32 a = offset + plus;
-    return (i->bits & kAddress16) != 0 ? a & 0xffffu : a;
+[[gnu::always_inline]] inline u64 offset_of(Cpu* c, const Insn* i) {
+    return truncate_offset(i, reg<u64>(c, i->base) + (reg<u64>(c, i->index) << i->shift) + static_cast<u64>(i->disp));
 }
+inline u64 offset_plus(const Insn* i, u64 offset, u64 plus) { return truncate_offset(i, offset + plus); }
 
 // Read, compute, write at the same place: the write permission is checked before anything is read.
 template <typename T>
-[[nodiscard]] T rmw_read(Cpu* c, Seg s, u32 offset) {
+[[nodiscard]] T rmw_read(Cpu* c, Seg s, u64 offset) {
     c->probe_write(s, offset, sizeof(T));
     return c->read<T>(s, offset);
 }

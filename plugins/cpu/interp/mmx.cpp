@@ -113,7 +113,7 @@ void movd_from_gpr(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
 }
 void movd_to_gpr(FpuState& fpu, FpuInsn& insn, const FpuMem&) {
     enter_mmx(fpu);
-    insn.gpr = static_cast<std::uint32_t>(fpu.regs[reg_of(insn)].mantissa);
+    insn.gpr = fpu.regs[reg_of(insn)].mantissa;  // as much of it as the operand size says
 }
 void movd_load(FpuState& fpu, FpuInsn& insn, const FpuMem& mem) {
     const std::uint32_t value = mem.read32(mem.ctx, insn.address);

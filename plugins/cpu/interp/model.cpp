@@ -22,7 +22,7 @@ const bp_cpu kTable{
 
 // A call into a linked interface or a line needs the machine's lock.
 struct Locked {
-    explicit Locked(const Cpu& c) : bus(c.bus) {
+    explicit Locked(Cpu& c) : bus(c.bus), outside(&c) {
         if (bus.lock != nullptr) bus.lock(bus.self);
     }
     Locked(const Locked&) = delete;
@@ -31,6 +31,7 @@ struct Locked {
         if (bus.unlock != nullptr) bus.unlock(bus.self);
     }
     const bp_cpu_bus& bus;
+    const interp::HostFloat outside;
 };
 
 int acknowledge(void* self) {
@@ -56,6 +57,18 @@ bool set_apic_base(void* self, u64 value) {
     const Locked locked(*d->cpu);
     return d->intr.call(&bp_intr::set_apic_base, value) == BP_OK;
 }
+u32 task_priority(void* self) {
+    InterpCpu* d = of(self);
+    if (!d->intr || d->intr->tpr == nullptr) return 0;
+    const Locked locked(*d->cpu);
+    return d->intr.call(&bp_intr::tpr);
+}
+void set_task_priority(void* self, u32 value) {
+    InterpCpu* d = of(self);
+    if (!d->intr || d->intr->set_tpr == nullptr) return;
+    const Locked locked(*d->cpu);
+    d->intr.call(&bp_intr::set_tpr, value);
+}
 void log_text(void* self, u32 kind, std::string_view text) {
     const Slot& slot = of(self)->slot();
     slot.log().log(slot.self(), kind, to_bp(text));
@@ -71,7 +84,7 @@ void segment_state(StateVisitor& v, interp::Segment& s) {
 }  // namespace
 
 InterpCpu::InterpCpu(const Slot& slot) : Device(slot), cpu(std::make_unique<Cpu>()) {
-    cpu->host = {this, acknowledge, set_ferr, apic_base, set_apic_base, log_text};
+    cpu->host = {this, acknowledge, set_ferr, apic_base, set_apic_base, task_priority, set_task_priority, log_text};
 }
 
 void InterpCpu::describe(Schema<InterpCpu>& s) {
@@ -102,6 +115,11 @@ bp_status InterpCpu::start() {
         for (const interp::CpuModel& m : interp::cpu_models())
             known += (known.empty() ? "" : ", ") + std::string(m.name);
         return fail(BP_ERR_INVALID, "unknown CPU model '%s'; known: %s", model.c_str(), known.c_str());
+    }
+    const std::string missing = interp::sse_host_missing(*found);
+    if (!missing.empty()) {
+        return fail(BP_ERR_INVALID, "CPU model '%s' has %s, which this computer's processor cannot compute",
+                    model.c_str(), missing.c_str());
     }
     cpu->model = found;
     cpu->tsc_hz = tsc_frequency;
@@ -139,7 +157,9 @@ bp_status InterpCpu::trace_instructions(std::string_view path) {
 void InterpCpu::state(StateVisitor& v) {
     Cpu& c = *cpu;
     static constexpr const char* kRegisters[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+    static constexpr const char* kMore[] = {"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
     for (unsigned n = 0; n < 8; ++n) v(kRegisters[n], c.gpr[n]);
+    for (unsigned n = 0; n < 8; ++n) v(kMore[n], c.gpr[8 + n], {.since = 3});
     v("eip", c.eip);
     v("flag_result", c.flag_result);
     v("flag_aux", c.flag_aux);
@@ -193,11 +213,26 @@ void InterpCpu::state(StateVisitor& v) {
         v("data_offset", c.fpu.fdp);
         v("data_selector", c.fpu.fds);
     });
+    v.each("sse.register", c.sse.ymm, [](StateVisitor& w, interp::VectorRegister& r) {
+        u64* words = reinterpret_cast<u64*>(r.bytes);
+        w("0", words[0], {.since = 3});
+        w("1", words[1], {.since = 3});
+        w("2", words[2], {.since = 3});
+        w("3", words[3], {.since = 3});
+    });
+    v.group("sse", [&] { v("mxcsr", c.sse.mxcsr, {.since = 3}); });
     v.group("msr", [&] {
         interp::Msrs& m = c.msr;
         v("sysenter_cs", m.sysenter_cs);
         v("sysenter_esp", m.sysenter_esp);
         v("sysenter_eip", m.sysenter_eip);
+        v("efer", m.efer, {.since = 3});
+        v("star", m.star, {.since = 3});
+        v("lstar", m.lstar, {.since = 3});
+        v("cstar", m.cstar, {.since = 3});
+        v("sfmask", m.sfmask, {.since = 3});
+        v("kernel_gs_base", m.kernel_gs_base, {.since = 3});
+        v("tsc_aux", m.tsc_aux, {.since = 3});
         v("pat", m.pat);
         v("apic_base", m.apic_base);
         v("mtrr_def_type", m.mtrr_def_type);
@@ -218,6 +253,7 @@ void InterpCpu::state(StateVisitor& v) {
 bp_status InterpCpu::restored() {
     Cpu& c = *cpu;
     c.eflags_rest = (c.eflags_rest & ~interp::kArith) | interp::kFixed1;
+    c.sse.mxcsr &= interp::mxcsr_writable(*c.model);
     c.state_replaced();
     return BP_OK;
 }

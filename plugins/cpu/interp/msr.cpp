@@ -38,12 +38,25 @@ enum MsrAddress : u32 {
     kMtrrFix4K = 0x268,
     kPat = 0x277,
     kMtrrDefType = 0x2ff,
-    kMcBankFirst = 0x400
+    kMcBankFirst = 0x400,
+    kEfer = 0xc0000080,
+    kStar = 0xc0000081,
+    kLstar = 0xc0000082,
+    kCstar = 0xc0000083,
+    kSfmask = 0xc0000084,
+    kFsBase = 0xc0000100,
+    kGsBase = 0xc0000101,
+    kKernelGsBase = 0xc0000102,
+    kTscAux = 0xc0000103,
+    // Of processors of AMD: configuration that firmware of theirs would set up, quiet here.
+    kSyscfg = 0xc0010010,
+    kHwcr = 0xc0010015,
+    kTopMem = 0xc001001a,
+    kTopMem2 = 0xc001001d
 };
 
 constexpr u64 kMtrrCapValue = 0x508;           // 8 variable ranges, fixed ranges, write combining
 constexpr u64 kMcgCapValue = 0x105;            // five banks, MCG_CTL present
-constexpr u64 kPhysicalMask = 0xfffffffffull;  // 36 address bits
 constexpr u64 kCounterMask = 0xffffffffffull;  // counters have 40 bits
 
 // 0 UC, 1 WC, 4 WT, 5 WP, 6 WB; 7 (UC-) exists in PAT only.
@@ -66,6 +79,7 @@ int fixed_index(u32 address) {
 
 bool is_quiet(u32 address) {
     return address == kP5McAddr || address == kP5McType || address == kTestCtl || address == kRobCr ||
+           address == kSyscfg || address == kHwcr || address == kTopMem || address == kTopMem2 ||
            (address >= kBblFirst && address <= kBblLast) || (address >= kBblCtlFirst && address <= kBblCtlLast) ||
            (address >= kLastBranchFirst && address <= kLastBranchLast);
 }
@@ -104,6 +118,13 @@ u64* storage(Msrs& m, u32 address, u32& feature) {
     return nullptr;
 }
 
+bool has_extended(const Cpu& c, u32 feature) { return (c.model->extended_edx & feature) == feature; }
+
+u64 efer_writable(const Cpu& c) {
+    return (has_extended(c, kFeatSyscall) ? kEferSce : 0) | (has_extended(c, kFeatLm) ? kEferLme : 0) |
+           (has_extended(c, kFeatNx) ? kEferNxe : 0);
+}
+
 bool has(const Cpu& c, u32 feature) { return (c.model->features_edx & feature) == feature; }
 
 bool read_msr(Cpu& c, u32 address, u64& value) {
@@ -120,6 +141,15 @@ bool read_msr(Cpu& c, u32 address, u64& value) {
         case kSysenterEsp: value = c.msr.sysenter_esp; return has(c, kFeatSep);
         case kSysenterEip: value = c.msr.sysenter_eip; return has(c, kFeatSep);
         case kBiosUpdateTrigger: return false;  // write-only
+        case kEfer: value = c.msr.efer; return efer_writable(c) != 0;
+        case kStar: value = c.msr.star; return has_extended(c, kFeatSyscall);
+        case kLstar: value = c.msr.lstar; return has_extended(c, kFeatLm);
+        case kCstar: value = c.msr.cstar; return has_extended(c, kFeatLm);
+        case kSfmask: value = c.msr.sfmask; return has_extended(c, kFeatLm);
+        case kFsBase: value = c.seg[kFs].base; return has_extended(c, kFeatLm);
+        case kGsBase: value = c.seg[kGs].base; return has_extended(c, kFeatLm);
+        case kKernelGsBase: value = c.msr.kernel_gs_base; return has_extended(c, kFeatLm);
+        case kTscAux: value = c.msr.tsc_aux; return has_extended(c, kFeatRdtscp);
         default: break;
     }
     u32 feature = 0;
@@ -132,13 +162,14 @@ bool read_msr(Cpu& c, u32 address, u64& value) {
 }
 
 // Whether `value` may be stored; adjusts it to what the register holds.
-bool acceptable(u32 address, u64& value) {
+bool acceptable(const Cpu& c, u32 address, u64& value) {
+    const u64 physical_mask = (1ull << (c.has_long_mode() ? kPhysicalBits : 36)) - 1;
     if (address == kPat) return memory_types(value, true);
     if (fixed_index(address) >= 0) return memory_types(value, false);
     if (address == kMtrrDefType) return (value & ~0xcffull) == 0 && memory_type(value & 0xffu, false);
     if (address >= kMtrrVariableFirst && address < kMtrrVariableFirst + 16) {
         const bool mask = (address & 1u) != 0;
-        if ((value & ~kPhysicalMask) != 0) return false;
+        if ((value & ~physical_mask) != 0) return false;
         return mask ? (value & 0x7ffu) == 0 : (value & 0xf00u) == 0 && memory_type(value & 0xffu, false);
     }
     if (address == kMcgStatus) return (value & ~7ull) == 0;
@@ -153,6 +184,25 @@ bool acceptable(u32 address, u64& value) {
     return true;
 }
 
+// Registers that hold a linear address: 32 bits of it without long mode.
+bool write_pointer(Cpu& c, u64& place, u64 value) {
+    if (!c.has_long_mode()) value &= 0xffffffffu;
+    if (!canonical(value)) return false;
+    place = value;
+    return true;
+}
+bool write_efer(Cpu& c, u64 value) {
+    const u64 writable = efer_writable(c);
+    if (writable == 0 || (value & ~(writable | kEferLma)) != 0) return false;
+    const u64 next = (c.msr.efer & kEferLma) | (value & writable);
+    if (((next ^ c.msr.efer) & kEferLme) != 0 && c.paging()) return false;
+    const bool nx_changes = ((next ^ c.msr.efer) & kEferNxe) != 0;
+    c.msr.efer = next;
+    if (nx_changes) c.tlb_flush(true);
+    c.mode_changed();
+    return true;
+}
+
 bool write_msr(Cpu& c, u32 address, u64 value) {
     switch (address) {
         case kTsc: c.write_tsc(value); return has(c, kFeatTsc);
@@ -162,13 +212,25 @@ bool write_msr(Cpu& c, u32 address, u64 value) {
         case kMcgCap:
         case kPlatformId: return false;  // read-only
         case kSysenterCs: c.msr.sysenter_cs = static_cast<u32>(value); return has(c, kFeatSep);
-        case kSysenterEsp: c.msr.sysenter_esp = static_cast<u32>(value); return has(c, kFeatSep);
-        case kSysenterEip: c.msr.sysenter_eip = static_cast<u32>(value); return has(c, kFeatSep);
+        case kSysenterEsp: return write_pointer(c, c.msr.sysenter_esp, value) && has(c, kFeatSep);
+        case kSysenterEip: return write_pointer(c, c.msr.sysenter_eip, value) && has(c, kFeatSep);
+        case kEfer: return write_efer(c, value);
+        case kStar: c.msr.star = value; return has_extended(c, kFeatSyscall);
+        case kLstar: return has_extended(c, kFeatLm) && write_pointer(c, c.msr.lstar, value);
+        case kCstar: return has_extended(c, kFeatLm) && write_pointer(c, c.msr.cstar, value);
+        case kSfmask: c.msr.sfmask = value & 0xffffffffu; return has_extended(c, kFeatLm);
+        case kFsBase:
+        case kGsBase:
+            if (!has_extended(c, kFeatLm) || !canonical(value)) return false;
+            c.set_segment_base(address == kFsBase ? kFs : kGs, value);
+            return true;
+        case kKernelGsBase: return has_extended(c, kFeatLm) && write_pointer(c, c.msr.kernel_gs_base, value);
+        case kTscAux: c.msr.tsc_aux = static_cast<u32>(value); return has_extended(c, kFeatRdtscp);
         default: break;
     }
     u32 feature = 0;
     if (u64* place = storage(c.msr, address, feature); place != nullptr) {
-        if (!has(c, feature) || !acceptable(address, value)) return false;
+        if (!has(c, feature) || !acceptable(c, address, value)) return false;
         *place = value;
         return true;
     }

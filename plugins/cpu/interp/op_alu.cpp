@@ -28,15 +28,15 @@ template <Alu kOp, typename T>
 
 template <Alu kOp, typename T>
 void alu_rr(Cpu* c, Insn* i) {
-    T& d = reg<T>(c, i->dst);
+    auto&& d = reg<T>(c, i->dst);
     const T r = alu<kOp, T>(c, d, reg<T>(c, i->src));
     if constexpr (kWrites<kOp>) d = r;
     return next(c, i);
 }
 template <Alu kOp, typename T>
 void alu_ri(Cpu* c, Insn* i) {
-    T& d = reg<T>(c, i->dst);
-    const T r = alu<kOp, T>(c, d, static_cast<T>(i->imm));
+    auto&& d = reg<T>(c, i->dst);
+    const T r = alu<kOp, T>(c, d, immediate<T>(i));
     if constexpr (kWrites<kOp>) d = r;
     return next(c, i);
 }
@@ -44,14 +44,14 @@ template <Alu kOp, typename T, Form kForm>
 void alu_rm(Cpu* c, Insn* i) {
     return with_load<T, kForm>(
         c, i, alu_rm<kOp, T, Form::kGeneral>, [ c, i ](T v) __attribute__((always_inline)) {
-            T& d = reg<T>(c, i->dst);
+            auto&& d = reg<T>(c, i->dst);
             const T r = alu<kOp, T>(c, d, v);
             if constexpr (kWrites<kOp>) d = r;
         });
 }
 template <Alu kOp, typename T, Form kForm, bool kImm>
 void alu_mx(Cpu* c, Insn* i) {
-    const T b = kImm ? static_cast<T>(i->imm) : reg<T>(c, i->src);
+    const T b = kImm ? immediate<T>(i) : reg<T>(c, i->src);
     if constexpr (kWrites<kOp>) {
         return with_update<T, kForm>(
             c, i, alu_mx<kOp, T, Form::kGeneral, kImm>,
@@ -76,7 +76,7 @@ template <Unary kOp, typename T>
 }
 template <Unary kOp, typename T>
 void unary_r(Cpu* c, Insn* i) {
-    T& d = reg<T>(c, i->dst);
+    auto&& d = reg<T>(c, i->dst);
     d = unary<kOp, T>(c, d);
     return next(c, i);
 }
@@ -91,7 +91,7 @@ Handler alu_of(AluForm operands, unsigned size, Form form) {
     return by_size(size, [=]<typename T>() -> Handler {
         if (operands == AluForm::kRegReg) return alu_rr<kOp, T>;
         if (operands == AluForm::kRegImm) return alu_ri<kOp, T>;
-        return by_form(form, [=]<Form kForm>() -> Handler {
+        return by_form<T>(form, [=]<Form kForm>() -> Handler {
             if (operands == AluForm::kRegMem) return alu_rm<kOp, T, kForm>;
             if (operands == AluForm::kMemReg) return alu_mx<kOp, T, kForm, false>;
             return alu_mx<kOp, T, kForm, true>;
@@ -103,7 +103,7 @@ template <Unary kOp>
 Handler unary_of(unsigned size, Form form) {
     return by_size(size, [=]<typename T>() -> Handler {
         if (form == Form::kReg) return unary_r<kOp, T>;
-        return by_form(form, []<Form kForm>() -> Handler { return unary_m<kOp, T, kForm>; });
+        return by_form<T>(form, []<Form kForm>() -> Handler { return unary_m<kOp, T, kForm>; });
     });
 }
 

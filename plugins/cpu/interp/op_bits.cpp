@@ -19,20 +19,21 @@ template <BitOp kOp, typename T>
 template <BitOp kOp, typename T, bool kImm>
 void bit_r(Cpu* c, Insn* i) {
     const unsigned n = (kImm ? i->imm : static_cast<u32>(reg<T>(c, i->src))) & (kBits<T> - 1);
-    T& d = reg<T>(c, i->dst);
-    set_cf(c, static_cast<u32>(d >> n) & 1u);
-    d = change<kOp, T>(d, static_cast<T>(T{1} << n));
+    auto&& d = reg<T>(c, i->dst);
+    const T v = d;
+    set_cf(c, static_cast<u32>(v >> n) & 1u);
+    if constexpr (kOp != BitOp::kTest) d = change<kOp, T>(v, static_cast<T>(T{1} << n));
     return next(c, i);
 }
 template <BitOp kOp, typename T, bool kImm>
 void bit_m(Cpu* c, Insn* i) {
     mark(c, i);
-    u32 offset = offset_of(c, i);
+    u64 offset = offset_of(c, i);
     unsigned n = i->imm & (kBits<T> - 1);
     if constexpr (!kImm) {  // the bit string extends to both sides of the operand
-        const i32 bit = static_cast<std::make_signed_t<T>>(reg<T>(c, i->src));
-        offset =
-            offset_plus(i, offset, static_cast<u32>((bit >> (sizeof(T) == 2 ? 4 : 5)) * static_cast<i32>(sizeof(T))));
+        constexpr unsigned kShift = sizeof(T) == 2 ? 4 : sizeof(T) == 4 ? 5 : 6;
+        const i64 bit = static_cast<std::make_signed_t<T>>(static_cast<T>(reg<T>(c, i->src)));
+        offset = offset_plus(i, offset, static_cast<u64>((bit >> kShift) * static_cast<i64>(sizeof(T))));
         n = static_cast<u32>(bit) & (kBits<T> - 1);
     }
     const Seg s = static_cast<Seg>(i->seg);
@@ -51,7 +52,7 @@ template <bool kReverse, typename T>
 [[gnu::always_inline]] inline void scan(Cpu* c, const Insn* i, T v) {
     if (v == 0) return set_zf(c, true);
     const unsigned n =
-        kReverse ? 31u - static_cast<unsigned>(__builtin_clz(v)) : static_cast<unsigned>(__builtin_ctz(v));
+        kReverse ? 63u - static_cast<unsigned>(__builtin_clzll(v)) : static_cast<unsigned>(__builtin_ctzll(v));
     reg<T>(c, i->dst) = static_cast<T>(n);
     set_zf(c, false);
 }

@@ -2,6 +2,7 @@
 #include "block.hpp"
 #include "flags.hpp"
 #include "ops.hpp"
+#include "sse_ops.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -11,12 +12,12 @@ struct Access {
     Seg seg;
 };
 template <typename T>
-T read_memory(void* ctx, u32 address) {
+T read_memory(void* ctx, u64 address) {
     const auto* a = static_cast<const Access*>(ctx);
     return a->cpu->read<T>(a->seg, address);
 }
 template <typename T>
-void write_memory(void* ctx, u32 address, T value) {
+void write_memory(void* ctx, u64 address, T value) {
     const auto* a = static_cast<const Access*>(ctx);
     a->cpu->write<T>(a->seg, address, value);
 }
@@ -37,7 +38,7 @@ bool wait_for_errors(Cpu* c, const Insn* i) {
     if ((c->cr0 & kCr0Ne) != 0) c->raise(kMf);
     c->update_ferr();
     if ((c->lines.load(std::memory_order_relaxed) & kLineIgnne) != 0) return true;
-    c->eip = c->block_eip + i->ip;
+    c->eip = c->truncated_eip(c->block_eip + i->ip);
     c->halted = true;
     return false;
 }
@@ -53,7 +54,7 @@ bool wait_for_errors(Cpu* c, const Insn* i) {
     x.operand_size_32 = (i->bits & kOperand16) == 0;
     x.protected_mode = !c->real_or_v86();
     x.cs = c->seg[kCs].selector;
-    x.eip = c->block_eip + i->ip;
+    x.eip = c->truncated_eip(c->block_eip + i->ip);
     if ((traits & kFpuMemory) != 0) {
         x.address = offset_of(c, i);
         x.data_offset = x.address;
@@ -74,19 +75,18 @@ void op_x87(Cpu* c, Insn* i) {
 }
 
 [[gnu::noinline]] bool run_mmx(Cpu* c, const Insn* i) {
-    if ((c->cr0 & kCr0Em) != 0) c->raise(kUd);
-    if ((c->cr0 & kCr0Ts) != 0) c->raise(kNm);
-    if (!wait_for_errors(c, i)) return false;
+    if (!mmx_ready(c, i)) return false;
     const u8 traits = i->extra;
     Access access{c, static_cast<Seg>(i->seg)};
     FpuInsn x;
     x.opcode = static_cast<u16>(i->imm);
     x.imm8 = i->src;
     if ((traits & kFpuMemory) != 0) x.address = offset_of(c, i);
-    if ((traits & kMmxReadsGpr) != 0) x.gpr = reg<u32>(c, i->dst);
+    const bool wide = (i->bits & kOperand64) != 0;
+    if ((traits & kMmxReadsGpr) != 0) x.gpr = wide ? reg<u64>(c, i->dst) : u64{reg<u32>(c, i->dst)};
     const FpuMem memory = memory_of(access);
     c->cache->fpu_entries[i->imm >> 16].handler(c->fpu, x, memory);
-    if ((traits & kMmxWritesGpr) != 0) reg<u32>(c, i->dst) = x.gpr;
+    if ((traits & kMmxWritesGpr) != 0) reg<u64>(c, i->dst) = wide ? x.gpr : static_cast<u32>(x.gpr);
     return true;
 }
 void op_mmx(Cpu* c, Insn* i) {
@@ -102,19 +102,44 @@ void op_fwait(Cpu* c, Insn* i) {
     return next(c, i);
 }
 
+// The part of the image that came with SSE: MXCSR at 24, its mask at 28, XMM registers from 160 on. It is left out
+// while the operating system has not announced that it knows of it.
+constexpr u32 kFxMxcsr = 24, kFxMxcsrMask = 28, kFxXmm = 160;
+bool saves_sse(const Cpu* c) { return (c->model->features_edx & kFeatSse) != 0 && (c->cr4 & kCr4Osfxsr) != 0; }
+unsigned xmm_count(const Cpu* c) { return c->mode64 ? 16 : 8; }
+u64* xmm_words(Cpu* c, unsigned n) { return reinterpret_cast<u64*>(c->sse.ymm[n].bytes); }
+void save_sse(Cpu* c, Seg s, u64 at) {
+    c->write<u32>(s, at + kFxMxcsr, mxcsr_value(c));
+    c->write<u32>(s, at + kFxMxcsrMask, mxcsr_writable(*c->model));
+    for (unsigned n = 0; n < 2 * xmm_count(c); ++n) c->write<u64>(s, at + kFxXmm + 8 * n, xmm_words(c, n / 2)[n % 2]);
+}
+void restore_sse(Cpu* c, Seg s, u64 at) {
+    set_mxcsr(c, c->read<u32>(s, at + kFxMxcsr));
+    for (unsigned n = 0; n < 2 * xmm_count(c); ++n) xmm_words(c, n / 2)[n % 2] = c->read<u64>(s, at + kFxXmm + 8 * n);
+}
+
 template <bool kRestore>
 [[gnu::noinline]] void run_fxsave(Cpu* c, const Insn* i) {
     if ((c->cr0 & (kCr0Em | kCr0Ts)) != 0) c->raise(kNm);
     Access access{c, static_cast<Seg>(i->seg)};
-    const u32 at = offset_of(c, i);
-    if (((c->seg[i->seg].base + at) & 15u) != 0) c->raise(kGp, 0);
+    const u64 at = offset_of(c, i);
+    const bool wide = (i->bits & kOperand64) != 0;
+    if (((c->segment_base(i->seg) + at) & 15u) != 0) c->raise(kGp, 0);
     const FpuMem memory = memory_of(access);
     if constexpr (kRestore) {
-        fpu_fxrstor(c->fpu, at, memory);
+        // All that can fault comes before the first change.
+        (void)c->read<u8>(access.seg, at + 511);
+        if (saves_sse(c)) {
+            const u32 mxcsr = c->read<u32>(access.seg, at + kFxMxcsr);
+            if ((mxcsr & ~mxcsr_writable(*c->model)) != 0) c->raise(kGp, 0);
+        }
+        fpu_fxrstor(c->fpu, at, memory, wide);
+        if (saves_sse(c)) restore_sse(c, access.seg, at);
     } else {
         c->probe_write(access.seg, at, 1);
         c->probe_write(access.seg, at + 511, 1);
-        fpu_fxsave(c->fpu, at, memory);
+        fpu_fxsave(c->fpu, at, memory, wide);
+        if (saves_sse(c)) save_sse(c, access.seg, at);
     }
     if (c->fpu.error_pending() != c->ferr) c->update_ferr();
 }
@@ -126,6 +151,12 @@ void op_fxsave(Cpu* c, Insn* i) {
 }
 
 }  // namespace
+
+bool mmx_ready(Cpu* c, const Insn* i) {
+    if ((c->cr0 & kCr0Em) != 0) c->raise(kUd);
+    if ((c->cr0 & kCr0Ts) != 0) c->raise(kNm);
+    return wait_for_errors(c, i);
+}
 
 void Cpu::update_ferr() {
     const bool level = fpu.error_pending() && (cr0 & kCr0Ne) == 0;

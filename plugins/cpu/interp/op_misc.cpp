@@ -80,6 +80,14 @@ void op_cdq(Cpu* c, Insn* i) {
     c->r32(kEdx) = static_cast<u32>(static_cast<i32>(c->r32(0)) >> 31);
     return next(c, i);
 }
+void op_cdqe(Cpu* c, Insn* i) {
+    c->gpr[kEax] = static_cast<u64>(static_cast<i64>(static_cast<i32>(c->gpr[kEax])));
+    return next(c, i);
+}
+void op_cqo(Cpu* c, Insn* i) {
+    c->gpr[kEdx] = static_cast<u64>(static_cast<i64>(c->gpr[kEax]) >> 63);
+    return next(c, i);
+}
 void op_sahf(Cpu* c, Insn* i) {
     c->set_arith(c->r8(4) | (get_of(c) != 0 ? kOf : 0u));
     return next(c, i);
@@ -132,11 +140,11 @@ template <typename T>
 void op_bound(Cpu* c, Insn* i) {
     using S = std::make_signed_t<T>;
     mark(c, i);
-    const u32 offset = offset_of(c, i);
+    const u64 offset = offset_of(c, i);
     const Seg s = static_cast<Seg>(i->seg);
     const S low = static_cast<S>(c->read<T>(s, offset));
     const S high = static_cast<S>(c->read<T>(s, offset_plus(i, offset, sizeof(T))));
-    const S v = static_cast<S>(reg<T>(c, i->dst));
+    const S v = static_cast<S>(static_cast<T>(reg<T>(c, i->dst)));
     if (v < low || v > high) c->raise(kBr);
     return next_checked(c, i);
 }
@@ -172,7 +180,12 @@ void op_io(Cpu* c, Insn* i) {
 }
 template <bool kOut, bool kImm>
 Handler io_of(unsigned size) {
-    return by_size(size, []<typename T>() -> Handler { return op_io<T, kOut, kImm>; });
+    return by_size(size == 8 ? 4 : size, []<typename T>() -> Handler {
+        if constexpr (sizeof(T) == 8)
+            return nullptr;
+        else
+            return op_io<T, kOut, kImm>;
+    });
 }
 
 }  // namespace
@@ -184,8 +197,8 @@ Handler simple_handler(u8 opcode, unsigned size) {
         case 0x37: return op_ascii<false>;
         case 0x3f: return op_ascii<true>;
         case 0x90: return op_nop;
-        case 0x98: return size == 2 ? op_cbw : op_cwde;
-        case 0x99: return size == 2 ? op_cwd : op_cdq;
+        case 0x98: return size == 2 ? op_cbw : size == 8 ? op_cdqe : op_cwde;
+        case 0x99: return size == 2 ? op_cwd : size == 8 ? op_cqo : op_cdq;
         case 0x9e: return op_sahf;
         case 0x9f: return op_lahf;
         case 0xd6: return op_salc;
@@ -210,7 +223,7 @@ Handler int_handler(u8 opcode) {
     }
 }
 Handler bound_handler(unsigned size) {
-    return by_word(size, []<typename T>() -> Handler { return op_bound<T>; });
+    return by_half(size, []<typename T>() -> Handler { return op_bound<T>; });
 }
 Handler io_handler(u8 opcode, unsigned size) {
     const bool out = (opcode & 2u) != 0;

@@ -12,7 +12,7 @@ void op_mov_rr(Cpu* c, Insn* i) {
 }
 template <typename T>
 void op_mov_ri(Cpu* c, Insn* i) {
-    reg<T>(c, i->dst) = static_cast<T>(i->imm);
+    reg<T>(c, i->dst) = immediate<T>(i);
     return next(c, i);
 }
 template <typename T, Form kForm>
@@ -26,7 +26,7 @@ void op_store(Cpu* c, Insn* i) {
 }
 template <typename T, Form kForm>
 void op_store_imm(Cpu* c, Insn* i) {
-    return with_store<T, kForm>(c, i, op_store_imm<T, Form::kGeneral>, static_cast<T>(i->imm));
+    return with_store<T, kForm>(c, i, op_store_imm<T, Form::kGeneral>, immediate<T>(i));
 }
 
 template <bool kSign, typename From, typename To>
@@ -50,7 +50,7 @@ void op_extend_m(Cpu* c, Insn* i) {
 
 template <typename T, Form kForm>
 void op_lea(Cpu* c, Insn* i) {
-    if constexpr (kForm == Form::kGeneral || kForm == Form::kBased)
+    if constexpr (kForm == Form::kGeneral || kForm == Form::kBased || kForm == Form::kLongBased)
         reg<T>(c, i->dst) = static_cast<T>(offset_of(c, i));
     else
         reg<T>(c, i->dst) = static_cast<T>(address_of<kForm>(c, i));
@@ -77,14 +77,17 @@ void op_xchg_m(Cpu* c, Insn* i) {
 
 template <unsigned kCode, typename T>
 void op_cmov_r(Cpu* c, Insn* i) {
-    if (condition<kCode>(c)) reg<T>(c, i->dst) = reg<T>(c, i->src);
+    // Written in any case: the upper half of a 64-bit register is cleared.
+    const T v = condition<kCode>(c) ? reg<T>(c, i->src) : reg<T>(c, i->dst);
+    reg<T>(c, i->dst) = v;
     return next(c, i);
 }
-template <unsigned kCode, typename T>
+template <unsigned kCode, typename T, Form kForm>
 void op_cmov_m(Cpu* c, Insn* i) {  // reads in any case
-    return with_load<T, Form::kGeneral>(
-        c, i, nullptr, [ c, i ](T v) __attribute__((always_inline)) {
-            if (condition<kCode>(c)) reg<T>(c, i->dst) = v;
+    return with_load<T, kForm>(
+        c, i, op_cmov_m<kCode, T, Form::kGeneral>, [ c, i ](T v) __attribute__((always_inline)) {
+            const T r = condition<kCode>(c) ? v : static_cast<T>(reg<T>(c, i->dst));
+            reg<T>(c, i->dst) = r;
         });
 }
 template <unsigned kCode>
@@ -99,7 +102,7 @@ void op_setcc_m(Cpu* c, Insn* i) {
 
 template <typename T>
 T cmpxchg(Cpu* c, T old, T replacement) {
-    T& a = reg<T>(c, 0);
+    auto&& a = reg<T>(c, 0);
     do_sub<T>(c, a, old);
     if (c->flag_result == 0) return replacement;
     a = old;
@@ -147,15 +150,44 @@ void op_xadd_m(Cpu* c, Insn* i) {
             return sum;
         });
 }
+// The other half of the memory operand is at the offset behind it; both stand in one 16-byte block.
+[[gnu::noinline]] void cmpxchg16b(Cpu* c, const Insn* i) {
+    const Seg s = static_cast<Seg>(i->seg);
+    const u64 offset = offset_of(c, i);
+    if (((c->segment_base(s) + offset) & 15u) != 0) c->raise(kGp, 0);
+    c->probe_write(s, offset, 8);
+    const u64 low = c->read<u64>(s, offset);
+    const u64 high = c->read<u64>(s, offset + 8);
+    const bool equal = low == c->gpr[kEax] && high == c->gpr[kEdx];
+    c->write<u64>(s, offset, equal ? c->gpr[kEbx] : low);
+    c->write<u64>(s, offset + 8, equal ? c->gpr[kEcx] : high);
+    if (!equal) {
+        c->gpr[kEax] = low;
+        c->gpr[kEdx] = high;
+    }
+    set_zf(c, equal);
+}
+void op_cmpxchg16b(Cpu* c, Insn* i) {
+    mark(c, i);
+    cmpxchg16b(c, i);
+    return next_checked(c, i);
+}
+void op_mov_ri64(Cpu* c, Insn* i) {
+    reg<u64>(c, i->dst) = static_cast<u64>(i->disp);
+    return next(c, i);
+}
+template <typename T>
 void op_bswap(Cpu* c, Insn* i) {
-    u32& r = reg<u32>(c, i->dst);
-    r = __builtin_bswap32(r);
+    auto&& r = reg<T>(c, i->dst);
+    if constexpr (sizeof(T) == 8)
+        r = __builtin_bswap64(r);
+    else
+        r = __builtin_bswap32(r);
     return next(c, i);
 }
 void op_xlat(Cpu* c, Insn* i) {
     mark(c, i);
-    const u32 base = (i->bits & kAddress16) != 0 ? c->r16(kEbx) : c->r32(kEbx);
-    c->r8(0) = c->read<u8>(static_cast<Seg>(i->seg), offset_plus(i, base, c->r8(0)));
+    c->r8(0) = c->read<u8>(static_cast<Seg>(i->seg), offset_plus(i, truncate_offset(i, c->gpr[kEbx]), c->r8(0)));
     return next_checked(c, i);
 }
 
@@ -169,17 +201,17 @@ Handler mov_ri(unsigned size) {
 }
 Handler mov_load(unsigned size, Form form) {
     return by_size(size, [=]<typename T>() -> Handler {
-        return by_form(form, []<Form kForm>() -> Handler { return op_load<T, kForm>; });
+        return by_form<T>(form, []<Form kForm>() -> Handler { return op_load<T, kForm>; });
     });
 }
 Handler mov_store(unsigned size, Form form) {
     return by_size(size, [=]<typename T>() -> Handler {
-        return by_form(form, []<Form kForm>() -> Handler { return op_store<T, kForm>; });
+        return by_form<T>(form, []<Form kForm>() -> Handler { return op_store<T, kForm>; });
     });
 }
 Handler mov_store_imm(unsigned size, Form form) {
     return by_size(size, [=]<typename T>() -> Handler {
-        return by_form(form, []<Form kForm>() -> Handler { return op_store_imm<T, kForm>; });
+        return by_form<T>(form, []<Form kForm>() -> Handler { return op_store_imm<T, kForm>; });
     });
 }
 
@@ -187,32 +219,34 @@ namespace {
 template <bool kSign, typename From, typename To>
 Handler extend_of(Form form) {
     if (form == Form::kReg) return op_extend_r<kSign, From, To>;
-    return by_form(form, []<Form kForm>() -> Handler { return op_extend_m<kSign, From, To, kForm>; });
+    return by_form<To>(form, []<Form kForm>() -> Handler { return op_extend_m<kSign, From, To, kForm>; });
 }
 }  // namespace
 
 Handler extend_handler(bool sign, unsigned from, unsigned to, Form form) {
     return by_word(to, [=]<typename To>() -> Handler {
         if (from == 1) return sign ? extend_of<true, u8, To>(form) : extend_of<false, u8, To>(form);
+        if (from == 4) return extend_of<true, u32, To>(form);  // MOVSXD
         return sign ? extend_of<true, u16, To>(form) : extend_of<false, u16, To>(form);
     });
 }
 Handler lea_handler(unsigned size, Form form) {
     return by_word(size, [=]<typename T>() -> Handler {
-        return by_form(form, []<Form kForm>() -> Handler { return op_lea<T, kForm>; });
+        return by_form<T>(form, []<Form kForm>() -> Handler { return op_lea<T, kForm>; });
     });
 }
 Handler xchg_handler(unsigned size, Form form) {
     return by_size(size, [=]<typename T>() -> Handler {
         if (form == Form::kReg) return op_xchg_r<T>;
-        return by_form(form, []<Form kForm>() -> Handler { return op_xchg_m<T, kForm>; });
+        return by_form<T>(form, []<Form kForm>() -> Handler { return op_xchg_m<T, kForm>; });
     });
 }
 Handler cmov_handler(unsigned code, unsigned size, Form form) {
     return by_number<16>(code, [=]<std::size_t kCode>() -> Handler {
         return by_word(size, [=]<typename T>() -> Handler {
             if (form == Form::kReg) return op_cmov_r<kCode, T>;
-            return op_cmov_m<kCode, T>;
+            if constexpr (sizeof(T) == 2) return op_cmov_m<kCode, T, Form::kGeneral>;
+            return by_form<T>(form, []<Form kForm>() -> Handler { return op_cmov_m<kCode, T, kForm>; });
         });
     });
 }
@@ -225,17 +259,19 @@ Handler setcc_handler(unsigned code, Form form) {
 Handler cmpxchg_handler(unsigned size, Form form) {
     return by_size(size, [=]<typename T>() -> Handler {
         if (form == Form::kReg) return op_cmpxchg_r<T>;
-        return by_form(form, []<Form kForm>() -> Handler { return op_cmpxchg_m<T, kForm>; });
+        return by_form<T>(form, []<Form kForm>() -> Handler { return op_cmpxchg_m<T, kForm>; });
     });
 }
 Handler cmpxchg8b_handler() { return op_cmpxchg8b; }
 Handler xadd_handler(unsigned size, Form form) {
     return by_size(size, [=]<typename T>() -> Handler {
         if (form == Form::kReg) return op_xadd_r<T>;
-        return by_form(form, []<Form kForm>() -> Handler { return op_xadd_m<T, kForm>; });
+        return by_form<T>(form, []<Form kForm>() -> Handler { return op_xadd_m<T, kForm>; });
     });
 }
-Handler bswap_handler() { return op_bswap; }
+Handler mov_ri64() { return op_mov_ri64; }
+Handler cmpxchg16b_handler() { return op_cmpxchg16b; }
+Handler bswap_handler(unsigned size) { return size == 8 ? op_bswap<u64> : op_bswap<u32>; }
 Handler xlat_handler() { return op_xlat; }
 
 }  // namespace backplane::interp

@@ -5,8 +5,26 @@
 namespace backplane::interp {
 namespace {
 
-// n is the masked count, 1..31. Flags that the manual leaves undefined for n > 1 are as P6 and later processors set
-// them where that is simple.
+// RCL, RCR of 64 bits; n is 1..63.
+template <bool kRight>
+u64 rotate_carry64(Cpu* c, u64 a, unsigned n) {
+    const u64 old_cf = get_cf(c);
+    u64 r = 0;
+    u32 cf = 0;
+    if constexpr (kRight) {
+        cf = static_cast<u32>(a >> (n - 1)) & 1u;
+        r = a >> n | old_cf << (64 - n) | (n > 1 ? a << (65 - n) : 0);
+        set_cf_of(c, cf, static_cast<u32>(r >> 63) ^ (static_cast<u32>(r >> 62) & 1u));
+    } else {
+        cf = static_cast<u32>(a >> (64 - n)) & 1u;
+        r = a << n | old_cf << (n - 1) | (n > 1 ? a >> (65 - n) : 0);
+        set_cf_of(c, cf, cf ^ static_cast<u32>(r >> 63));
+    }
+    return r;
+}
+
+// n is the masked count, 1..31, 1..63 for 64-bit operands. Flags that the manual leaves undefined for n > 1 are as P6
+// and later processors set them where that is simple.
 template <unsigned kOp, typename T>
 [[gnu::always_inline]] inline T shift(Cpu* c, T a, unsigned n) {
     constexpr unsigned kSize = kBits<T>;
@@ -18,8 +36,13 @@ template <unsigned kOp, typename T>
     } else if constexpr (kOp == 1) {  // ROR: CF and OF are in the result's two top bits
         const unsigned k = n & (kSize - 1);
         const T r = static_cast<T>(a >> k | a << (-k & (kSize - 1)));
-        set_carries(c, static_cast<u32>(r) << (32 - kSize) & 0xc0000000u);
+        if constexpr (kSize == 64)
+            set_carries(c, static_cast<u32>(r >> 32) & 0xc0000000u);
+        else
+            set_carries(c, static_cast<u32>(r) << (32 - kSize) & 0xc0000000u);
         return r;
+    } else if constexpr ((kOp == 2 || kOp == 3) && kSize == 64) {
+        return rotate_carry64<kOp == 3>(c, a, n);
     } else if constexpr (kOp == 2) {  // RCL, through kSize + 1 bits
         const unsigned k = n % (kSize + 1);
         const u64 wide = static_cast<u64>(get_cf(c)) << kSize | a;
@@ -39,12 +62,17 @@ template <unsigned kOp, typename T>
         return r;
     } else if constexpr (kOp == 4) {  // SHL: the two top bits of the wide result are CF and CF ^ OF; AF is undefined
         const u64 wide = static_cast<u64>(a) << n;
-        c->flag_aux = static_cast<u32>(kSize == 32 ? wide >> 1 : wide << (31 - kSize));
+        if constexpr (kSize == 64) {
+            const u32 cf = static_cast<u32>(a >> (64 - n)) & 1u;
+            c->flag_aux = static_cast<u32>(cf << 31 | static_cast<u32>(wide >> 63) << 30);
+        } else {
+            c->flag_aux = static_cast<u32>(kSize == 32 ? wide >> 1 : wide << (31 - kSize));
+        }
         set_result<T>(c, static_cast<T>(wide));
         return static_cast<T>(wide);
     } else if constexpr (kOp == 5) {  // SHR: OF is the old top bit where it is defined
         const T r = static_cast<T>(static_cast<u64>(a) >> n);
-        const u32 cf = static_cast<u32>(a) >> (n - 1);
+        const u32 cf = static_cast<u32>(static_cast<u64>(a) >> (n - 1));
         c->flag_aux = static_cast<u32>(cf << 31 | ((cf ^ static_cast<u32>(a >> (kSize - 1))) & 1u) << 30);
         set_result<T>(c, r);
         return r;
@@ -57,21 +85,24 @@ template <unsigned kOp, typename T>
     }
 }
 
-template <bool kByCl>
+template <typename T, bool kByCl>
 [[gnu::always_inline]] inline unsigned count_of(Cpu* c, const Insn* i) {
-    return (kByCl ? c->r8(kEcx) : i->imm) & 31u;
+    return (kByCl ? c->r8(kEcx) : i->imm) & (sizeof(T) == 8 ? 63u : 31u);
 }
 
 template <unsigned kOp, typename T, bool kByCl>
 void shift_r(Cpu* c, Insn* i) {
-    const unsigned n = count_of<kByCl>(c, i);
-    T& d = reg<T>(c, i->dst);
-    if (!kByCl || n != 0) d = shift<kOp, T>(c, d, n);
+    const unsigned n = count_of<T, kByCl>(c, i);
+    auto&& d = reg<T>(c, i->dst);
+    if (!kByCl || n != 0)
+        d = shift<kOp, T>(c, d, n);
+    else if constexpr (sizeof(T) == 4)
+        d = static_cast<u32>(d);  // the upper half is cleared all the same
     return next(c, i);
 }
 template <unsigned kOp, typename T, bool kByCl>
 void shift_m(Cpu* c, Insn* i) {
-    const unsigned n = count_of<kByCl>(c, i);
+    const unsigned n = count_of<T, kByCl>(c, i);
     return with_update<T, Form::kGeneral>(
         c, i, nullptr, [ c, n ](T v) __attribute__((always_inline)) { return n == 0 ? v : shift<kOp, T>(c, v, n); });
 }
@@ -83,13 +114,13 @@ T double_shift(Cpu* c, T a, T b, unsigned n) {
     constexpr unsigned kSize = kBits<T>;
     T r = 0;
     u32 cf = 0;
-    if constexpr (kSize == 32) {
+    if constexpr (kSize >= 32) {
         if constexpr (kRight) {
-            r = a >> n | b << (32 - n);
-            cf = a >> (n - 1) & 1u;
+            r = a >> n | b << (kSize - n);
+            cf = static_cast<u32>(a >> (n - 1)) & 1u;
         } else {
-            r = a << n | b >> (32 - n);
-            cf = a >> (32 - n) & 1u;
+            r = a << n | b >> (kSize - n);
+            cf = static_cast<u32>(a >> (kSize - n)) & 1u;
         }
     } else {
         const u64 x = a;
@@ -109,7 +140,7 @@ T double_shift(Cpu* c, T a, T b, unsigned n) {
 }
 template <bool kRight, typename T, bool kByCl, bool kMemory>
 void op_double_shift(Cpu* c, Insn* i) {
-    const unsigned n = count_of<kByCl>(c, i);
+    const unsigned n = count_of<T, kByCl>(c, i);
     const T b = reg<T>(c, i->src);
     if constexpr (kMemory) {
         return with_update<T, Form::kGeneral>(
@@ -117,8 +148,9 @@ void op_double_shift(Cpu* c, Insn* i) {
                 return n == 0 ? v : double_shift<kRight, T>(c, v, b, n);
             });
     } else {
-        T& d = reg<T>(c, i->dst);
-        if (n != 0) d = double_shift<kRight, T>(c, d, b, n);
+        auto&& d = reg<T>(c, i->dst);
+        const T v = d;
+        d = n != 0 ? double_shift<kRight, T>(c, v, b, n) : v;
         return next(c, i);
     }
 }

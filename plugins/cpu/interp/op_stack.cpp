@@ -8,8 +8,7 @@ namespace {
 // Stack accesses in any mode: SP wraps by SS.B.
 template <typename T>
 void push(Cpu* c, T value) {
-    const u32 sp =
-        c->seg[kSs].big() ? c->r32(kEsp) - static_cast<u32>(sizeof(T)) : static_cast<u16>(c->r16(kEsp) - sizeof(T));
+    const u64 sp = (c->sp() - sizeof(T)) & c->stack_mask();
     c->write<T>(kSs, sp, value);
     c->set_sp(sp);
 }
@@ -17,17 +16,15 @@ template <typename T>
 T top(Cpu* c) {
     return c->read<T>(kSs, c->sp());
 }
-u32 stack_mask(const Cpu* c) { return c->seg[kSs].big() ? 0xffffffffu : 0xffffu; }
-
 template <typename T, bool kFlat>
 [[gnu::always_inline]] inline void push_value(Cpu* c, Insn* i, Handler slow, T value) {
     if constexpr (kFlat) {
-        const u32 sp = c->r32(kEsp) - static_cast<u32>(sizeof(T));
+        const StackWord<T> sp = flat_sp<T>(c) - static_cast<u32>(sizeof(T));
         Guest<T>* p;
         if (!fast_write<T>(c, sp, p)) [[unlikely]]
             return slow(c, i);
         p->value = value;
-        c->r32(kEsp) = sp;
+        flat_sp<T>(c) = sp;
         return next(c, i);
     } else {
         (void)slow;
@@ -42,7 +39,7 @@ void op_push_reg(Cpu* c, Insn* i) {
 }
 template <typename T, bool kFlat>
 void op_push_imm(Cpu* c, Insn* i) {
-    return push_value<T, kFlat>(c, i, op_push_imm<T, false>, static_cast<T>(i->imm));
+    return push_value<T, kFlat>(c, i, op_push_imm<T, false>, immediate<T>(i));
 }
 template <typename T>
 void op_push_mem_general(Cpu* c, Insn* i) {
@@ -60,7 +57,7 @@ void op_push_mem(Cpu* c, Insn* i) {
 template <typename T>
 void op_push_seg(Cpu* c, Insn* i) {
     mark(c, i);
-    const u32 sp = (c->sp() - static_cast<u32>(sizeof(T))) & stack_mask(c);
+    const u64 sp = (c->sp() - sizeof(T)) & c->stack_mask();
     // Of the two behaviours the manual allows for a 32-bit push, zero extension is the one no program trips over.
     c->write<T>(kSs, sp, c->seg[i->src].selector);
     c->set_sp(sp);
@@ -70,18 +67,18 @@ void op_push_seg(Cpu* c, Insn* i) {
 template <typename T, bool kFlat>
 void op_pop_reg(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
-        const u32 sp = c->r32(kEsp);
+        const StackWord<T> sp = flat_sp<T>(c);
         const Guest<T>* p;
         if (!fast_read<T>(c, sp, p)) [[unlikely]]
             return op_pop_reg<T, false>(c, i);
         const T v = p->value;
-        c->r32(kEsp) = sp + static_cast<u32>(sizeof(T));
+        flat_sp<T>(c) = sp + static_cast<u32>(sizeof(T));
         reg<T>(c, i->dst) = v;
         return next(c, i);
     } else {
         mark(c, i);
         const T v = top<T>(c);
-        c->set_sp(c->sp() + static_cast<u32>(sizeof(T)));
+        c->set_sp(c->sp() + sizeof(T));
         reg<T>(c, i->dst) = v;
         return next_checked(c, i);
     }
@@ -91,9 +88,9 @@ void op_pop_mem(Cpu* c, Insn* i) {
     // An address that uses ESP sees the value after the pop.
     mark(c, i);
     const T v = top<T>(c);
-    c->esp_saved = c->r32(kEsp);
+    c->esp_saved = c->gpr[kEsp];
     c->esp_guard = true;
-    c->set_sp(c->sp() + static_cast<u32>(sizeof(T)));
+    c->set_sp(c->sp() + sizeof(T));
     c->write<T>(static_cast<Seg>(i->seg), offset_of(c, i), v);
     c->esp_guard = false;
     return next_checked(c, i);
@@ -102,11 +99,13 @@ template <typename T>
 void op_pop_seg(Cpu* c, Insn* i) {
     mark_system(c, i);
     const u16 v = c->read<u16>(kSs, c->sp());
-    const u32 sp = c->sp() + static_cast<u32>(sizeof(T));
+    const u64 sp = c->sp() + sizeof(T);
     const bool big = c->seg[kSs].big();
     c->load_segment(static_cast<Seg>(i->dst), v);
-    if (big)
-        c->r32(kEsp) = sp;
+    if (c->mode64)
+        c->gpr[kEsp] = sp;
+    else if (big)
+        c->r32(kEsp) = static_cast<u32>(sp);
     else
         c->r16(kEsp) = static_cast<u16>(sp);
     if (i->dst == kSs) c->inhibit_all = true;
@@ -116,8 +115,8 @@ void op_pop_seg(Cpu* c, Insn* i) {
 template <typename T>
 void op_pusha(Cpu* c, Insn* i) {
     mark(c, i);
-    const u32 mask = stack_mask(c);
-    const u32 sp = c->sp();
+    const u32 mask = static_cast<u32>(c->stack_mask());
+    const u32 sp = static_cast<u32>(c->sp());
     // A fault in the middle leaves the earlier writes, as processors do; ESP is unchanged and the instruction restarts.
     for (unsigned k = 0; k < 8; ++k) {
         c->write<T>(kSs, (sp - static_cast<u32>(sizeof(T)) * (k + 1)) & mask, reg<T>(c, k * 8));
@@ -127,8 +126,8 @@ void op_pusha(Cpu* c, Insn* i) {
 }
 template <typename T>
 [[gnu::noinline]] void pop_all(Cpu* c) {
-    const u32 mask = stack_mask(c);
-    const u32 sp = c->sp();
+    const u32 mask = static_cast<u32>(c->stack_mask());
+    const u32 sp = static_cast<u32>(c->sp());
     T v[8];
     for (unsigned k = 0; k < 8; ++k) v[k] = c->read<T>(kSs, (sp + static_cast<u32>(sizeof(T)) * k) & mask);
     for (unsigned k = 0; k < 8; ++k) {
@@ -160,8 +159,8 @@ template <typename T>
 void op_popf(Cpu* c, Insn* i) {
     mark_system(c, i);
     const T v = top<T>(c);
-    c->pop_flags_value(sizeof(T), v);
-    c->set_sp(c->sp() + static_cast<u32>(sizeof(T)));
+    c->pop_flags_value(sizeof(T), static_cast<u32>(v));
+    c->set_sp(c->sp() + sizeof(T));
     return leave_block(c, i);
 }
 
@@ -170,12 +169,12 @@ void op_enter(Cpu* c, Insn* i) {
     mark(c, i);
     const u32 size = i->imm & 0xffffu;
     const u32 level = i->imm >> 16 & 31u;
-    const u32 mask = stack_mask(c);
-    const u32 step = sizeof(T);
-    u32 sp = (c->sp() - step) & mask;
+    const u64 mask = c->stack_mask();
+    const u64 step = sizeof(T);
+    u64 sp = (c->sp() - step) & mask;
     c->write<T>(kSs, sp, reg<T>(c, kEbp * 8));
-    const u32 frame = sp;
-    u32 bp = c->r32(kEbp);
+    const u64 frame = sp;
+    u64 bp = c->gpr[kEbp];
     for (u32 k = 1; k < level; ++k) {
         bp = (bp - step) & mask;
         sp = (sp - step) & mask;
@@ -186,7 +185,7 @@ void op_enter(Cpu* c, Insn* i) {
         c->write<T>(kSs, sp, static_cast<T>(frame));
     }
     sp = (sp - size) & mask;
-    c->probe_write(kSs, sp, step);
+    c->probe_write(kSs, sp, sizeof(T));
     reg<T>(c, kEbp * 8) = static_cast<T>(frame);
     c->set_sp(sp);
     return next_checked(c, i);
@@ -194,18 +193,18 @@ void op_enter(Cpu* c, Insn* i) {
 template <typename T, bool kFlat>
 void op_leave(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
-        const u32 bp = c->r32(kEbp);
+        const StackWord<T> bp = reg<StackWord<T>>(c, kEbp * 8);
         const Guest<T>* p;
         if (!fast_read<T>(c, bp, p)) [[unlikely]]
             return op_leave<T, false>(c, i);
         reg<T>(c, kEbp * 8) = p->value;
-        c->r32(kEsp) = bp + static_cast<u32>(sizeof(T));
+        flat_sp<T>(c) = bp + static_cast<u32>(sizeof(T));
         return next(c, i);
     } else {
         mark(c, i);
-        const u32 bp = c->r32(kEbp) & stack_mask(c);
+        const u64 bp = c->gpr[kEbp] & c->stack_mask();
         const T v = c->read<T>(kSs, bp);
-        c->set_sp(bp + static_cast<u32>(sizeof(T)));
+        c->set_sp(bp + sizeof(T));
         reg<T>(c, kEbp * 8) = v;
         return next_checked(c, i);
     }
@@ -221,8 +220,14 @@ Handler push_imm(unsigned size, bool flat) {
 }
 Handler push_mem(unsigned size, Form form, bool flat) {
     return by_word(size, [=]<typename T>() -> Handler {
-        if (!flat || form == Form::kGeneral || form == Form::kBased) return op_push_mem_general<T>;
-        return form == Form::kFlat ? op_push_mem<T, Form::kFlat> : op_push_mem<T, Form::kFlatIndex>;
+        if constexpr (sizeof(T) == 8) {
+            if (form == Form::kLong) return op_push_mem<T, Form::kLong>;
+            if (form == Form::kLongIndex) return op_push_mem<T, Form::kLongIndex>;
+        } else {
+            if (flat && form == Form::kFlat) return op_push_mem<T, Form::kFlat>;
+            if (flat && form == Form::kFlatIndex) return op_push_mem<T, Form::kFlatIndex>;
+        }
+        return op_push_mem_general<T>;
     });
 }
 Handler push_seg(unsigned size) {
@@ -238,10 +243,10 @@ Handler pop_seg(unsigned size) {
     return by_word(size, []<typename T>() -> Handler { return op_pop_seg<T>; });
 }
 Handler pusha_handler(unsigned size) {
-    return by_word(size, []<typename T>() -> Handler { return op_pusha<T>; });
+    return by_half(size, []<typename T>() -> Handler { return op_pusha<T>; });
 }
 Handler popa_handler(unsigned size) {
-    return by_word(size, []<typename T>() -> Handler { return op_popa<T>; });
+    return by_half(size, []<typename T>() -> Handler { return op_popa<T>; });
 }
 Handler pushf_handler(unsigned size) {
     return by_word(size, []<typename T>() -> Handler { return op_pushf<T>; });

@@ -10,26 +10,22 @@ namespace {
 
 enum class Str : u8 { kMovs, kCmps, kStos, kLods, kScas, kIns, kOuts };
 
-template <bool k16>
+// A is as wide as addresses: u16, u32 or u64.
+template <typename A>
 struct Regs {
-    static u32 get(Cpu* c, unsigned n) { return k16 ? c->r16(n) : c->r32(n); }
-    static void set(Cpu* c, unsigned n, u32 v) {
-        if constexpr (k16)
-            c->r16(n) = static_cast<u16>(v);
-        else
-            c->r32(n) = v;
-    }
-    static void add(Cpu* c, unsigned n, u32 v) { set(c, n, get(c, n) + v); }
+    static A get(Cpu* c, unsigned n) { return static_cast<A>(c->gpr[n]); }
+    static void set(Cpu* c, unsigned n, u64 v) { reg<A>(c, n * 8) = static_cast<A>(v); }
+    static void add(Cpu* c, unsigned n, u64 v) { set(c, n, get(c, n) + v); }
 };
 
 // One iteration, any circumstances.
-template <Str kOp, typename T, bool k16>
+template <Str kOp, typename T, typename A>
 void element(Cpu* c, const Insn* i) {
-    using R = Regs<k16>;
-    const u32 step = (c->eflags_rest & kDf) != 0 ? 0u - static_cast<u32>(sizeof(T)) : static_cast<u32>(sizeof(T));
+    using R = Regs<A>;
+    const u64 step = (c->eflags_rest & kDf) != 0 ? 0 - sizeof(T) : sizeof(T);
     const Seg from = static_cast<Seg>(i->seg);
-    const u32 si = R::get(c, kEsi);
-    const u32 di = R::get(c, kEdi);
+    const A si = R::get(c, kEsi);
+    const A di = R::get(c, kEdi);
     if constexpr (kOp == Str::kMovs) {
         c->write<T>(kEs, di, c->read<T>(from, si));
         R::add(c, kEsi, step);
@@ -57,25 +53,28 @@ void element(Cpu* c, const Insn* i) {
     } else {
         const u32 port = c->r16(kEdx);
         c->check_io(port, sizeof(T));
-        c->port_out(port, sizeof(T), c->read<T>(from, si));
+        c->port_out(port, sizeof(T), static_cast<u32>(c->read<T>(from, si)));
         R::add(c, kEsi, step);
     }
 }
 
 // How many whole elements from `offset` lie in one page, one segment and one 64K wrap.
-template <typename T, bool k16>
-u32 elements_in_page(const Segment& s, u64 end, u32 offset, u32 wanted) {
-    const Linear a = s.base + offset;
+template <typename T, typename A>
+u32 elements_in_page(Linear a, u64 end, A offset, u32 wanted) {
     u64 bytes = 0x1000u - (a & kPageMask);
-    if (k16) bytes = std::min<u64>(bytes, 0x10000u - offset);
-    bytes = std::min<u64>(bytes, end > offset ? end - offset : 0);
+    if (sizeof(A) == 2) bytes = std::min<u64>(bytes, 0x10000u - offset);
+    if constexpr (sizeof(A) == 8) {
+        if (!canonical(a)) return 0;
+    } else {
+        bytes = std::min<u64>(bytes, end > offset ? end - offset : 0);
+    }
     return static_cast<u32>(std::min<u64>(bytes / sizeof(T), wanted));
 }
 
 // As many iterations as one page allows; 0: use element().
-template <Str kOp, typename T, bool k16>
+template <Str kOp, typename T, typename A>
 u32 chunk(Cpu* c, const Insn* i, u32 wanted, bool while_equal) {
-    using R = Regs<k16>;
+    using R = Regs<A>;
     if constexpr (kOp == Str::kIns || kOp == Str::kOuts || kOp == Str::kLods) {
         return 0;
     } else {
@@ -84,20 +83,24 @@ u32 chunk(Cpu* c, const Insn* i, u32 wanted, bool while_equal) {
         constexpr bool kStore = kOp == Str::kMovs || kOp == Str::kStos;
         const Segment& s = c->seg[i->seg];
         const Segment& d = c->seg[kEs];
-        const u32 si = R::get(c, kEsi);
-        const u32 di = R::get(c, kEdi);
-        u32 n = elements_in_page<T, k16>(d, kStore ? d.write_end : d.read_end, di, wanted);
-        if constexpr (kSource) n = elements_in_page<T, k16>(s, s.read_end, si, n);
+        const A si = R::get(c, kEsi);
+        const A di = R::get(c, kEdi);
+        // Addresses of 32 bits in 64-bit mode are rare: one by one.
+        if (sizeof(A) != 8 && c->mode64) return 0;
+        const Linear to = sizeof(A) == 8 ? u64{di} : static_cast<u32>(d.base + di);
+        const Linear from = sizeof(A) == 8 ? c->segment_base(i->seg) + si : static_cast<u32>(s.base + si);
+        u32 n = elements_in_page<T, A>(to, kStore ? d.write_end : d.read_end, di, wanted);
+        if constexpr (kSource) n = elements_in_page<T, A>(from, s.read_end, si, n);
         if (n == 0) return 0;
         const u8* src = nullptr;
         if constexpr (kOp == Str::kMovs) {
-            src = host_span(c, s.base + si, false);
+            src = host_span(c, from, false);
             if (src == nullptr) return 0;
         }
-        u8* dst = host_span(c, d.base + di, kStore);
+        u8* dst = host_span(c, to, kStore);
         if (dst == nullptr) return 0;
         if constexpr (kOp == Str::kCmps) {
-            src = host_span(c, s.base + si, false);
+            src = host_span(c, from, false);
             if (src == nullptr) return 0;
         }
         if constexpr (kOp == Str::kMovs) {
@@ -139,24 +142,24 @@ u32 chunk(Cpu* c, const Insn* i, u32 wanted, bool while_equal) {
 }
 
 // Runs iterations; true if the instruction is finished, false if it must be entered again.
-template <Str kOp, typename T, bool k16>
+template <Str kOp, typename T, typename A>
 [[gnu::noinline]] bool repeat(Cpu* c, const Insn* i) {
-    using R = Regs<k16>;
+    using R = Regs<A>;
     constexpr bool kCompares = kOp == Str::kCmps || kOp == Str::kScas;
     const bool while_equal = (i->bits & kRepeatNe) == 0;
-    u32 n = R::get(c, kEcx);
+    A n = R::get(c, kEcx);
     if (n == 0) return true;
     // The block counted this instruction once, which stands for the iteration in progress.
     const bool stepping = (c->eflags_rest & kTf) != 0;
     for (;;) {
         const u64 room = c->vcpu->deadline - c->count + 1;
-        const u32 allowed = stepping ? 1 : static_cast<u32>(std::min<u64>(n, room));
-        u32 done = allowed > 1 ? chunk<kOp, T, k16>(c, i, allowed, while_equal) : 0;
+        const u32 allowed = stepping ? 1 : static_cast<u32>(std::min<u64>({n, room, 1u << 20}));
+        u32 done = allowed > 1 ? chunk<kOp, T, A>(c, i, allowed, while_equal) : 0;
         if (done == 0) {
-            element<kOp, T, k16>(c, i);
+            element<kOp, T, A>(c, i);
             done = 1;
         }
-        n -= done;
+        n = static_cast<A>(n - done);
         R::set(c, kEcx, n);
         c->count += done;
         if (n == 0 || (kCompares && (get_zf(c) != 0) != while_equal)) break;
@@ -170,42 +173,49 @@ template <Str kOp, typename T, bool k16>
     return true;
 }
 
-template <Str kOp, typename T, bool k16>
+template <Str kOp, typename T, typename A>
 void op_repeat(Cpu* c, Insn* i) {
     mark(c, i);
-    if (repeat<kOp, T, k16>(c, i)) return next_checked(c, i);
+    if (repeat<kOp, T, A>(c, i)) return next_checked(c, i);
     c->eip = c->block_eip + i->ip;
     c->eflags_rest |= kRf;  // an instruction breakpoint hits the first iteration only (SDM 3, 17.3.1.1)
     return to_loop(c, i);
 }
-template <Str kOp, typename T, bool k16>
+template <Str kOp, typename T, typename A>
 void op_once(Cpu* c, Insn* i) {
     mark(c, i);
-    element<kOp, T, k16>(c, i);
+    element<kOp, T, A>(c, i);
     return next_checked(c, i);
 }
 
-// Which of the four variants: decided by the record, which the decoder has filled when the handler first runs.
+// Which of the variants: decided by the record, which the decoder has filled when the handler first runs.
 template <Str kOp, typename T>
 void op_string(Cpu* c, Insn* i) {
     const bool repeated = (i->bits & (kRepeat | kRepeatNe)) != 0;
-    if ((i->bits & kAddress16) != 0)
-        i->fn = repeated ? op_repeat<kOp, T, true> : op_once<kOp, T, true>;
+    if ((i->bits & kAddress64) != 0)
+        i->fn = repeated ? op_repeat<kOp, T, u64> : op_once<kOp, T, u64>;
+    else if ((i->bits & kAddress16) != 0)
+        i->fn = repeated ? op_repeat<kOp, T, u16> : op_once<kOp, T, u16>;
     else
-        i->fn = repeated ? op_repeat<kOp, T, false> : op_once<kOp, T, false>;
+        i->fn = repeated ? op_repeat<kOp, T, u32> : op_once<kOp, T, u32>;
     return i->fn(c, i);
 }
 template <Str kOp>
 Handler string_of(unsigned size) {
-    return by_size(size, []<typename T>() -> Handler { return op_string<kOp, T>; });
+    return by_size(size, []<typename T>() -> Handler {
+        if constexpr (sizeof(T) == 8 && (kOp == Str::kIns || kOp == Str::kOuts))
+            return nullptr;
+        else
+            return op_string<kOp, T>;
+    });
 }
 
 }  // namespace
 
 Handler string_handler(u8 opcode, unsigned size) {
     switch (opcode & 0xfeu) {
-        case 0x6c: return string_of<Str::kIns>(size);
-        case 0x6e: return string_of<Str::kOuts>(size);
+        case 0x6c: return string_of<Str::kIns>(size == 8 ? 4 : size);
+        case 0x6e: return string_of<Str::kOuts>(size == 8 ? 4 : size);
         case 0xa4: return string_of<Str::kMovs>(size);
         case 0xa6: return string_of<Str::kCmps>(size);
         case 0xaa: return string_of<Str::kStos>(size);

@@ -41,7 +41,7 @@ void op_mov_from_seg(Cpu* c, Insn* i) {
 template <typename T>
 void op_load_far(Cpu* c, Insn* i) {
     mark_system(c, i);
-    const u32 at = offset_of(c, i);
+    const u64 at = offset_of(c, i);
     const Seg s = static_cast<Seg>(i->seg);
     const T offset = c->read<T>(s, at);
     const u16 selector = c->read<u16>(s, offset_plus(i, at, sizeof(T)));
@@ -54,9 +54,9 @@ template <typename T, bool kCall, bool kMemory>
 void op_far(Cpu* c, Insn* i) {
     mark_system(c, i);
     u16 selector = static_cast<u16>(i->disp);
-    u32 offset = i->imm;
+    u64 offset = i->imm;
     if constexpr (kMemory) {
-        const u32 at = offset_of(c, i);
+        const u64 at = offset_of(c, i);
         offset = c->read<T>(static_cast<Seg>(i->seg), at);
         selector = c->read<u16>(static_cast<Seg>(i->seg), offset_plus(i, at, sizeof(T)));
     }
@@ -113,20 +113,28 @@ void op_group7(Cpu* c, Insn* i) {
     mark_system(c, i);
     if constexpr (kOp < 2) {
         const TableRegister& t = kOp == 0 ? c->gdtr : c->idtr;
-        const u32 at = offset_of(c, i);
+        const u64 at = offset_of(c, i);
         const Seg s = static_cast<Seg>(i->seg);
         c->probe_write(s, at, 2);
-        c->probe_write(s, offset_plus(i, at, 2), 4);
+        constexpr bool kWide = sizeof(T) == 8;
+        c->probe_write(s, offset_plus(i, at, 2), kWide ? 8 : 4);
         c->write<u16>(s, at, t.limit);
         // A 16-bit operand size stores a 24-bit base and a zero byte (SDM 2, SGDT).
-        c->write<u32>(s, offset_plus(i, at, 2), sizeof(T) == 2 ? t.base & 0xffffffu : t.base);
+        if constexpr (kWide)
+            c->write<u64>(s, offset_plus(i, at, 2), t.base);
+        else
+            c->write<u32>(s, offset_plus(i, at, 2), static_cast<u32>(sizeof(T) == 2 ? t.base & 0xffffffu : t.base));
         return next_checked(c, i);
     } else if constexpr (kOp < 4) {
         c->require_cpl0();
-        const u32 at = offset_of(c, i);
+        const u64 at = offset_of(c, i);
         const Seg s = static_cast<Seg>(i->seg);
         const u16 limit = c->read<u16>(s, at);
-        const u32 base = c->read<u32>(s, offset_plus(i, at, 2));
+        u64 base = 0;
+        if constexpr (sizeof(T) == 8)
+            base = c->read<u64>(s, offset_plus(i, at, 2));
+        else
+            base = c->read<u32>(s, offset_plus(i, at, 2));
         if constexpr (kOp == 2)
             c->lgdt(base, limit, sizeof(T));
         else
@@ -144,7 +152,8 @@ void op_group7(Cpu* c, Insn* i) {
         return to_loop(c, i);
     } else {
         c->require_cpl0();
-        c->invlpg(c->seg[i->seg].base + offset_of(c, i));
+        const u64 a = c->segment_base(i->seg) + offset_of(c, i);
+        c->invlpg(c->mode64 ? a : static_cast<u32>(a));
         return to_loop(c, i);
     }
 }
@@ -198,14 +207,22 @@ void op_system(Cpu* c, Insn* i) {
         c->clts();
     else if constexpr (kOpcode == 0x08 || kOpcode == 0x09)
         c->wbinvd();
-    else if constexpr (kOpcode == 0x20)
-        reg<u32>(c, i->dst) = c->mov_from_cr(i->src);
+    else if constexpr (kOpcode == 0x05)
+        c->syscall();
+    else if constexpr (kOpcode == 0x07)
+        c->sysret((i->bits & kOperand64) != 0 ? 8 : 4);
+    else if constexpr (kOpcode == 0xf8)
+        c->swapgs();
+    else if constexpr (kOpcode == 0xf9)
+        c->rdtscp();
+    else if constexpr (kOpcode == 0x20)  // outside 64-bit mode the upper half cannot be seen
+        reg<u64>(c, i->dst) = c->mode64 ? c->mov_from_cr(i->src) : static_cast<u32>(c->mov_from_cr(i->src));
     else if constexpr (kOpcode == 0x21)
-        reg<u32>(c, i->dst) = c->mov_from_dr(i->src);
+        reg<u64>(c, i->dst) = c->mode64 ? c->mov_from_dr(i->src) : static_cast<u32>(c->mov_from_dr(i->src));
     else if constexpr (kOpcode == 0x22)
-        c->mov_to_cr(i->src, reg<u32>(c, i->dst));
+        c->mov_to_cr(i->src, c->mode64 ? reg<u64>(c, i->dst) : u64{reg<u32>(c, i->dst)});
     else if constexpr (kOpcode == 0x23)
-        c->mov_to_dr(i->src, reg<u32>(c, i->dst));
+        c->mov_to_dr(i->src, c->mode64 ? reg<u64>(c, i->dst) : u64{reg<u32>(c, i->dst)});
     else if constexpr (kOpcode == 0x30)
         c->wrmsr();
     else if constexpr (kOpcode == 0x31)
@@ -217,12 +234,13 @@ void op_system(Cpu* c, Insn* i) {
     else if constexpr (kOpcode == 0x34)
         c->sysenter();
     else if constexpr (kOpcode == 0x35)
-        c->sysexit();
+        c->sysexit((i->bits & kOperand64) != 0 ? 8 : 4);
     else if constexpr (kOpcode == 0xa2)
         c->cpuid();
     else if constexpr (kOpcode == 0xaa)
         c->resume_from_smm();
-    constexpr bool kStays = kOpcode == 0x20 || kOpcode == 0x21 || kOpcode == 0x31 || kOpcode == 0x33 || kOpcode == 0xa2;
+    constexpr bool kStays =
+        kOpcode == 0x20 || kOpcode == 0x21 || kOpcode == 0x31 || kOpcode == 0x33 || kOpcode == 0xa2 || kOpcode == 0xf9;
     if constexpr (kStays)
         return next_checked(c, i);
     else
@@ -243,10 +261,10 @@ Handler load_far_handler(unsigned size) {
     return by_word(size, []<typename T>() -> Handler { return op_load_far<T>; });
 }
 Handler jmp_far_imm(unsigned size) {
-    return by_word(size, []<typename T>() -> Handler { return op_far<T, false, false>; });
+    return by_half(size, []<typename T>() -> Handler { return op_far<T, false, false>; });
 }
 Handler call_far_imm(unsigned size) {
-    return by_word(size, []<typename T>() -> Handler { return op_far<T, true, false>; });
+    return by_half(size, []<typename T>() -> Handler { return op_far<T, true, false>; });
 }
 Handler jmp_far_mem(unsigned size) {
     return by_word(size, []<typename T>() -> Handler { return op_far<T, false, true>; });
@@ -289,7 +307,9 @@ Handler arpl_handler(Form form) {
 }
 Handler system_handler(u8 opcode, unsigned) {
     switch (opcode) {
+        case 0x05: return op_system<0x05>;
         case 0x06: return op_system<0x06>;
+        case 0x07: return op_system<0x07>;
         case 0x08: return op_system<0x08>;
         case 0x09: return op_system<0x09>;
         case 0x20: return op_system<0x20>;
@@ -304,6 +324,8 @@ Handler system_handler(u8 opcode, unsigned) {
         case 0x35: return op_system<0x35>;
         case 0xa2: return op_system<0xa2>;
         case 0xaa: return op_system<0xaa>;
+        case 0xf8: return op_system<0xf8>;
+        case 0xf9: return op_system<0xf9>;
         default: return undefined_handler();
     }
 }

@@ -11,19 +11,37 @@ template <class Pick>
 Handler by_size(unsigned size, Pick pick) {
     if (size == 1) return pick.template operator()<u8>();
     if (size == 2) return pick.template operator()<u16>();
+    if (size == 8) return pick.template operator()<u64>();
     return pick.template operator()<u32>();
 }
-// 16 and 32 bits only.
+// Without bytes.
 template <class Pick>
 Handler by_word(unsigned size, Pick pick) {
     if (size == 2) return pick.template operator()<u16>();
+    if (size == 8) return pick.template operator()<u64>();
     return pick.template operator()<u32>();
 }
+// Only 16 and 32 bits: what does not exist in 64-bit mode or is no wider there.
 template <class Pick>
+Handler by_half(unsigned size, Pick pick) {
+    if (size == 2) return pick.template operator()<u16>();
+    return pick.template operator()<u32>();
+}
+// By form, for operands of type T: 64-bit operands exist in 64-bit mode only, and 16-bit ones are rare there.
+template <typename T, class Pick>
 Handler by_form(Form form, Pick pick) {
-    if (form == Form::kFlat) return pick.template operator()<Form::kFlat>();
-    if (form == Form::kFlatIndex) return pick.template operator()<Form::kFlatIndex>();
-    if (form == Form::kBased) return pick.template operator()<Form::kBased>();
+    if constexpr (sizeof(T) != 8) {
+        if (form == Form::kFlat) return pick.template operator()<Form::kFlat>();
+        if (form == Form::kFlatIndex) return pick.template operator()<Form::kFlatIndex>();
+        if (form == Form::kBased) return pick.template operator()<Form::kBased>();
+    }
+    if constexpr (sizeof(T) != 2) {
+        if (form == Form::kLong) return pick.template operator()<Form::kLong>();
+        if (form == Form::kLongIndex) return pick.template operator()<Form::kLongIndex>();
+        if (form == Form::kLongBased) return pick.template operator()<Form::kLongBased>();
+    } else {
+        if (form == Form::kLong || form == Form::kLongIndex) return pick.template operator()<Form::kLongIndex>();
+    }
     return pick.template operator()<Form::kGeneral>();
 }
 template <class Pick, std::size_t... kIndex>
@@ -59,7 +77,7 @@ template <typename T, Form kForm, class Fn>
     if constexpr (kForm == Form::kGeneral) {
         (void)slow;
         mark(c, i);
-        const u32 offset = offset_of(c, i);
+        const u64 offset = offset_of(c, i);
         const T v = rmw_read<T>(c, static_cast<Seg>(i->seg), offset);
         c->write<T>(static_cast<Seg>(i->seg), offset, fn(v));
         return next_checked(c, i);
@@ -87,6 +105,14 @@ template <typename T, Form kForm>
     }
 }
 
+// The stack pointer that the flat form of a handler uses: 64-bit operands have the stack of 64-bit mode.
+template <typename T>
+using StackWord = std::conditional_t<sizeof(T) == 8, u64, u32>;
+template <typename T>
+[[gnu::always_inline]] inline auto flat_sp(Cpu* c) -> decltype(reg<StackWord<T>>(c, 0)) {
+    return reg<StackWord<T>>(c, kEsp * 8);
+}
+
 enum class Alu : u8 { kAdd, kOr, kAdc, kSbb, kAnd, kSub, kXor, kCmp, kTest };
 enum class Unary : u8 { kInc, kDec, kNot, kNeg };
 enum class AluForm : u8 { kRegReg, kRegImm, kRegMem, kMemReg, kMemImm };
@@ -96,6 +122,7 @@ Handler unary_handler(Unary op, unsigned size, Form form);
 // Moves. Register operand in dst (loads) or src (stores).
 Handler mov_rr(unsigned size);
 Handler mov_ri(unsigned size);
+Handler mov_ri64();  // 64-bit immediate, in disp
 Handler mov_load(unsigned size, Form form);
 Handler mov_store(unsigned size, Form form);
 Handler mov_store_imm(unsigned size, Form form);
@@ -106,8 +133,9 @@ Handler cmov_handler(unsigned code, unsigned size, Form form);
 Handler setcc_handler(unsigned code, Form form);
 Handler cmpxchg_handler(unsigned size, Form form);
 Handler cmpxchg8b_handler();
+Handler cmpxchg16b_handler();
 Handler xadd_handler(unsigned size, Form form);
-Handler bswap_handler();
+Handler bswap_handler(unsigned size);
 Handler xlat_handler();
 
 // Shifts: op is modrm.reg of group 2. Count in imm, or CL if by_cl.
@@ -122,7 +150,7 @@ enum class BitOp : u8 { kTest, kSet, kReset, kComplement };
 Handler bit_handler(BitOp op, unsigned size, Form form, bool immediate);
 Handler bit_scan_handler(bool reverse, unsigned size, Form form);
 
-// Stack. `flat`: 32-bit flat stack segment.
+// Stack. `flat`: 32-bit flat stack segment; an operand size of 8 is always flat.
 Handler push_reg(unsigned size, bool flat);
 Handler push_imm(unsigned size, bool flat);
 Handler push_mem(unsigned size, Form form, bool flat);
@@ -140,8 +168,11 @@ Handler leave_handler(unsigned size, bool flat);
 // Branches. imm: target relative to the block (relative ones).
 Handler jmp_handler(unsigned size);
 Handler jcc_handler(unsigned code, unsigned size);
-Handler fused_handler(Alu op, AluForm operands, unsigned size, Form form, unsigned code);  // nullptr: not fused
-Handler loop_handler(unsigned op, unsigned size, bool address16);                          // E0..E3
+// nullptr: not fused
+Handler fused_handler(Alu op, AluForm operands, unsigned size, Form form, unsigned code, bool long_mode);
+Handler fused_long(Alu op, AluForm operands, unsigned size, Form form, unsigned code);
+Handler loop_handler(unsigned op, unsigned size, unsigned address_bytes);  // E0..E3
+Handler wide_branch_handler();  // a target more than 2G from the block's first instruction, see op_branch.cpp
 Handler call_handler(unsigned size, bool flat);
 Handler ret_handler(unsigned size, bool flat);  // imm: bytes to release
 Handler jmp_indirect(unsigned size, Form form);
@@ -152,7 +183,7 @@ Handler jmp_far_mem(unsigned size);
 Handler call_far_mem(unsigned size);
 Handler ret_far(unsigned size);
 Handler iret_handler(unsigned size);
-Handler end_handler(bool single);  // end of a block without a branch
+Handler end_handler(bool single, bool long_mode);  // end of a block without a branch
 Handler stale_handler();
 Handler break_handler();  // all that a block at a breakpoint consists of
 
@@ -183,5 +214,9 @@ Handler fpu_handler();  // D8..DF; link to the entry is made by the decoder
 Handler fwait_handler();
 Handler mmx_handler();
 Handler fxsave_handler(bool restore);
+Handler ldmxcsr_handler();
+Handler stmxcsr_handler();
+Handler clflush_handler();
+Handler monitor_handler(bool wait);
 
 }  // namespace backplane::interp

@@ -102,7 +102,7 @@ void take_fault(Cpu* c) {
         ++c->count;  // the fetch failed: the faulting instruction counts as well
     }
     if (c->esp_guard) {
-        c->r32(kEsp) = c->esp_saved;
+        c->gpr[kEsp] = c->esp_saved;
         c->esp_guard = false;
     }
     c->prev_eip = c->eip;
@@ -148,7 +148,7 @@ u32 loop(Cpu* c) {
             c->events_in_a_row = 0;  // there was none
             return BP_EXIT_HALT;
         }
-        const Linear linear = c->seg[kCs].base + c->eip;
+        const Linear linear = c->code_address(c->eip);
         // With RF set the instruction goes on: it was here before.
         if (c->debugger != nullptr && (c->eflags_rest & kRf) == 0 && c->debugger->stops_before(linear)) {
             c->events_in_a_row = 0;
@@ -191,8 +191,10 @@ u32 loop(Cpu* c) {
 u32 Cpu::run() {
     count = vcpu->instructions;  // a restore may have set it
     if (debugger != nullptr) debugger->begin(*this);
+    sse_enter(this);
     if (_setjmp(fault_exit) != 0) take_fault(this);
     const u32 why = loop(this);
+    sse_leave(this);
     insn = nullptr;
     sync_out();
     return why;

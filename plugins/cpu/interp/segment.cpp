@@ -26,6 +26,14 @@ void mark_accessed(Cpu& c, u16 selector, Descriptor& d) {
     c.sys_write<u8>(descriptor_address(c, selector) + 5, static_cast<u8>(d.high >> 8));
 }
 
+u64 need_upper_half(Cpu& c, u16 selector, u8 vector) {
+    const u32 limit = is_local(selector) ? c.ldtr.limit : c.gdtr.limit;
+    if ((selector | 7u) + 8u > limit) refuse(c, vector, selector);
+    const u64 upper = c.sys_read<u64>(descriptor_address(c, selector) + 8);
+    if ((upper >> 40 & 31u) != 0) refuse(c, vector, selector);
+    return upper << 32;
+}
+
 void put_segment(Cpu& c, Seg s, u16 selector, const Descriptor& d) {
     c.set_segment(s, selector, d.base(), d.limit(), d.attr());
 }
@@ -70,7 +78,7 @@ Frame current_stack(const Cpu& c, u32 bytes) {
     f.limit = ss.limit;
     f.attr = ss.attr;
     f.mask = ss.big() ? 0xffffffffu : 0xffffu;
-    f.sp = c.sp();
+    f.sp = static_cast<u32>(c.sp());
     f.error = c.ext;
     f.bytes = bytes;
     f.user = c.user();
@@ -101,9 +109,9 @@ void need_room(Cpu& c, const Frame& f, unsigned items) {
 void push(Cpu& c, Frame& f, u32 value) {
     f.sp = (f.sp - f.bytes) & f.mask;
     if (f.bytes == 4) {
-        c.lin_write<u32>(f.base + f.sp, value, f.user);
+        c.lin_write<u32>(static_cast<u32>(f.base + f.sp), value, f.user);
     } else {
-        c.lin_write<u16>(f.base + f.sp, static_cast<u16>(value), f.user);
+        c.lin_write<u16>(static_cast<u32>(f.base + f.sp), static_cast<u16>(value), f.user);
     }
 }
 
@@ -132,7 +140,11 @@ void Cpu::load_segment(Seg s, u16 selector) {
         return;
     }
     if (s == kSs) {
-        if (is_null(selector)) raise(kGp, 0);
+        if (is_null(selector)) {
+            if (!mode64 || cpl == 3 || rpl_of(selector) != cpl) raise(kGp, 0);
+            put_null_stack(*this, cpl);
+            return;
+        }
         Descriptor d = need_stack_segment(*this, selector, cpl, kGp);
         mark_accessed(*this, selector, d);
         put_segment(*this, kSs, selector, d);
@@ -162,7 +174,9 @@ void Cpu::load_ldtr(u16 selector) {
     const Descriptor d = need_descriptor(*this, selector, kGp);
     if (!is_system(d) || type_of(d) != kTypeLdt) refuse(*this, kGp, selector);
     if (!is_present(d)) refuse(*this, kNp, selector);
+    const u64 upper = long_mode() ? need_upper_half(*this, selector, kGp) : 0;
     put_system_segment(ldtr, selector, d);
+    ldtr.base |= upper;
 }
 
 void Cpu::load_tr(u16 selector) {
@@ -171,11 +185,14 @@ void Cpu::load_tr(u16 selector) {
     if (is_null(selector)) raise(kGp, 0);
     if (is_local(selector)) refuse(*this, kGp, selector);
     Descriptor d = need_descriptor(*this, selector, kGp);
-    if (!is_system(d) || (type_of(d) != kTypeTss16 && type_of(d) != kTypeTss32)) refuse(*this, kGp, selector);
+    if (!is_system(d) || (type_of(d) != kTypeTss32 && (type_of(d) != kTypeTss16 || long_mode())))
+        refuse(*this, kGp, selector);
     if (!is_present(d)) refuse(*this, kNp, selector);
+    const u64 upper = long_mode() ? need_upper_half(*this, selector, kGp) : 0;
     d.high |= kTypeBusyBit << 8;
     sys_write<u8>(descriptor_address(*this, selector) + 5, static_cast<u8>(d.high >> 8));
     put_system_segment(tr, selector, d);
+    tr.base |= upper;
 }
 
 namespace {
@@ -189,8 +206,10 @@ bool visible(Cpu& c, u16 selector, Descriptor& d) {
 }  // namespace
 
 bool Cpu::lar(u16 selector, u32& value) {
-    constexpr u32 valid = 1u << kTypeTss16 | 1u << kTypeLdt | 1u << kTypeTss16Busy | 1u << kTypeCallGate16 |
-                          1u << kTypeTaskGate | 1u << kTypeTss32 | 1u << kTypeTss32Busy | 1u << kTypeCallGate32;
+    constexpr u32 legacy = 1u << kTypeTss16 | 1u << kTypeLdt | 1u << kTypeTss16Busy | 1u << kTypeCallGate16 |
+                           1u << kTypeTaskGate | 1u << kTypeTss32 | 1u << kTypeTss32Busy | 1u << kTypeCallGate32;
+    constexpr u32 wide = 1u << kTypeLdt | 1u << kTypeTss32 | 1u << kTypeTss32Busy | 1u << kTypeCallGate32;
+    const u32 valid = long_mode() ? wide : legacy;
     if (real_or_v86()) raise(kUd);
     Descriptor d;
     if (!visible(*this, selector, d) || (is_system(d) && (valid >> type_of(d) & 1u) == 0)) return false;
@@ -199,8 +218,8 @@ bool Cpu::lar(u16 selector, u32& value) {
 }
 
 bool Cpu::lsl(u16 selector, u32& value) {
-    constexpr u32 valid =
-        1u << kTypeTss16 | 1u << kTypeLdt | 1u << kTypeTss16Busy | 1u << kTypeTss32 | 1u << kTypeTss32Busy;
+    constexpr u32 wide = 1u << kTypeLdt | 1u << kTypeTss32 | 1u << kTypeTss32Busy;
+    const u32 valid = long_mode() ? wide : wide | 1u << kTypeTss16 | 1u << kTypeTss16Busy;
     if (real_or_v86()) raise(kUd);
     Descriptor d;
     if (!visible(*this, selector, d) || (is_system(d) && (valid >> type_of(d) & 1u) == 0)) return false;

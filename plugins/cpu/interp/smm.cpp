@@ -53,7 +53,7 @@ struct Area {
         write(selector_at, s.selector);
         write(at, s.attr);
         write(at + 4, s.limit);
-        write(at + 8, s.base);
+        write(at + 8, static_cast<u32>(s.base));
     }
     [[nodiscard]] Segment read_segment(u32 selector_at, u32 at) const {
         Segment s;
@@ -67,18 +67,18 @@ struct Area {
 
 void save(const Cpu& c, const Area& area) {
     area.write(kAtCr0, c.cr0);
-    area.write(kAtCr3, c.cr3);
+    area.write(kAtCr3, static_cast<u32>(c.cr3));
     area.write(kAtFlags, c.flags());
-    area.write(kAtEip, c.eip);
+    area.write(kAtEip, static_cast<u32>(c.eip));
     for (unsigned n = 0; n < 8; ++n) area.write(kAtEax + 4 * n, c.r32(n));
     area.write(kAtDr6, c.dr6);
     area.write(kAtDr7, c.dr7);
     area.write_segment(kAtTr, kAtTrHidden, c.tr);
     area.write_segment(kAtLdtr, kAtLdtrHidden, c.ldtr);
     for (unsigned s = 0; s < kSegCount; ++s) area.write_segment(kAtSelectors + 4 * s, hidden_at(s), c.seg[s]);
-    area.write(kAtGdtrBase, c.gdtr.base);
+    area.write(kAtGdtrBase, static_cast<u32>(c.gdtr.base));
     area.write(kAtGdtrLimit, c.gdtr.limit);
-    area.write(kAtIdtrBase, c.idtr.base);
+    area.write(kAtIdtrBase, static_cast<u32>(c.idtr.base));
     area.write(kAtIdtrLimit, c.idtr.limit);
     area.write(kAtCr4, c.cr4);
     area.write(kAtIoRestart, c.halted ? 1u << 16 : 0);  // and the word of auto HALT restart above it
@@ -113,6 +113,7 @@ void Cpu::enter_smm() {
     dr7 = 0x400;
     cr0 &= ~(kCr0Pe | kCr0Em | kCr0Ts | kCr0Pg);
     cr4 = 0;
+    msr.efer &= ~(kEferLma | kEferLme);
     cpl = 0;
     set_segment(kCs, static_cast<u16>(smbase >> 4), smbase, 0xffffffffu, kSmmData);
     for (const Seg s : {kEs, kSs, kDs, kFs, kGs}) set_segment(s, 0, 0, 0xffffffffu, kSmmData);

@@ -8,27 +8,45 @@ namespace {
 
 constexpr u32 kCr0Writable = kCr0Pe | kCr0Mp | kCr0Em | kCr0Ts | kCr0Ne | kCr0Wp | kCr0Am | kCr0Nw | kCr0Cd | kCr0Pg;
 
-void set_cr0(Cpu& c, u32 value) {
-    value = Cpu::cr0_stored(value);
+void set_cr0(Cpu& c, u64 requested) {
+    if (c.has_long_mode() && requested >> 32 != 0) c.raise(kGp, 0);
+    const u32 value = Cpu::cr0_stored(requested);
     const u32 changed = value ^ c.cr0;
     if (!Cpu::cr0_consistent(value)) c.raise(kGp, 0);
-    if ((changed & value & kCr0Pg) != 0 && (c.cr4 & kCr4Pae) != 0 && !c.load_pdptes(c.cr3)) c.raise(kGp, 0);
+    const bool to_long = (c.msr.efer & kEferLme) != 0;
+    if ((changed & value & kCr0Pg) != 0) {
+        if (to_long) {
+            if ((c.cr4 & kCr4Pae) == 0 || c.seg[kCs].long_code()) c.raise(kGp, 0);
+            c.msr.efer |= kEferLma;
+        } else if ((c.cr4 & kCr4Pae) != 0 && !c.load_pdptes(c.cr3)) {
+            c.raise(kGp, 0);
+        }
+    } else if ((changed & kCr0Pg) != 0) {
+        if (c.mode64) c.raise(kGp, 0);
+        c.msr.efer &= ~kEferLma;
+    }
     c.cr0 = value;
     if ((changed & (kCr0Pg | kCr0Pe | kCr0Wp)) != 0) c.tlb_flush(true);
     c.mode_changed();
     if ((changed & kCr0Ne) != 0) c.update_ferr();
 }
 
-void set_cr3(Cpu& c, u32 value) {
-    if (c.paging() && (c.cr4 & kCr4Pae) != 0 && !c.load_pdptes(value)) c.raise(kGp, 0);
+void set_cr3(Cpu& c, u64 value) {
+    if (c.long_mode()) {
+        if (value >> kPhysicalBits != 0) c.raise(kGp, 0);
+    } else if (c.paging() && (c.cr4 & kCr4Pae) != 0 && !c.load_pdptes(value)) {
+        c.raise(kGp, 0);
+    }
     c.cr3 = value;
     c.tlb_flush(false);
 }
 
-void set_cr4(Cpu& c, u32 value) {
-    if ((value & ~c.cr4_writable()) != 0) c.raise(kGp, 0);
+void set_cr4(Cpu& c, u64 requested) {
+    if ((requested & ~u64{c.cr4_writable()}) != 0) c.raise(kGp, 0);
+    const u32 value = static_cast<u32>(requested);
     const u32 changed = value ^ c.cr4;
-    if (c.paging() && (changed & value & kCr4Pae) != 0 && !c.load_pdptes(c.cr3)) c.raise(kGp, 0);
+    if (c.long_mode() && (value & kCr4Pae) == 0) c.raise(kGp, 0);
+    if (c.paging() && !c.long_mode() && (changed & value & kCr4Pae) != 0 && !c.load_pdptes(c.cr3)) c.raise(kGp, 0);
     c.cr4 = value;
     if ((changed & (kCr4Pse | kCr4Pae | kCr4Pge)) != 0) c.tlb_flush(true);
     c.mode_changed();
@@ -51,11 +69,11 @@ unsigned debug_register(Cpu& c, unsigned n) {
 
 }  // namespace
 
-bool Cpu::cr0_consistent(u32 value) {
+bool Cpu::cr0_consistent(u64 value) {
     return ((value & kCr0Pg) == 0 || (value & kCr0Pe) != 0) && ((value & kCr0Nw) == 0 || (value & kCr0Cd) != 0);
 }
 
-u32 Cpu::cr0_stored(u32 value) { return (value & kCr0Writable) | kCr0Et; }
+u32 Cpu::cr0_stored(u64 value) { return static_cast<u32>(value & kCr0Writable) | kCr0Et; }
 
 u32 Cpu::cr4_writable() const {
     struct Gate {
@@ -65,7 +83,7 @@ u32 Cpu::cr4_writable() const {
     static constexpr Gate kGates[] = {{kFeatVme, kCr4Vme | kCr4Pvi}, {kFeatTsc, kCr4Tsd},    {kFeatDe, kCr4De},
                                       {kFeatPse, kCr4Pse},           {kFeatPae, kCr4Pae},    {kFeatMce, kCr4Mce},
                                       {kFeatPge, kCr4Pge},           {kFeatFxsr, kCr4Osfxsr}};
-    u32 bits = 0;
+    u32 bits = (model->features_edx & kFeatSse) != 0 ? kCr4Osxmmexcpt : 0;
     for (const Gate& gate : kGates) {
         if ((model->features_edx & gate.feature) != 0) bits |= gate.bits;
     }
@@ -73,14 +91,16 @@ u32 Cpu::cr4_writable() const {
     return bits;
 }
 
-void Cpu::lgdt(u32 base, u16 limit, u32 bytes) {
+void Cpu::lgdt(u64 base, u16 limit, u32 bytes) {
     require_cpl0();
+    if (!canonical(base)) raise(kGp, 0);
     gdtr.base = bytes == 2 ? base & 0xffffffu : base;
     gdtr.limit = limit;
 }
 
-void Cpu::lidt(u32 base, u16 limit, u32 bytes) {
+void Cpu::lidt(u64 base, u16 limit, u32 bytes) {
     require_cpl0();
+    if (!canonical(base)) raise(kGp, 0);
     idtr.base = bytes == 2 ? base & 0xffffffu : base;
     idtr.limit = limit;
 }
@@ -97,41 +117,47 @@ void Cpu::clts() {
     mode_changed();
 }
 
-u32 Cpu::mov_from_cr(unsigned n) {
-    if (n == 1 || n > 4) raise(kUd);
+u64 Cpu::mov_from_cr(unsigned n) {
+    if (n == 1 || (n > 4 && n != 8)) raise(kUd);
     require_cpl0();
     switch (n) {
         case 0: return cr0;
         case 2: return cr2;
         case 3: return cr3;
+        case 8: return host.tpr != nullptr ? host.tpr(host.self) & 15u : 0;
         default: return cr4;
     }
 }
 
-void Cpu::mov_to_cr(unsigned n, u32 value) {
-    if (n == 1 || n > 4) raise(kUd);
+void Cpu::mov_to_cr(unsigned n, u64 value) {
+    if (n == 1 || (n > 4 && n != 8)) raise(kUd);
     require_cpl0();
     switch (n) {
         case 0: set_cr0(*this, value); break;
         case 2: cr2 = value; break;
         case 3: set_cr3(*this, value); break;
+        case 8:
+            if ((value & ~15ull) != 0) raise(kGp, 0);
+            if (host.set_tpr != nullptr) host.set_tpr(host.self, static_cast<u32>(value));
+            break;
         default: set_cr4(*this, value); break;
     }
 }
 
-u32 Cpu::mov_from_dr(unsigned n) {
+u64 Cpu::mov_from_dr(unsigned n) {
     n = debug_register(*this, n);
     return n < 4 ? dr[n] : n == 6 ? dr6 : dr7;
 }
 
-void Cpu::mov_to_dr(unsigned n, u32 value) {
+void Cpu::mov_to_dr(unsigned n, u64 value) {
     n = debug_register(*this, n);
+    if (n >= 6 && value >> 32 != 0) raise(kGp, 0);
     if (n == 6) {
-        dr6 = 0xffff0ff0u | (value & 0xe00fu);
+        dr6 = 0xffff0ff0u | static_cast<u32>(value & 0xe00fu);
         return;
     }
     if (n == 7) {
-        dr7 = (value & 0xffff23ffu) | 0x400u;
+        dr7 = static_cast<u32>(value & 0xffff23ffu) | 0x400u;
     } else {
         dr[n] = value;
     }
@@ -141,7 +167,7 @@ void Cpu::mov_to_dr(unsigned n, u32 value) {
 
 void Cpu::invlpg(Linear address) {
     require_cpl0();
-    tlb_flush_page(address);
+    if (canonical(address)) tlb_flush_page(address);
 }
 
 void Cpu::rdtsc() {
@@ -149,6 +175,11 @@ void Cpu::rdtsc() {
     const u64 value = read_tsc();
     r32(kEax) = static_cast<u32>(value);
     r32(kEdx) = static_cast<u32>(value >> 32);
+}
+
+void Cpu::rdtscp() {
+    rdtsc();
+    r32(kEcx) = msr.tsc_aux;
 }
 
 void Cpu::rdpmc() {
@@ -201,7 +232,7 @@ void Cpu::push_flags_value(u32 bytes, u32& value) {
 
 void Cpu::pop_flags_value(u32 bytes, u32 value) {
     constexpr u32 common = kArith | kTf | kDf | kNt;
-    u32 mask = common | (bytes == 4 ? kAc | kId : 0);
+    u32 mask = common | (bytes != 2 ? kAc | kId : 0);
     if (v86() && iopl() < 3) {
         if ((cr4 & kCr4Vme) == 0 || bytes != 2) raise(kGp, 0);
         if ((value & kTf) != 0 || ((value & kIf) != 0 && flag(kVip))) raise(kGp, 0);

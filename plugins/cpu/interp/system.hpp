@@ -27,6 +27,9 @@ inline constexpr unsigned kTypeBusyBit = 2, kType32Bit = 8;
 [[nodiscard]] inline bool is_readable(const Descriptor& d) {  // any data, or readable code
     return !is_system(d) && (d.high & 0xa00u) != 0x800u;
 }
+// Of a code segment: for 64-bit mode. L and D together are reserved.
+[[nodiscard]] inline bool is_long_code(const Descriptor& d) { return (d.high & 0x600000u) == 0x200000u; }
+[[nodiscard]] inline bool has_reserved_size(const Descriptor& d) { return (d.high & 0x600000u) == 0x600000u; }
 [[nodiscard]] inline bool is_32bit_gate(const Descriptor& d) { return (type_of(d) & kType32Bit) != 0; }
 [[nodiscard]] inline u16 gate_selector(const Descriptor& d) { return static_cast<u16>(d.low >> 16); }
 [[nodiscard]] inline u32 gate_offset(const Descriptor& d) {
@@ -53,6 +56,9 @@ void mark_accessed(Cpu& c, u16 selector, Descriptor& d);
 void put_segment(Cpu& c, Seg s, u16 selector, const Descriptor& d);
 inline void put_null(Cpu& c, Seg s, u16 selector) { c.set_segment(s, selector, 0, 0, 0); }
 void put_system_segment(Segment& s, u16 selector, const Descriptor& d);
+// Upper half of a system descriptor of long mode, 16 bytes long: bits 63:32 of base or offset. `vector`(selector) if it
+// is not in the table or not what it must be.
+[[nodiscard]] u64 need_upper_half(Cpu& c, u16 selector, u8 vector);
 
 // Checks a stack segment for privilege level `level`; not present is always #SS.
 [[nodiscard]] Descriptor need_stack_segment(Cpu& c, u16 selector, unsigned level, u8 vector);
@@ -64,7 +70,8 @@ void drop_inner_segments(Cpu& c);
 
 // A stack that receives a frame before anything is committed.
 struct Frame {
-    u32 base = 0, limit = 0;
+    u64 base = 0;
+    u32 limit = 0;
     u32 sp = 0, mask = 0;
     u32 error = 0;  // of #SS
     u32 bytes = 4;  // of one item
@@ -92,6 +99,12 @@ struct Event {
     u32 error = 0;
     u32 flags = 0;
 };
+
+// Long mode (long_mode.cpp). Stack pointer of an inner level or of an entry of the interrupt stack table.
+[[nodiscard]] u64 long_inner_stack(Cpu& c, unsigned level, unsigned ist);
+void long_push(Cpu& c, u64& rsp, u64 value, unsigned level);
+void put_null_stack(Cpu& c, unsigned level);  // SS after a change to an inner level
+void deliver_long(Cpu& c, const Event& e);
 
 // Task switch with every cause's own checks (task.cpp). For kInterrupt the event holds error code and flags to save.
 void switch_task(Cpu& c, u16 selector, Cpu::TaskSwitch how, const Event* event);

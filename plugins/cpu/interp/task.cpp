@@ -37,7 +37,7 @@ Descriptor need_tss(Cpu& c, u16 selector, Cpu::TaskSwitch how) {
     return d;
 }
 
-NewState read_tss(Cpu& c, u32 base, bool wide) {
+NewState read_tss(Cpu& c, Linear base, bool wide) {
     NewState n;
     if (wide) {
         n.cr3 = c.sys_read<u32>(base + kCr3At);
@@ -59,9 +59,9 @@ NewState read_tss(Cpu& c, u32 base, bool wide) {
 }
 
 void save_tss(Cpu& c, u32 flags) {
-    const u32 base = c.tr.base;
+    const Linear base = c.tr.base;
     if (is_wide(c.tr.type())) {
-        c.sys_write<u32>(base + kEip32, c.eip);
+        c.sys_write<u32>(base + kEip32, static_cast<u32>(c.eip));
         c.sys_write<u32>(base + kFlags32, flags);
         for (u32 i = 0; i < 8; ++i) c.sys_write<u32>(base + kGpr32 + 4 * i, c.r32(i));
         for (u32 i = 0; i < 6; ++i) c.sys_write<u16>(base + kSeg32 + 4 * i, c.seg[kSegs32[i]].selector);
@@ -76,13 +76,13 @@ void save_tss(Cpu& c, u32 flags) {
 // So that no page fault can come between the writes of a switch.
 void probe_old_tss(Cpu& c) {
     const bool wide = is_wide(c.tr.type());
-    const u32 first = c.tr.base + (wide ? kEip32 : kIp16);
-    const u32 last = c.tr.base + (wide ? kLdt32 : kLdt16) - 1;
+    const Linear first = c.tr.base + (wide ? kEip32 : kIp16);
+    const Linear last = c.tr.base + (wide ? kLdt32 : kLdt16) - 1;
     c.lin_probe_write(first, 1, false);
     c.lin_probe_write(last, 1, false);
 }
 
-u32 type_byte(const Cpu& c, u16 selector) { return descriptor_address(c, selector) + 5; }
+Linear type_byte(const Cpu& c, u16 selector) { return descriptor_address(c, selector) + 5; }
 
 void set_busy(Cpu& c, u16 selector, bool busy) {
     const u8 old = c.sys_read<u8>(type_byte(c, selector));

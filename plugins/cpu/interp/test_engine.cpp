@@ -39,7 +39,7 @@ struct Machine : Bench {
                    ? static_cast<int>((at_handler - 0x5000) / 16)
                    : -1;
     }
-    u32& r(unsigned n) { return cpu.r32(n); }
+    Reg32 r(unsigned n) { return cpu.r32(n); }
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ struct Area {
     explicit Area(std::uint8_t fill) { std::memset(bytes, fill, sizeof bytes); }
 
     template <typename T>
-    static T read(void* ctx, std::uint32_t address) {
+    static T read(void* ctx, std::uint64_t address) {
         auto* self = static_cast<Area*>(ctx);
         T value{};
         if (address - kBase + sizeof(T) <= 512) std::memcpy(&value, self->bytes + (address - kBase), sizeof(T));
@@ -24,7 +24,7 @@ struct Area {
         return value;
     }
     template <typename T>
-    static void write(void* ctx, std::uint32_t address, T value) {
+    static void write(void* ctx, std::uint64_t address, T value) {
         auto* self = static_cast<Area*>(ctx);
         if (address - kBase + sizeof(T) <= 512) std::memcpy(self->bytes + (address - kBase), &value, sizeof(T));
     }
@@ -146,9 +146,9 @@ TEST_CASE("a fault in FXRSTOR leaves the state unchanged", "[fpu][fxsave]") {
     static Faulting memory;
     FpuMem mem;
     mem.ctx = &memory;
-    mem.read16 = [](void* ctx, std::uint32_t) { return Faulting::step(ctx), std::uint16_t{0x5555}; };
-    mem.read32 = [](void* ctx, std::uint32_t) { return Faulting::step(ctx), std::uint32_t{0x5555}; };
-    mem.read64 = [](void* ctx, std::uint32_t) { return Faulting::step(ctx), std::uint64_t{0x5555}; };
+    mem.read16 = [](void* ctx, std::uint64_t) { return Faulting::step(ctx), std::uint16_t{0x5555}; };
+    mem.read32 = [](void* ctx, std::uint64_t) { return Faulting::step(ctx), std::uint32_t{0x5555}; };
+    mem.read64 = [](void* ctx, std::uint64_t) { return Faulting::step(ctx), std::uint64_t{0x5555}; };
     Random random(9);
     static FpuState before;
     static FpuState fpu;

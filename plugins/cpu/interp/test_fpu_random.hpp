@@ -149,7 +149,7 @@ struct Buffer {
     unsigned writes = 0;
 
     template <typename T>
-    static T read(void* ctx, std::uint32_t address) {
+    static T read(void* ctx, std::uint64_t address) {
         auto* self = static_cast<Buffer*>(ctx);
         T value{};
         const std::uint32_t offset = address - self->base;
@@ -157,7 +157,7 @@ struct Buffer {
         return value;
     }
     template <typename T>
-    static void write(void* ctx, std::uint32_t address, T value) {
+    static void write(void* ctx, std::uint64_t address, T value) {
         auto* self = static_cast<Buffer*>(ctx);
         const std::uint32_t offset = address - self->base;
         if (offset + sizeof(T) <= sizeof self->bytes) std::memcpy(self->bytes + offset, &value, sizeof(T));

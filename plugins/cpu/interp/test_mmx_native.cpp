@@ -75,7 +75,7 @@ void compare_encoding(std::uint8_t opcode, std::uint8_t modrm, unsigned cases) {
         forget_undefined(frame.state);
         const bool same = std::memcmp(&ours, &frame.state, sizeof ours) == 0 &&
                           std::memcmp(buffer.bytes, host_memory, sizeof host_memory) == 0 &&
-                          insn.gpr == static_cast<std::uint32_t>(frame.rax);
+                          static_cast<std::uint32_t>(insn.gpr) == static_cast<std::uint32_t>(frame.rax);
         if (!same) {
             FAIL_CHECK(std::hex << "0f " << unsigned{opcode} << ' ' << unsigned{modrm} << " imm " << unsigned{insn.imm8}
                                 << "\nbefore " << describe(before) << "source " << source << "\nhost "

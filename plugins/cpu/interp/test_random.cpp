@@ -6,6 +6,7 @@
 #include <random>
 
 #include "block.hpp"
+#include "test_sse_machine.hpp"
 #include "test_system_host.hpp"
 
 namespace backplane::interp {
@@ -52,10 +53,17 @@ u64 cases() {
 
 TEST_CASE("arbitrary code in every mode leaves the host alone and is counted") {
     Chaos c(42);
+    const CpuModel* plain = c.cpu.model;
     for (u64 n = 0; n < cases(); ++n) {
+        c.cpu.model = n % 2 == 0 ? plain : &sse_test::full_model();
         c.cpu.reset(true);
         c.cpu.lines = kLineA20;
         c.fill(0x7000, 0x900);
+        if (n % 2 != 0) {  // more two-byte opcodes
+            for (u32 at = 0; at < 0x900; at += 1 + c.below(12)) c.ram[0x7000 + at] = 0x0f;
+            c.cpu.cr4 |= static_cast<u32>(c.random()) & (kCr4Osfxsr | kCr4Osxmmexcpt);
+            set_mxcsr(&c.cpu, c.below(2) == 0 ? kMxcsrDefault : static_cast<u32>(c.random()) & 0xffffu);
+        }
         c.fill(c.below(0xf0) * 0x1000, 64);
         const u32 mode = c.below(5);
         if (mode == 0) {  // real mode

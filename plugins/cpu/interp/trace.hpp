@@ -24,7 +24,7 @@ struct Tracer {
 
 // Reads guest memory without any side effect: what cannot be had so is left out. Returns the number of bytes read.
 unsigned peek(const Cpu& c, Linear address, u8* bytes, unsigned size);
-std::string disassemble(const u8* bytes, unsigned size, u32 address, bool code32, unsigned* length);
+std::string disassemble(const u8* bytes, unsigned size, u64 address, unsigned code_bits, unsigned* length);
 // Registers and the next instructions, a few lines.
 std::string describe_state(Cpu& c);
 

@@ -1,21 +1,30 @@
-// Far transfers of control: JMP, CALL, RET, IRET, SYSENTER, SYSEXIT (SDM 2, operation sections; SDM 3, 5.8 and 7.3).
+// Far transfers of control: JMP, CALL, RET, IRET (SDM 2, operation sections; SDM 3, 5.8 and 7.3).
 #include "system.hpp"
 
 namespace backplane::interp {
 
 namespace {
 
-u32 truncated(u32 value, u32 bytes) { return bytes == 2 ? value & 0xffffu : value; }
+u64 truncated(u64 value, u32 bytes) { return bytes == 2 ? value & 0xffffu : bytes == 4 ? value & 0xffffffffu : value; }
 
 // Item `n` bytes above the stack pointer.
-u32 peek(Cpu& c, u32 n, u32 bytes) {
-    const u32 mask = c.seg[kSs].big() ? 0xffffffffu : 0xffffu;
-    const u32 offset = (c.sp() + n) & mask;
+u64 peek(Cpu& c, u32 n, u32 bytes) {
+    const u64 offset = (c.sp() + n) & c.stack_mask();
+    if (bytes == 8) return c.read<u64>(kSs, offset);
     return bytes == 4 ? c.read<u32>(kSs, offset) : c.read<u16>(kSs, offset);
 }
 
-void need_offset(Cpu& c, u32 offset, u32 limit) {
+void need_offset(Cpu& c, u64 offset, u32 limit) {
     if (offset > limit) c.raise(kGp, c.ext);
+}
+// The same for a target in a code segment that may be one of 64-bit mode.
+void need_target(Cpu& c, u16 selector, const Descriptor& d, u64 offset) {
+    if (c.long_mode() && is_long_code(d)) {
+        if (!canonical(offset)) c.raise(kGp, c.ext);
+        return;
+    }
+    if (c.long_mode() && has_reserved_size(d)) refuse(c, kGp, selector);
+    need_offset(c, offset, d.limit());
 }
 
 // Code segment reached directly by JMP or CALL.
@@ -30,7 +39,7 @@ void check_direct(Cpu& c, u16 selector, const Descriptor& d) {
 
 u16 with_rpl(u16 selector, unsigned rpl) { return static_cast<u16>((selector & 0xfffcu) | rpl); }
 
-void enter_code(Cpu& c, u16 selector, const Descriptor& d, u32 offset) {
+void enter_code(Cpu& c, u16 selector, const Descriptor& d, u64 offset) {
     put_segment(c, kCs, with_rpl(selector, c.cpl), d);
     c.eip = offset;
 }
@@ -73,16 +82,37 @@ bool leads_to_task(const Descriptor& d) {
 
 bool is_call_gate(const Descriptor& d) { return type_of(d) == kTypeCallGate16 || type_of(d) == kTypeCallGate32; }
 
-void push_return(Cpu& c, Frame& f, u32 return_eip) {
+void push_return(Cpu& c, Frame& f, u64 return_eip) {
     push(c, f, c.seg[kCs].selector);
-    push(c, f, return_eip);
+    push(c, f, static_cast<u32>(return_eip));
+}
+
+// A stack item of 64-bit mode, nothing committed.
+void push_item(Cpu& c, u64& rsp, u64 value, u32 bytes) {
+    rsp -= bytes;
+    if (bytes == 8)
+        c.write<u64>(kSs, rsp, value);
+    else if (bytes == 4)
+        c.write<u32>(kSs, rsp, static_cast<u32>(value));
+    else
+        c.write<u16>(kSs, rsp, static_cast<u16>(value));
 }
 
 // CALL to a segment of the same privilege, direct or through a gate.
-void call_same_level(Cpu& c, u16 selector, Descriptor& d, u32 offset, u32 bytes) {
+void call_same_level(Cpu& c, u16 selector, Descriptor& d, u64 offset, u32 bytes) {
+    if (c.mode64) {
+        u64 rsp = c.gpr[kEsp];
+        need_target(c, selector, d, offset);
+        mark_accessed(c, selector, d);
+        push_item(c, rsp, c.seg[kCs].selector, bytes);
+        push_item(c, rsp, c.eip, bytes);
+        c.gpr[kEsp] = rsp;
+        enter_code(c, selector, d, offset);
+        return;
+    }
     Frame f = current_stack(c, bytes);
     need_room(c, f, 2);
-    need_offset(c, offset, d.limit());
+    need_target(c, selector, d, offset);
     mark_accessed(c, selector, d);
     push_return(c, f, c.eip);
     c.set_sp(f.sp);
@@ -99,7 +129,7 @@ void call_inner_level(Cpu& c, u16 selector, Descriptor& d, u32 offset, u32 bytes
     mark_accessed(c, selector, d);
     push(c, f, c.seg[kSs].selector);
     push(c, f, c.r32(kEsp));
-    for (unsigned i = parameters; i > 0; --i) push(c, f, peek(c, (i - 1) * bytes, bytes));
+    for (unsigned i = parameters; i > 0; --i) push(c, f, static_cast<u32>(peek(c, (i - 1) * bytes, bytes)));
     push_return(c, f, c.eip);
     c.set_cpl(level);
     put_segment(c, kSs, with_rpl(inner.selector, level), inner.d);
@@ -118,32 +148,77 @@ Descriptor return_target(Cpu& c, u16 selector) {
     return d;
 }
 
+// Gates of long mode: 16 bytes, to 64-bit code only (SDM 3, 5.8.3.1).
+u64 long_gate_offset(Cpu& c, u16 selector, const Descriptor& gate) {
+    return gate_offset(gate) | need_upper_half(c, selector, kGp);
+}
+Descriptor long_gate_target(Cpu& c, u16 selector, bool jump) {
+    const Descriptor d = gate_target(c, selector, jump);
+    if (!is_long_code(d)) refuse(c, kGp, selector);
+    return d;
+}
+void long_call_gate(Cpu& c, u16 selector, const Descriptor& gate) {
+    check_gate(c, selector, gate);
+    const u64 offset = long_gate_offset(c, selector, gate);
+    const u16 code = gate_selector(gate);
+    Descriptor target = long_gate_target(c, code, false);
+    const bool inner = !is_conforming(target) && dpl_of(target) < c.cpl;
+    const unsigned level = inner ? dpl_of(target) : c.cpl;
+    u64 rsp = inner ? long_inner_stack(c, level, 0) : c.sp();
+    need_target(c, code, target, offset);
+    mark_accessed(c, code, target);
+    if (inner) {
+        long_push(c, rsp, c.seg[kSs].selector, level);
+        long_push(c, rsp, c.gpr[kEsp], level);
+    }
+    long_push(c, rsp, c.seg[kCs].selector, level);
+    long_push(c, rsp, c.eip, level);
+    c.set_cpl(level);
+    if (inner) put_null_stack(c, level);
+    c.gpr[kEsp] = rsp;
+    enter_code(c, code, target, offset);
+}
+
 // Return to protected-mode code; `popped` counts the bytes of EIP, CS (and EFLAGS), `release` those of RET imm16.
-void return_protected(Cpu& c, u16 selector, u32 offset, u32 bytes, u32 popped, u32 release) {
+// `stack_too`: SS and RSP are popped without a change of privilege as well (IRET in 64-bit mode).
+void return_protected(Cpu& c, u16 selector, u64 offset, u32 bytes, u32 popped, u32 release, bool stack_too) {
     Descriptor d = return_target(c, selector);
-    if (rpl_of(selector) == c.cpl) {
-        need_offset(c, offset, d.limit());
+    const unsigned level = rpl_of(selector);
+    const bool outer = level != c.cpl;
+    if (!outer && !stack_too) {
+        need_target(c, selector, d, offset);
         mark_accessed(c, selector, d);
         c.set_sp(c.sp() + popped + release);
         enter_code(c, selector, d, offset);
         return;
     }
-    const unsigned level = rpl_of(selector);
-    const u32 new_esp = peek(c, popped + release, bytes);
+    const u64 new_esp = peek(c, popped + release, bytes);
     const u16 new_ss = static_cast<u16>(peek(c, popped + release + bytes, bytes));
-    if (is_null(new_ss)) c.raise(kGp, 0);
-    Descriptor stack = need_stack_segment(c, new_ss, level, kGp);
-    need_offset(c, offset, d.limit());
+    const bool to64 = c.long_mode() && is_long_code(d);
+    const bool null_stack = is_null(new_ss);
+    Descriptor stack;
+    if (null_stack) {
+        if (!to64 || level == 3 || rpl_of(new_ss) != level) c.raise(kGp, 0);
+    } else {
+        stack = need_stack_segment(c, new_ss, level, kGp);
+    }
+    need_target(c, selector, d, offset);
     mark_accessed(c, selector, d);
-    mark_accessed(c, new_ss, stack);
+    if (!null_stack) mark_accessed(c, new_ss, stack);
     c.set_cpl(level);
-    put_segment(c, kSs, new_ss, stack);
-    c.set_sp(new_esp + release);  // a 16-bit stack keeps the upper half of ESP
+    if (null_stack)
+        put_null_stack(c, level);
+    else
+        put_segment(c, kSs, new_ss, stack);
     enter_code(c, selector, d, offset);
-    drop_inner_segments(c);
+    if (bytes == 8)
+        c.gpr[kEsp] = new_esp + release;
+    else
+        c.set_sp(new_esp + release);  // a 16-bit stack keeps the upper half of ESP
+    if (outer) drop_inner_segments(c);
 }
 
-void return_real(Cpu& c, u16 selector, u32 offset, u32 sp_change) {
+void return_real(Cpu& c, u16 selector, u64 offset, u32 sp_change) {
     need_offset(c, offset, c.v86() ? 0xffffu : c.seg[kCs].limit);
     c.set_sp(c.sp() + sp_change);
     c.set_segment_real(kCs, selector);
@@ -157,9 +232,9 @@ constexpr u32 kIretWide = kRf | kAc | kId;
 void iret_v86(Cpu& c, u32 bytes) {
     const bool vme = c.iopl() < 3;
     if (vme && ((c.cr4 & kCr4Vme) == 0 || bytes != 2)) c.raise(kGp, 0);
-    const u32 offset = peek(c, 0, bytes);
+    const u64 offset = peek(c, 0, bytes);
     const u16 selector = static_cast<u16>(peek(c, bytes, bytes));
-    const u32 image = peek(c, 2 * bytes, bytes);
+    const u32 image = static_cast<u32>(peek(c, 2 * bytes, bytes));
     if (vme) {
         if ((image & kTf) != 0 || ((image & kIf) != 0 && c.flag(kVip))) c.raise(kGp, 0);
         return_real(c, selector, offset, 3 * bytes);
@@ -171,8 +246,8 @@ void iret_v86(Cpu& c, u32 bytes) {
 }
 
 // IRET at CPL 0 with VM set in the image: nine doublewords (SDM 3, 20.2.4).
-void iret_to_v86(Cpu& c, u16 selector, u32 offset, u32 image) {
-    const u32 esp = peek(c, 12, 4);
+void iret_to_v86(Cpu& c, u16 selector, u64 offset, u32 image) {
+    const u32 esp = static_cast<u32>(peek(c, 12, 4));
     u16 selectors[kSegCount] = {};
     selectors[kCs] = selector;
     selectors[kSs] = static_cast<u16>(peek(c, 16, 4));
@@ -190,7 +265,7 @@ void iret_to_v86(Cpu& c, u16 selector, u32 offset, u32 image) {
 
 }  // namespace
 
-void Cpu::far_jump(u16 selector, u32 offset, u32 bytes) {
+void Cpu::far_jump(u16 selector, u64 offset, u32 bytes) {
     offset = truncated(offset, bytes);
     if (real_or_v86()) {
         return_real(*this, selector, offset, 0);
@@ -200,11 +275,20 @@ void Cpu::far_jump(u16 selector, u32 offset, u32 bytes) {
     Descriptor d = need_descriptor(*this, selector, kGp);
     if (is_code(d)) {
         check_direct(*this, selector, d);
-        need_offset(*this, offset, d.limit());
+        need_target(*this, selector, d, offset);
         mark_accessed(*this, selector, d);
         enter_code(*this, selector, d, offset);
     } else if (!is_system(d)) {
         refuse(*this, kGp, selector);
+    } else if (long_mode()) {
+        if (type_of(d) != kTypeCallGate32) refuse(*this, kGp, selector);
+        check_gate(*this, selector, d);
+        const u64 to = long_gate_offset(*this, selector, d);
+        const u16 code = gate_selector(d);
+        Descriptor target = long_gate_target(*this, code, true);
+        need_target(*this, code, target, to);
+        mark_accessed(*this, code, target);
+        enter_code(*this, code, target, to);
     } else if (is_call_gate(d)) {
         check_gate(*this, selector, d);
         const u16 code = gate_selector(d);
@@ -219,7 +303,7 @@ void Cpu::far_jump(u16 selector, u32 offset, u32 bytes) {
     }
 }
 
-void Cpu::far_call(u16 selector, u32 offset, u32 bytes) {
+void Cpu::far_call(u16 selector, u64 offset, u32 bytes) {
     offset = truncated(offset, bytes);
     if (real_or_v86()) {
         Frame f = current_stack(*this, bytes);
@@ -238,6 +322,9 @@ void Cpu::far_call(u16 selector, u32 offset, u32 bytes) {
         call_same_level(*this, selector, d, offset, bytes);
     } else if (!is_system(d)) {
         refuse(*this, kGp, selector);
+    } else if (long_mode()) {
+        if (type_of(d) != kTypeCallGate32) refuse(*this, kGp, selector);
+        long_call_gate(*this, selector, d);
     } else if (is_call_gate(d)) {
         check_gate(*this, selector, d);
         const u16 code = gate_selector(d);
@@ -256,12 +343,12 @@ void Cpu::far_call(u16 selector, u32 offset, u32 bytes) {
 }
 
 void Cpu::far_return(u32 bytes, u32 release) {
-    const u32 offset = peek(*this, 0, bytes);
+    const u64 offset = peek(*this, 0, bytes);
     const u16 selector = static_cast<u16>(peek(*this, bytes, bytes));
     if (real_or_v86()) {
         return_real(*this, selector, offset, 2 * bytes + release);
     } else {
-        return_protected(*this, selector, offset, bytes, 2 * bytes, release);
+        return_protected(*this, selector, offset, bytes, 2 * bytes, release, false);
     }
 }
 
@@ -272,62 +359,30 @@ void Cpu::interrupt_return(u32 bytes) {
         return;
     }
     if (protected_mode() && flag(kNt)) {
+        if (long_mode()) raise(kGp, 0);
         const u16 link = sys_read<u16>(tr.base);
         switch_task(*this, link, TaskSwitch::kIret, nullptr);
         return;
     }
-    const u32 offset = peek(*this, 0, bytes);
+    const u64 offset = peek(*this, 0, bytes);
     const u16 selector = static_cast<u16>(peek(*this, bytes, bytes));
-    const u32 image = peek(*this, 2 * bytes, bytes);
+    const u32 image = static_cast<u32>(peek(*this, 2 * bytes, bytes));
     if (!protected_mode()) {
         return_real(*this, selector, offset, 3 * bytes);
         set_flags(image, kIretCommon | kIf | kIopl | (bytes == 4 ? kIretWide : 0));
         return;
     }
-    if (bytes == 4 && (image & kVm) != 0 && cpl == 0) {
+    if (bytes == 4 && (image & kVm) != 0 && cpl == 0 && !long_mode()) {
         iret_to_v86(*this, selector, offset, image);
         return;
     }
     // The privilege that counts for the flags is that of the code that executes IRET.
     u32 mask = kIretCommon;
-    if (bytes == 4) mask |= kIretWide;
+    if (bytes != 2) mask |= kIretWide;
     if (cpl <= iopl()) mask |= kIf;
-    if (cpl == 0) mask |= bytes == 4 ? kIopl | kVif | kVip : kIopl;
-    return_protected(*this, selector, offset, bytes, 3 * bytes, 0);
+    if (cpl == 0) mask |= bytes != 2 ? kIopl | kVif | kVip : kIopl;
+    return_protected(*this, selector, offset, bytes, 3 * bytes, 0, mode64);
     set_flags(image, mask);
-}
-
-namespace {
-
-// Flat segments as SYSENTER and SYSEXIT set them, without looking at any descriptor.
-constexpr u16 kFlatCode = kAttrGranular | kAttrBig | kAttrP | kAttrS | kAttrCode | kAttrReadable | kAttrAccessed;
-constexpr u16 kFlatData = kAttrGranular | kAttrBig | kAttrP | kAttrS | kAttrWritable | kAttrAccessed;
-
-void set_flat(Cpu& c, Seg s, u32 selector, u16 attr, unsigned level) {
-    c.set_segment(s, static_cast<u16>(selector), 0, 0xffffffff, static_cast<u16>(attr | level << 5));
-}
-
-}  // namespace
-
-void Cpu::sysenter() {
-    if (!protected_mode() || is_null(static_cast<u16>(msr.sysenter_cs))) raise(kGp, 0);
-    const u32 base = msr.sysenter_cs & 0xfffcu;
-    set_flags(0, kVm | kIf | kRf);
-    set_cpl(0);
-    set_flat(*this, kCs, base, kFlatCode, 0);
-    set_flat(*this, kSs, base + 8, kFlatData, 0);
-    r32(kEsp) = msr.sysenter_esp;
-    eip = msr.sysenter_eip;
-}
-
-void Cpu::sysexit() {
-    if (!protected_mode() || is_null(static_cast<u16>(msr.sysenter_cs)) || cpl != 0) raise(kGp, 0);
-    const u32 base = msr.sysenter_cs & 0xfffcu;
-    set_cpl(3);
-    set_flat(*this, kCs, (base + 16) | 3, kFlatCode, 3);
-    set_flat(*this, kSs, (base + 24) | 3, kFlatData, 3);
-    r32(kEsp) = r32(kEcx);
-    eip = r32(kEdx);
 }
 
 }  // namespace backplane::interp

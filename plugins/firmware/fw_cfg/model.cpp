@@ -31,9 +31,15 @@ constexpr u8 kSleepStates[] = {0x80, 0x00, 0x00, 0x81, 0x80, 0x80};
 
 constexpr u64 kSmallFirmware = 128 << 10;
 
-constexpr u32 kRevision = 1;  // bit 1 would announce the DMA interface
+constexpr u32 kRevision = 1, kHasDma = 2;
+
+// A request in guest memory, big-endian: control (32 bits), size (32), address (64). The control word becomes 0, or an
+// error.
+constexpr u32 kDmaError = 1u << 0, kDmaRead = 1u << 1, kDmaSkip = 1u << 2, kDmaSelect = 1u << 3, kDmaWrite = 1u << 4;
+constexpr std::size_t kRequestSize = 16;
+constexpr u32 kDmaSignature[] = {0x51454d55, 0x20434647};  // "QEMU CFG"
 constexpr std::size_t kNameSize = 56;
-constexpr std::size_t kLargestBlob = 64 << 20;
+constexpr std::size_t kLargestBlob = 0x7fffffff;  // kernels bring large initial RAM disks
 
 void append(std::vector<u8>& out, u64 value, u32 bytes) {
     for (u32 i = 0; i < bytes; ++i) out.push_back(static_cast<u8>(value >> (8 * i)));
@@ -41,6 +47,11 @@ void append(std::vector<u8>& out, u64 value, u32 bytes) {
 // The directory alone is big-endian.
 void append_big(std::vector<u8>& out, u64 value, u32 bytes) {
     for (u32 i = bytes; i-- > 0;) out.push_back(static_cast<u8>(value >> (8 * i)));
+}
+u64 big(const u8* data, u32 bytes) {
+    u64 value = 0;
+    for (u32 i = 0; i < bytes; ++i) value = value << 8 | data[i];
+    return value;
 }
 int hex(char c) {
     if (c >= '0' && c <= '9') return c - '0';
@@ -76,13 +87,18 @@ void FwCfg::describe(Schema<FwCfg>& s) {
                {.doc = "processors at boot, unless the fact cpu.count says", .def = "1", .min = 1, .max = 255});
     s.property("max_cpus", &FwCfg::max_cpus_,
                {.doc = "processors that can be present at most; 0: as at boot", .def = "0", .max = 255});
+    s.property("dma", &FwCfg::dma_,
+               {.doc = "offer transfers by DMA, at `dma`; the device of 2010 had none", .def = "false"});
     s.ports<nullptr, &FwCfg::select>("selector", 2, 2, "selects an item; word writes only");
     s.ports<&FwCfg::read, &FwCfg::write>("data", 1, 1, "the selected item, byte after byte");
+    s.ports<&FwCfg::read_dma, &FwCfg::write_dma>(
+        "dma", 8, 4, "address of a request, big-endian, the low half last; usually at 514h", &FwCfg::dma_region_);
     s.bus<&FwCfg::attach>("files", BP_FW_CFG_SOURCE_ID, BP_FW_CFG_ID,
                           "sources of files and items; address: the file's name, or 0xNNNN for a numbered item");
     s.consumes("ram.layout", "total: bytes of memory");
     s.consumes("cpu.count", "boot, max: processors at power-on, and that there can be at most");
     s.consumes("firmware.image", "bytes, name: the BIOS that reads this");
+    s.consumes("rom.boot", "path: an option ROM that comes first in the file bootorder");
     s.consumes("disk.boot", "index, path: makes the file bootorder");
     s.consumes("disk.geometry", "if logical_given: path, lcylinders, lheads, lsectors make the file bios-geometry");
     s.trace("items", &FwCfg::trace_, "selections of items");
@@ -124,6 +140,12 @@ bp_status FwCfg::consume(const Fact& fact) {
         firmware_bytes_ = fact.number("bytes");
         firmware_name_ = fact.text("name");
         return check_geometry();
+    }
+    if (fact.what() == "rom.boot") {
+        if (!boot_rom_.empty())
+            return fail(BP_ERR_CONFLICT, "two option ROMs want to be booted first: %s and %s", boot_rom_.c_str(),
+                        std::string(fact.text("path")).c_str());
+        boot_rom_ = fact.text("path");
     }
     if (fact.what() == "disk.boot" || fact.what() == "disk.geometry") return add_drive(fact);
     return BP_OK;
@@ -175,6 +197,8 @@ void FwCfg::add_drive_files() {
     };
     std::sort(boot_order_.begin(), boot_order_.end(), [](const Boot& a, const Boot& b) { return a.index < b.index; });
     std::string order;
+    if (!boot_rom_.empty()) order = boot_rom_ + "\n";
+
     for (const Boot& boot : boot_order_) order += boot.path + "\n";
     add("bootorder", order);
     add("bios-geometry", geometries_);
@@ -186,12 +210,13 @@ void FwCfg::reset(Reset kind) {
         build();
     }
     selector_ = kSignature;
-    offset_ = 0;
+    offset_ = dma_high_ = 0;
 }
 
 void FwCfg::state(StateVisitor& v) {
     v("selector", selector_);
     v("offset", offset_);
+    v("dma_high", dma_high_, {.since = 2});
 }
 
 // --- Contents
@@ -207,7 +232,7 @@ void FwCfg::build() {
     const u32 most = std::max(cpus_, max_cpus_);
     items_.clear();
     items_[kSignature] = {'Q', 'E', 'M', 'U'};
-    set_number(kInterfaceId, kRevision, 4);
+    set_number(kInterfaceId, dma_ ? kRevision | kHasDma : kRevision, 4);
     items_[kUuid].assign(uuid_bytes_.begin(), uuid_bytes_.end());
     set_number(kRamSize, memory_, 8);
     set_number(kNoGraphics, no_graphics_, 2);
@@ -217,7 +242,6 @@ void FwCfg::build() {
     set_number(kBootMenu, boot_menu_, 2);
     set_number(kMaxCpus, most, 2);
     set_number(kIrq0Override, irq0_override_, 1);
-    for (const auto& [selector, blob] : given_) items_[selector] = blob;
 
     Blob& directory = items_[kDirectory];
     append_big(directory, files_.size(), 4);
@@ -286,7 +310,9 @@ void FwCfg::select(u64, u32, u64 value) {
 
 const FwCfg::Blob* FwCfg::selected() const {
     if ((selector_ & kIndex) >= kEndOfItems) return nullptr;
-    const auto found = items_.find(static_cast<u16>(selector_ & ~kWriteChannel));
+    const auto selector = static_cast<u16>(selector_ & ~kWriteChannel);
+    if (const auto found = given_.find(selector); found != given_.end()) return &found->second;
+    const auto found = items_.find(selector);
     return found == items_.end() ? nullptr : &found->second;
 }
 
@@ -300,6 +326,61 @@ u64 FwCfg::read(u64, u32) {
 // Only write-channel items would take it, and no PC has one.
 void FwCfg::write(u64, u32, u64 value) {
     log_guest("write of %02x to item %04x, which is read-only", static_cast<u32>(value), selector_);
+}
+
+u64 FwCfg::read_dma(u64 offset, u32) {
+    if (!dma_) return 0xffffffff;
+    u64 value = 0;
+    for (u32 i = 0; i < 4; ++i) value = value << 8 | (kDmaSignature[offset / 4] >> (8 * i) & 0xff);
+    return value;
+}
+
+void FwCfg::write_dma(u64 offset, u32, u64 value) {
+    if (!dma_) return;
+    u32 number = 0;
+    for (u32 i = 0; i < 4; ++i) number = number << 8 | static_cast<u32>(value >> (8 * i) & 0xff);
+    if (offset == 0) {
+        dma_high_ = number;
+        return;
+    }
+    const u64 address = u64{dma_high_} << 32 | number;
+    dma_high_ = 0;
+    serve(address);
+}
+
+void FwCfg::serve(u64 request) {
+    std::array<u8, kRequestSize> data;
+    if (dma_read(request, data.data(), data.size()) != BP_OK) {
+        log_guest("the request at %llx is not in memory", static_cast<unsigned long long>(request));
+        return;
+    }
+    const u32 control = static_cast<u32>(big(data.data(), 4));
+    const u64 size = big(&data[4], 4), address = big(&data[8], 8);
+    if (control & kDmaSelect) select(0, 2, control >> 16);
+    bool done = true;
+    if (control & kDmaRead)
+        done = copy_to(address, size);
+    else if (control & kDmaWrite)
+        done = false;
+    else if (control & kDmaSkip)
+        offset_ = static_cast<u32>(std::min<u64>(offset_ + size, kLargestBlob));
+    if (!done) log_guest("request %08x for item %04x fails", control, selector_);
+    const u8 answer[4] = {0, 0, 0, static_cast<u8>(done ? 0 : kDmaError)};
+    dma_write(request, answer, sizeof answer);
+}
+
+// Past the end come zeros, as from the data port.
+bool FwCfg::copy_to(u64 address, u64 size) {
+    const Blob* blob = selected();
+    const u64 there = blob && offset_ < blob->size() ? std::min<u64>(size, blob->size() - offset_) : 0;
+    if (there) {
+        if (dma_write(address, blob->data() + offset_, there) != BP_OK) return false;
+        offset_ += static_cast<u32>(there);
+    }
+    static constexpr std::array<u8, 4096> kZeros{};
+    for (u64 done = there; done < size; done += kZeros.size())
+        if (dma_write(address + done, kZeros.data(), std::min<u64>(size - done, kZeros.size())) != BP_OK) return false;
+    return true;
 }
 
 }  // namespace backplane

@@ -216,6 +216,15 @@ TEST_CASE("drives with a place in the boot order make a file, lowest first") {
     CHECK(item(b, 0x20, 15) == std::string("/second\n/first\0", 15));
 }
 
+TEST_CASE("an option ROM that is to be booted comes before all drives") {
+    Machine b;
+    REQUIRE(b.consume("disk.boot", "0", {{"index", 0}, {"path", 0, "/first"}}) == BP_OK);
+    REQUIRE(b.consume("rom.boot", "", {{"path", 0, "/rom@genroms/x.bin"}}) == BP_OK);
+    CHECK(b.consume("rom.boot", "", {{"path", 0, "/rom@genroms/y.bin"}}) == BP_ERR_CONFLICT);
+    b.reset(Reset::kPowerOn);
+    CHECK(item(b, 0x20, 26) == std::string("/rom@genroms/x.bin\n/first\0", 26));
+}
+
 TEST_CASE("a logical geometry of its own needs a firmware that reads it") {
     for (const u64 bytes : {128u << 10, 256u << 10}) {
         Machine b;
@@ -232,4 +241,56 @@ TEST_CASE("a logical geometry of its own needs a firmware that reads it") {
         b.reset(Reset::kPowerOn);
         CHECK(item(b, 0x20, 17) == std::string("/disk 1000 43 63\0", 17));
     }
+}
+
+namespace {
+
+constexpr u64 kRequest = 0x1000;
+
+u32 swapped(u32 v) { return v >> 24 | (v >> 8 & 0xff00) | (v << 8 & 0xff0000) | v << 24; }
+// Returns the control word afterwards.
+u32 request(Board& b, u32 control, u32 size, u64 address) {
+    const u32 words[] = {swapped(control), swapped(size), swapped(static_cast<u32>(address >> 32)),
+                         swapped(static_cast<u32>(address))};
+    std::memcpy(&b.memory[kRequest], words, sizeof words);
+    b.out("dma", 0, 0, 4);
+    b.out("dma", 4, swapped(kRequest), 4);
+    u32 answer;
+    std::memcpy(&answer, &b.memory[kRequest], 4);
+    return swapped(answer);
+}
+
+}  // namespace
+
+TEST_CASE("DMA is announced and tells its signature, or is not there") {
+    Bench<FwCfg> without, with(Properties{{"dma", "true"}});
+    CHECK(number(with, 1, 4) == 3);
+    CHECK(with.in("dma", 0, 4) == swapped(0x51454d55));
+    CHECK(with.in("dma", 4, 4) == swapped(0x20434647));
+    CHECK(without.in("dma", 0, 4) == 0xffffffff);
+    CHECK(request(without, 0x0000000a, 4, 0x2000) == 0x0000000a);
+}
+
+TEST_CASE("a request copies an item to memory, and zeros past its end") {
+    Bench<FwCfg> b(Properties{{"dma", "true"}});
+    std::fill_n(&b.memory[0x2000], 16, u8{0xee});
+    CHECK(request(b, 0x0000000a, 6, 0x2000) == 0);
+    CHECK(std::memcmp(&b.memory[0x2000], "QEMU\0\0\xee", 7) == 0);
+    CHECK(request(b, 0x00000008, 0, 0) == 0);  // select
+    CHECK(request(b, 0x00000004, 2, 0) == 0);  // skip
+    CHECK(request(b, 0x00000002, 2, 0x2000) == 0);
+    CHECK(std::memcmp(&b.memory[0x2000], "MU", 2) == 0);
+    CHECK(b.in("data", 0) == 0);
+}
+
+TEST_CASE("requests that cannot be served say so") {
+    Bench<FwCfg> b(Properties{{"dma", "true"}});
+    CHECK(request(b, 0x00000010, 4, 0x2000) == 1);
+    CHECK(request(b, 0x0000000a, 4, 0xfffffffff000) == 1);
+    CHECK(request(b, 0x0000000a, 0xffffffff, 0x2000) == 1);
+    CHECK(request(b, 0x00000004, 0xffffffff, 0) == 0);
+    CHECK(request(b, 0x00000002, 2, 0x2000) == 0);
+    CHECK(b.memory[0x2000] == 0);
+    b.out("dma", 0, 0xffffffff, 4);
+    b.out("dma", 4, 0xffffffff, 4);
 }

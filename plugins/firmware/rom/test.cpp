@@ -136,3 +136,59 @@ TEST_CASE("empty, oversized and missing images are refused with a reason") {
         CHECK(b.start() == BP_ERR_IO);
     }
 }
+
+namespace {
+
+struct Seen {
+    u64 base, size, offset;
+    u32 flags;
+    bool operator==(const Seen&) const = default;
+};
+std::vector<Seen> seen(Board& b) {
+    std::vector<Seen> out;
+    for (const auto& [id, m] : b.mappings()) out.push_back({m.base, m.size, m.offset, m.flags});
+    return out;
+}
+std::vector<Seen> placed(std::size_t size, const char* place, testkit::Properties more = {}) {
+    ImageFile file(size);
+    more.emplace_back("image", file.path), more.emplace_back("place", place);
+    Bench<FirmwareRom> b(more);
+    return seen(b);
+}
+
+}  // namespace
+
+TEST_CASE("a BIOS that ends at 1 MiB also shows below 4 GiB") {
+    CHECK(placed(64 << 10, "0xf0000") ==
+          std::vector<Seen>{{0xf0000, 0x10000, 0, kReadOnly}, {0xffff0000, 0x10000, 0, kReadOnly}});
+    CHECK(placed(256 << 10, "0xc0000") ==
+          std::vector<Seen>{{0xc0000, 0x40000, 0, kReadOnly}, {0xfffc0000, 0x40000, 0, kReadOnly}});
+}
+
+TEST_CASE("a BIOS that lies anywhere shows below 4 GiB, and its last 128 KiB below 1 MiB") {
+    CHECK(placed(4096, "0x8000000") == std::vector<Seen>{{0x8000000, 0x1000, 0, kReadOnly},
+                                                         {0xfffff000, 0x1000, 0, kReadOnly},
+                                                         {0xff000, 0x1000, 0, kReadOnly}});
+    CHECK(placed(256 << 10, "0x8000000") == std::vector<Seen>{{0x8000000, 0x40000, 0, kReadOnly},
+                                                              {0xfffc0000, 0x40000, 0, kReadOnly},
+                                                              {0xe0000, 0x20000, 0x20000, kReadOnly}});
+    CHECK(placed(128 << 10, "0xfffe0000") ==
+          std::vector<Seen>{{0xfffe0000, 0x20000, 0, kReadOnly}, {0xe0000, 0x20000, 0, kReadOnly}});
+}
+
+TEST_CASE("a placed BIOS that is writable below 1 MiB is memory there") {
+    constexpr u32 kMemory = BP_MAP_READ | BP_MAP_WRITE;
+    CHECK(placed(64 << 10, "0xf0000", {{"low_writable", "true"}}) ==
+          std::vector<Seen>{{0xffff0000, 0x10000, 0, kReadOnly}, {0xf0000, 0x10000, 0, kMemory}});
+}
+
+TEST_CASE("a place where the image hides its own end, or has no room, is refused") {
+    ImageFile file(128 << 10);
+    for (const char* place : {"0xd0000", "0xffff0000", "0xfffd0000", "0x1001", "0x100000000"}) {
+        Board b(&DeviceType<FirmwareRom>::value, {{"image", file.path}, {"place", place}}, {});
+        CHECK(b.start() == BP_ERR_INVALID);
+    }
+    ImageFile odd(5000);
+    Board b(&DeviceType<FirmwareRom>::value, {{"image", odd.path}, {"place", "0xf0000"}}, {});
+    CHECK(b.start() == BP_ERR_INVALID);
+}

@@ -95,6 +95,10 @@ bool Translator::make_device(const std::string& driver, Keys keys) {
         debugcon_device(keys);
     else if (driver == "isa-debug-exit")
         exit_device(keys);
+    else if (driver == "pc-testdev")
+        pc_test_device(keys);
+    else if (driver == "pci-testdev")
+        pci_test_device(keys);
     else if (driver == "VGA" || driver == "isa-vga")
         display_device(driver, keys);
     else
@@ -160,6 +164,24 @@ void Translator::exit_device(Keys& keys) {
     if (vm_.has_device(name)) keys.fail("there is already a debug exit device at this port");
     vm_.device(name, {{"type", "debug.exit"}, {"at", std::to_string(base)}, {"size", std::to_string(size)}},
                keys.option());
+}
+
+// Its ports and lines are those of QEMU's.
+void Translator::pc_test_device(Keys& keys) {
+    keys.reject_rest({"id"});
+    if (vm_.machine() == "isapc") keys.fail("the board isapc has no place for it");
+    vm_.device_text("pc-testdev",
+                    "{type: debug.pc-testdev, at: {scratch: 0xe0, flush: 0xe4, bytes: 0xe8, lines: 0x2000, memory: "
+                    "0xff000000}, irq: [irq0, irq1, ~, irq3, irq4, irq5, irq6, irq7, irq8, irq9, irq10, irq11, irq12, "
+                    "irq13, irq14, irq15]}",
+                    keys.option());
+}
+
+void Translator::pci_test_device(Keys& keys) {
+    keys.reject_rest({"id"});
+    if (vm_.machine() == "isapc") keys.fail("the board isapc has no PCI bus");
+    constexpr const char* kSlot = "pci/3";
+    vm_.device("pci-testdev", {{"type", "debug.pci-testdev"}, {"on", kSlot}}, keys.option());
 }
 
 void Translator::display_device(const std::string& driver, Keys& keys) {

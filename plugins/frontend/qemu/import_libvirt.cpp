@@ -125,6 +125,10 @@ class Reader {
                     add("bios", text(node), node);
                 else
                     remark(node, "flash memory is not served; left out");
+            } else if (name == "kernel" || name == "initrd") {
+                add(name == "kernel" ? "kernel" : "initrd", text(node), node);
+            } else if (name == "cmdline") {
+                add("append", text(node), node);
             } else if (name == "bootmenu") {
                 if (node.attribute("enable").as_bool()) add("boot", "menu=on", node);
             } else if (name != "bios" && name != "smbios") {

@@ -200,6 +200,29 @@ void Translator::bios(const std::string& value, const std::string& option) {
     bios_ = value, bios_option_ = option;
 }
 
+void Translator::kernel(const std::string& value, const std::string& option) {
+    if (value.empty()) fail(option, "no file was given");
+    vm_.set("kernel", whole_path(value), option);
+}
+
+// One file, or modules with their arguments: then each file's path is made a whole one.
+void Translator::initrd(const std::string& value, const std::string& option) {
+    std::error_code error;
+    if (value.empty()) fail(option, "no file was given");
+    if (value.find(',') == std::string::npos || std::filesystem::exists(value, error))
+        return vm_.set("initrd", whole_path(value), option);
+    std::string list;
+    for (std::size_t from = 0;;) {
+        const auto comma = value.find(',', from);
+        const std::string part = value.substr(from, comma == std::string::npos ? comma : comma - from);
+        list += part.empty() ? "" : whole_path(part);
+        if (comma == std::string::npos) return vm_.set("initrd", list, option);
+        list += ',', from = comma + 1;
+    }
+}
+
+void Translator::append(const std::string& value, const std::string& option) { vm_.set("append", value, option); }
+
 void Translator::data_folder(const std::string& value, const std::string& option) {
     std::error_code error;
     if (is_help(value)) {

@@ -15,7 +15,6 @@ constexpr std::string_view kNoWindow =
     "there is no window in this version; leave it out, or use -display none or -nographic";
 constexpr std::string_view kNoUsb = "there is no USB in this version; leave it out (the PS/2 mouse and keyboard stay)";
 constexpr std::string_view kNoFloppy = "there is no floppy drive in this version; leave it out";
-constexpr std::string_view kNoKernel = "put the kernel on a disk or a disc with a boot loader";
 constexpr std::string_view kNoSound = "there is no sound card in this version; leave it out";
 constexpr std::string_view kHelp = "for the program itself";
 
@@ -43,6 +42,9 @@ constexpr std::array kOptions{
     Option{"localtime", "", &T::localtime, "-rtc base=localtime"},
     Option{"startdate", "DATE", &T::startdate, "-rtc base=DATE"},
     Option{"bios", "FILE", &T::bios, "firmware image"},
+    Option{"kernel", "FILE", &T::kernel, "kernel to start without a disk: Linux or Multiboot"},
+    Option{"initrd", "FILE", &T::initrd, "its initial RAM disk, or modules: FILE ARGUMENTS,FILE ARGUMENTS"},
+    Option{"append", "TEXT", &T::append, "its command line"},
     Option{"L", "FOLDER", &T::data_folder, "folder with bios.bin and vgabios-stdvga.bin"},
     Option{"no-hpet", "", &T::no_hpet, "no HPET on the board"},
     Option{"hda", "FILE", &T::disk<0>, "disk: primary master"},
@@ -126,10 +128,7 @@ constexpr std::array kOptions{
     Option{"show-cursor", "", nullptr, kNoWindow},
     Option{"k", "LANGUAGE", nullptr, "there is no window whose keys could have a layout; leave it out"},
     Option{"echr", "CODE", nullptr, "the terminal's key is Ctrl-A; leave it out"},
-    Option{"kernel", "FILE", nullptr, kNoKernel},
-    Option{"initrd", "FILE", nullptr, kNoKernel},
-    Option{"append", "TEXT", nullptr, kNoKernel},
-    Option{"dtb", "FILE", nullptr, kNoKernel},
+    Option{"dtb", "FILE", nullptr, kLeaveOut},
     Option{"option-rom", "FILE", nullptr, kLeaveOut},
     Option{"acpitable", "OPTIONS", nullptr, kLeaveOut},
     Option{"smbios", "OPTIONS", nullptr, kLeaveOut},
@@ -256,6 +255,8 @@ std::string device_list() {
            "name \"isa-serial\", bus ISA: serial port: chardev= index= iobase= irq=\n"
            "name \"isa-parallel\", bus ISA: parallel port: chardev=\n"
            "name \"isa-debugcon\", bus ISA: debug console: iobase= chardev= readback=\n"
+           "name \"pc-testdev\", bus ISA: test device for processors\n"
+           "name \"pci-testdev\", bus PCI: test function\n"
            "name \"isa-debug-exit\", bus ISA: debug exit port: iobase= iosize=\n"
            "name \"VGA\", bus PCI: standard VGA\n"
            "name \"isa-vga\", bus ISA: standard VGA of the board isapc\n";

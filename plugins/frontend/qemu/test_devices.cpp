@@ -180,3 +180,10 @@ TEST_CASE("other devices are refused by name") {
     CHECK(refusal({"-device", "ide-hd"}).find("-device ide-hd") == 0);
     CHECK(warned(translated({"-global", "PIIX4_PM.disable_s3=1"}), "has no effect"));
 }
+
+TEST_CASE("the devices that test suites for processors expect") {
+    CHECK(translated({"-device", "pc-testdev"})
+              .machine.find("  pc-testdev: {type: debug.pc-testdev, at: {scratch: 0xe0") != std::string::npos);
+    CHECK(says(translated({"-device", "pci-testdev"}), "  pci-testdev: {type: debug.pci-testdev, on: \"pci/3\"}"));
+    CHECK(refusal({"-M", "isapc", "-device", "pci-testdev"}).find("no PCI bus") != std::string::npos);
+}

@@ -149,3 +149,14 @@ TEST_CASE("a board without ACPI is refused where it has it") {
     CHECK(refusal({"-machine", "acpi=off", "-M", "isapc"}).empty());
     CHECK(refusal({"-machine", "pc,acpi=on"}).empty());
 }
+
+TEST_CASE("a kernel, its initial RAM disk and its command line") {
+    const Result r =
+        translated({"-kernel", "/boot/linux", "-initrd", "/boot/initrd.gz", "-append", "root=/dev/sda1 \"x y\""});
+    CHECK(says(r, "kernel: \"/boot/linux\""));
+    CHECK(says(r, "initrd: \"/boot/initrd.gz\""));
+    CHECK(says(r, "append: \"root=/dev/sda1 \\\"x y\\\"\""));
+    CHECK(says(translated({"-kernel", "/k", "-initrd", "/a one,/b two,/c"}), "initrd: \"/a one,/b two,/c\""));
+    CHECK(translated({"-kernel", "k", "-initrd", "a,b"}).machine.find(",/") != std::string::npos);
+    CHECK(refusal({"-kernel", ""}).find("-kernel") == 0);
+}

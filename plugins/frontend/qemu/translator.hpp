@@ -62,6 +62,9 @@ class Translator {
     void name(const std::string& value, const std::string& option);
     void uuid(const std::string& value, const std::string& option);
     void bios(const std::string& value, const std::string& option);
+    void kernel(const std::string& value, const std::string& option);
+    void initrd(const std::string& value, const std::string& option);
+    void append(const std::string& value, const std::string& option);
     void data_folder(const std::string& value, const std::string& option);
     void no_hpet(const std::string& value, const std::string& option);
     void paused(const std::string& value, const std::string& option);
@@ -144,6 +147,8 @@ class Translator {
     void parallel_device(drives::Keys& keys);
     void debugcon_device(drives::Keys& keys);
     void exit_device(drives::Keys& keys);
+    void pc_test_device(drives::Keys& keys);
+    void pci_test_device(drives::Keys& keys);
     void display_device(const std::string& driver, drives::Keys& keys);
 
     // At the end.

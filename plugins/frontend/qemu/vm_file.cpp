@@ -86,6 +86,11 @@ void VmFile::device(const std::string& name, const Entries& entries, const std::
     node.option = option;
 }
 
+void VmFile::device_text(const std::string& name, const std::string& text, const std::string& option) {
+    Node& node = child(devices_, name);
+    node.value = text, node.option = option;
+}
+
 void VmFile::remove(const std::string& name, const std::string& option) {
     Node& node = child(devices_, name);
     node.value = "~", node.option = option;

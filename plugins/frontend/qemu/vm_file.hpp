@@ -22,6 +22,8 @@ class VmFile {
     bool has(std::string_view path) const;
     // Over the board's device of this name, or a new one (then `type` is among the entries).
     void device(const std::string& name, const Entries& entries, const std::string& option);
+    // The same in YAML's flow notation.
+    void device_text(const std::string& name, const std::string& text, const std::string& option);
     // Takes a device off the board.
     void remove(const std::string& name, const std::string& option);
     bool has_device(std::string_view name) const;

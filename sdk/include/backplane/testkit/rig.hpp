@@ -39,6 +39,8 @@ class Rig {
           board_(type, properties_, {}) {
         board_.on_fault = [this](const std::string& text) { fail(text); };
         board_.find_firmware = [this](const std::string& name) {
+            // What --set names in full is meant.
+            if (name.starts_with('/') && ::access(name.c_str(), R_OK) == 0) return name;
             return file(name.substr(name.rfind('/') + 1));  // npos + 1 is 0
         };
         board_.tracing = options.tracing;

@@ -1,0 +1,127 @@
+// MXCSR, availability, and the 16-byte memory operands of the SSE family.
+#include "sse.hpp"
+
+#include "sse_ops.hpp"
+
+namespace backplane::interp {
+namespace {
+
+u32 host_mxcsr() { return _mm_getcsr(); }
+void set_host_mxcsr(u32 value) { _mm_setcsr(value); }
+
+// What the host runs guest code with. FTZ acts only while underflow is masked (SDM 1, 10.2.3.3).
+u32 image(const Cpu* c) {
+    u32 m = (c->sse.mxcsr & (kMxcsrRounding | kMxcsrDaz | kMxcsrFtz)) | kMxcsrMasks;
+    if ((c->sse.mxcsr & kMxcsrUnderflow << kMxcsrMaskShift) == 0) m &= ~kMxcsrFtz;
+    return m;
+}
+void gather_flags(Cpu* c) { c->sse.mxcsr |= host_mxcsr() & kMxcsrFlags; }
+
+}  // namespace
+
+u32 mxcsr_value(const Cpu* c) { return c->sse.mxcsr | (c->sse.loaded ? host_mxcsr() & kMxcsrFlags : 0); }
+
+void set_mxcsr(Cpu* c, u32 value) {
+    c->sse.mxcsr = value;
+    if (c->sse.loaded) set_host_mxcsr(image(c));
+    sse_update(c);
+}
+
+u32 mxcsr_writable(const CpuModel& model) {
+    // DAZ came with the first processors that have SSE2.
+    return has_feature(model, Feature::kSse2) ? 0xffffu : 0xffbfu;
+}
+
+void sse_update(Cpu* c) {
+    const bool off = (c->cr0 & (kCr0Em | kCr0Ts)) != 0 || (c->cr4 & kCr4Osfxsr) == 0;
+    const bool unmasked = (c->sse.mxcsr & kMxcsrMasks) != kMxcsrMasks;
+    c->sse.slow = (off ? kSseOff : 0) | (unmasked ? kSseUnmasked : 0);
+}
+
+void sse_reset(Cpu* c) {
+    for (VectorRegister& r : c->sse.ymm) r = VectorRegister{};
+    set_mxcsr(c, kMxcsrDefault);
+}
+
+void sse_enter(Cpu* c) {
+    c->sse.outer = host_mxcsr();
+    c->sse.loaded = true;
+    sse_update(c);
+    set_host_mxcsr(image(c));
+}
+void sse_leave(Cpu* c) {
+    gather_flags(c);
+    c->sse.loaded = false;
+    set_host_mxcsr(c->sse.outer);
+}
+
+HostFloat::HostFloat(Cpu* c) : cpu_(c) {
+    if (!c->sse.loaded) return;
+    gather_flags(c);
+    set_host_mxcsr(c->sse.outer);
+}
+HostFloat::~HostFloat() {
+    if (cpu_->sse.loaded) set_host_mxcsr(image(cpu_));
+}
+
+// --- availability --------------------------------------------------------------------------------------------------
+
+void sse_require(Cpu* c) {
+    if ((c->sse.slow & kSseOff) == 0) return;
+    if ((c->cr0 & kCr0Em) != 0 || (c->cr4 & kCr4Osfxsr) == 0) c->raise(kUd);
+    c->raise(kNm);
+}
+
+// --- exact exceptions ----------------------------------------------------------------------------------------------
+
+void sse_begin_exact(Cpu* c) {
+    gather_flags(c);
+    set_host_mxcsr(image(c));
+}
+
+// Flags of one instruction have gathered. An unmasked one is raised before the result is written; exceptions found
+// before the computation (invalid, denormal, divide by zero) then hide those found after it (SDM 1, 11.5.3).
+void sse_end_exact(Cpu* c, bool tiny) {
+    u32 flags = host_mxcsr() & kMxcsrFlags;
+    const u32 masks = c->sse.mxcsr >> kMxcsrMaskShift;
+    // Unmasked underflow takes a tiny result even if it is exact.
+    if (tiny && (masks & kMxcsrUnderflow) == 0) flags |= kMxcsrUnderflow;
+    const u32 unmasked = flags & ~masks;
+    if (unmasked == 0) return;
+    constexpr u32 kBefore = kMxcsrInvalid | kMxcsrDenormal | kMxcsrZeroDivide;
+    if ((unmasked & kBefore) != 0) flags &= kBefore;
+    c->sse.mxcsr |= flags;
+    set_host_mxcsr(image(c));
+    c->raise((c->cr4 & kCr4Osxmmexcpt) != 0 ? kXm : kUd);
+}
+
+// --- memory --------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Segment checks come first, then alignment, then paging.
+Linear operand_address(Cpu* c, const Insn* i, bool aligned, bool write) {
+    const Linear a = c->check_data(static_cast<Seg>(i->seg), offset_of(c, i), 16, write, aligned ? 1 : 16);
+    if (aligned && (a & 15u) != 0) c->raise(kGp, 0);
+    return a;
+}
+
+}  // namespace
+
+Vec sse_read16(Cpu* c, const Insn* i, bool aligned) {
+    const Linear a = operand_address(c, i, aligned, false);
+    const bool user = c->user();
+    const u64 low = c->lin_read<u64>(a, user);
+    const u64 high = c->lin_read<u64>(a + 8, user);
+    return _mm_set_epi64x(static_cast<i64>(high), static_cast<i64>(low));
+}
+
+void sse_write16(Cpu* c, const Insn* i, Vec value, bool aligned) {
+    const Linear a = operand_address(c, i, aligned, true);
+    const bool user = c->user();
+    c->lin_probe_write(a, 16, user);
+    c->lin_write<u64>(a, static_cast<u64>(_mm_cvtsi128_si64(value)), user);
+    c->lin_write<u64>(a + 8, static_cast<u64>(_mm_cvtsi128_si64(_mm_unpackhi_epi64(value, value))), user);
+}
+
+}  // namespace backplane::interp

@@ -1,0 +1,88 @@
+// State of the SSE family and what its parts share (Intel 64 and IA-32 Architectures SDM, volume 1, chapters 10 to 12).
+//
+// MXCSR: while guest code runs, the host's MXCSR holds the guest's rounding control, DAZ and FTZ with every exception
+// masked, so the sticky flags gather there at no cost. The guest's MXCSR is SseState::mxcsr or'ed with the host's
+// flags. Calls out of the engine run under the MXCSR that run() was entered with (HostFloat).
+//
+// An unmasked exception makes SseState::slow nonzero, and so does everything that forbids SSE instructions (CR0.EM,
+// CR0.TS, CR4.OSFXSR): the fast forms of handlers then hand over to the general ones, which look closer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace backplane::interp {
+
+struct Cpu;
+struct CpuModel;
+
+// A vector register: the low half is the XMM register.
+struct alignas(32) VectorRegister {
+    std::uint8_t bytes[32] = {};
+};
+
+// MXCSR (SDM 1, 10.2.3).
+inline constexpr std::uint32_t kMxcsrFlags = 0x3f, kMxcsrDaz = 0x40, kMxcsrMasks = 0x1f80, kMxcsrRounding = 0x6000,
+                               kMxcsrFtz = 0x8000, kMxcsrDefault = 0x1f80;
+inline constexpr std::uint32_t kMxcsrInvalid = 1, kMxcsrDenormal = 2, kMxcsrZeroDivide = 4, kMxcsrOverflow = 8,
+                               kMxcsrUnderflow = 0x10, kMxcsrPrecision = 0x20;
+inline constexpr unsigned kMxcsrMaskShift = 7;
+
+// Bits of SseState::slow.
+inline constexpr std::uint32_t kSseOff = 1, kSseUnmasked = 2;
+
+struct SseState {
+    VectorRegister ymm[16];
+    std::uint32_t mxcsr = kMxcsrDefault;
+    std::uint32_t slow = 0;               // derived
+    std::uint32_t outer = kMxcsrDefault;  // the host's MXCSR outside run()
+    bool loaded = false;                  // the host's MXCSR is the guest's now
+};
+
+// What an instruction needs the model to have.
+enum class Feature : std::uint8_t {
+    kNone,
+    kSse,
+    kSse2,
+    kSse3,
+    kSsse3,
+    kSse41,
+    kSse42,
+    kSse4a,
+    kPopcnt,
+    kLzcnt,
+    kMovbe,
+    kAes,
+    kPclmul,
+    kMmxExtensions,  // the MMX instructions that came with SSE, or AMD's
+    k3dnow,
+    k3dnowExtensions,
+    kPrefetch3dnow,  // 0F 0D
+    kClflush,
+    kMonitor
+};
+[[nodiscard]] bool has_feature(const CpuModel& model, Feature feature);
+// Names of the extensions that the model announces and the host's processor cannot compute; empty if there are none.
+[[nodiscard]] std::string sse_host_missing(const CpuModel& model);
+
+[[nodiscard]] std::uint32_t mxcsr_value(const Cpu* c);
+void set_mxcsr(Cpu* c, std::uint32_t value);  // the value is valid
+[[nodiscard]] std::uint32_t mxcsr_writable(const CpuModel& model);
+void sse_update(Cpu* c);  // CR0, CR4 or MXCSR has changed: derives `slow`
+void sse_reset(Cpu* c);   // RESET#; INIT# changes nothing
+void sse_enter(Cpu* c);   // run() begins
+void sse_leave(Cpu* c);   // run() ends
+
+// Around each call out of the engine.
+class HostFloat {
+  public:
+    explicit HostFloat(Cpu* c);
+    HostFloat(const HostFloat&) = delete;
+    HostFloat& operator=(const HostFloat&) = delete;
+    ~HostFloat();
+
+  private:
+    Cpu* cpu_;
+};
+
+}  // namespace backplane::interp

@@ -1,0 +1,4 @@
+#include "backplane/plugin.hpp"
+#include "model.hpp"
+
+BACKPLANE_PLUGIN("debug.pci-testdev", "0.1.0", "Apache-2.0", kDevice, "", backplane::PciTestDevice)
