@@ -67,6 +67,31 @@ TEST_CASE("a state that was taken and set is the same state, on the same process
     CHECK(second.cpu.seg[kDs].write_end == 1ull << 32);
 }
 
+TEST_CASE("what a 64-bit processor has besides goes out and in as well") {
+    Bench first, second;
+    for (Bench* b : {&first, &second}) b->cpu.model = find_cpu_model("qemu64");
+    Cpu& c = first.cpu;
+    for (unsigned n = 0; n < 16; ++n) c.gpr[n] = 0x0101010101010101ull * (n + 1);
+    c.msr.efer = kEferSce | kEferNxe;
+    c.msr.star = 0x0023001000000000;
+    c.msr.lstar = 0xffffffff81000000;
+    c.msr.kernel_gs_base = 0xffff888000000000;
+    c.msr.tsc_aux = 3;
+    c.cr4 |= kCr4Osfxsr;
+    c.sse.mxcsr = 0x1fa0;
+    c.sse.ymm[15].bytes[7] = 0x77;
+    bp_x86_state taken, again;
+    export_state(c, taken);
+    CHECK(taken.gpr[15] == 0x1010101010101010);
+    CHECK(taken.ymm[15][7] == 0x77);
+    CHECK(taken.mxcsr == 0x1fa0);
+    CHECK(taken.lstar == 0xffffffff81000000);
+    CHECK((debug_features(*c.model) & BP_CPU_HAS_LONG_MODE) != 0);
+    REQUIRE(import_state(second.cpu, taken) == nullptr);
+    export_state(second.cpu, again);
+    CHECK(same(taken, again));
+}
+
 TEST_CASE("the export is what the processor has") {
     Bench b;
     fill(b);
