@@ -56,7 +56,6 @@ void Cpu::reset(bool power_on) {
     fpu.reset();
     sse_reset(this);
     tsc_offset = 0;
-    a20_mask = ~0ull;
     smbase = kSmbaseAtReset;
     lines.fetch_and(~static_cast<u32>(kLineSmi));
     if (vcpu != nullptr) write_tsc(0);
@@ -98,6 +97,7 @@ void Cpu::init_signal() {
     // INIT# comes outside system management mode only; a reset ends that mode.
     if (smm) cache->flush(this);
     smm = smm_nmi_blocked = false;
+    update_a20_mask();  // address line 20 is the board's: a reset of the processor leaves it
     debug_pending = smm_debug_pending = 0;
     delivering = -1;
     ext = 0;

@@ -93,8 +93,8 @@ TEST_CASE("an exception of a program goes to the stack of the inner level with a
     REQUIRE(m.cpu.seg[kSs].selector == 0);
     REQUIRE((m.cpu.flags() & kIf) == 0);
     REQUIRE(m.cpu.gpr[kEsp] == Bench::kStack0 - 48);
-    REQUIRE(m.stack(6) == std::vector<u64>{0x1234, 0x7000, kUserCode64, kFixed1 | kIf | kCf | kRf, Bench::kStack3,
-                                           Bench::kData3});
+    REQUIRE(m.stack(6) ==
+            std::vector<u64>{0x1234, 0x7000, kUserCode64, kFixed1 | kIf | kCf | kRf, Bench::kStack3, Bench::kData3});
 }
 
 TEST_CASE("an entry of the interrupt stack table is used at every level, aligned to sixteen bytes") {
@@ -117,9 +117,7 @@ TEST_CASE("without a change of level the old stack is aligned before the frame")
 
 TEST_CASE("gates of long mode are refused as the manual says") {
     LongMachine m(3);
-    const auto interrupt = [&](u8 v) {
-        return m.outcome([&] { m.cpu.software_interrupt(v, Cpu::SoftInt::kIntN); });
-    };
+    const auto interrupt = [&](u8 v) { return m.outcome([&] { m.cpu.software_interrupt(v, Cpu::SoftInt::kIntN); }); };
     m.gate64(0x30, kCode64, 0x5000, 0x8e);
     REQUIRE(interrupt(0x30) == fault(kGp, 0x30 * 8 + 2));  // DPL 0
     m.gate64(0x31, kCode64, 0x5000, 0x85 | 0x60);
