@@ -372,3 +372,13 @@ TEST_CASE("alignment is checked at ring 3 with CR0.AM and EFLAGS.AC") {
     REQUIRE(b.outcome([&] { (void)b.cpu.read<u32>(kDs, r.offset); }) == r.expected);
     REQUIRE(b.outcome([&] { b.cpu.write<u32>(kDs, r.offset, 0); }) == r.expected);
 }
+
+TEST_CASE("a reset of the processor leaves address line 20 to the board") {
+    Bench b;
+    b.cpu.set_line(kLineA20, false);
+    b.cpu.reset(true);
+    REQUIRE((b.cpu.a20_mask & 1u << 20) == 0);
+    b.cpu.set_line(kLineA20, true);
+    b.cpu.reset(true);
+    REQUIRE((b.cpu.a20_mask & 1u << 20) != 0);
+}
