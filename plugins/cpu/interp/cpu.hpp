@@ -145,7 +145,7 @@ inline constexpr u32 kFeatFpu = 1u << 0, kFeatVme = 1u << 1, kFeatDe = 1u << 2, 
 inline constexpr u32 kFeatCx16 = 1u << 13;
 inline constexpr u32 kFeatSyscall = 1u << 11, kFeatNx = 1u << 20, kFeatPage1G = 1u << 26, kFeatRdtscp = 1u << 27,
                      kFeatLm = 1u << 29, kFeat3dNow = 1u << 31;
-inline constexpr u32 kFeatLahf = 1u << 0;  // leaf 80000001 ECX
+inline constexpr u32 kFeatLahf = 1u << 0;                             // leaf 80000001 ECX
 [[nodiscard]] std::span<const CpuModel> cpu_models();                 // cpuid.cpp
 [[nodiscard]] const CpuModel* find_cpu_model(std::string_view name);  // cpuid.cpp; nullptr if unknown
 

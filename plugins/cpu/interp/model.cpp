@@ -84,8 +84,7 @@ void segment_state(StateVisitor& v, interp::Segment& s) {
 }  // namespace
 
 InterpCpu::InterpCpu(const Slot& slot) : Device(slot), cpu(std::make_unique<Cpu>()) {
-    cpu->host = {this,          acknowledge,   set_ferr,          apic_base,
-                 set_apic_base, task_priority, set_task_priority, log_text};
+    cpu->host = {this, acknowledge, set_ferr, apic_base, set_apic_base, task_priority, set_task_priority, log_text};
 }
 
 void InterpCpu::describe(Schema<InterpCpu>& s) {
