@@ -187,7 +187,7 @@ C(NONE, cld; mov $0x2000, SI; rep lodsl)
     .purgem ENTRY
 // What 64-bit mode does not have.
 GROUP(only32)
-T SHIFTED & 0xff, aad
+T 0xc4, aad
 T 0xc4, aam
 T 0xc4, aam $7
 T 0xc4, aad $13
@@ -203,16 +203,16 @@ T ALL, .byte 0xd6
 C(ALL, pusha; popa)
 C(ALL, pusha; xor %eax, %eax; mov %eax, %ebx; popa)
 C(ALL, push %eax; pushw %cx; pop %dx; pop %ebx)
-C(ALL, push %ds; pop %eax; and $0xffff, %eax)
+C(ALL, push %ds; pop %eax; mov %ds, %ecx; sub %cx, %ax; xor %ecx, %ecx)
 C(ALL, pushw $-5; pushw $7; pop %eax)
 C(ALL, enter $64, $0; lea 4(%ebp), %eax; sub %ebp, %eax; leave)
 C(ALL, mov %esp, %ebp; enter $0, $3; mov (%esp), %eax; sub %esp, %eax; xor %ebp, %ebp)
 T NONE, bound %eax, (%esi)
 T NONE, bound %cx, (%esi)
 T NONE, into
-C(ALL, mov %esi, (%esi); mov %ss, 4(%esi); lds (%esi), %edx; xor %edx, (%esi); xor %edx, %edx)
+C(ALL, mov %esi, (%esi); mov %ss, 4(%esi); lds (%esi), %edx; sub %esi, %edx; movl $0, (%esi); movl $0, 4(%esi))
 C(ZERO, mov %cx, %ax; arpl %cx, %dx)
-C(NONE, mov %ds, %eax; verw %ax; lar %ax, %edx; lsl %ax, %ecx)
+C(NONE, mov %ds, %eax; verw %ax; lar %ax, %edx; lsl %ax, %ecx; mov $0, %eax; and $0xf0ff00, %edx)
 T NONE, sysexit
 T NONE, lgdt (%esi)
 T NONE, mov %ecx, %fs

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes an initial RAM disk of one program: mkinitrd PROGRAM OUT (cpio, the "new" format, not compressed)."""
+"""Writes an initial RAM disk of one program: initrd.py PROGRAM OUT (cpio, the "new" format, not compressed)."""
 
 import pathlib
 import sys
