@@ -34,10 +34,9 @@ extern word saved_stack;
 struct entry {
     uint32_t code, name, mask;
 };
-#define EACH_GROUP(X)                                                                                         \
-    X(integer)                                                                                                \
-    X(string) X(x87) X(functions) X(mmx) X(sse) X(sse2) X(sse3) X(ssse3) X(sse4_1) X(sse4_2) X(popcnt) X(aes) \
-        X(pclmul)
+#define EACH_GROUP(X) \
+    X(integer)        \
+    X(string) X(x87) X(functions) X(mmx) X(sse) X(sse2) X(sse3) X(ssse3) X(sse4_1) X(sse4_2) X(popcnt) X(aes) X(pclmul)
 #define BOUNDS(name) extern const struct entry __start_cases_##name[], __stop_cases_##name[];
 EACH_GROUP(BOUNDS)
 #ifdef __x86_64__
