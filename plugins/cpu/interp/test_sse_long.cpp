@@ -39,9 +39,9 @@ struct Template {
     int reg = -1;  // of the ModRM byte, -1: any
     bool registers = true, memory = true;
     unsigned immediates = 0;
-    u32 flags = kArith;      // the defined ones
-    bool low_half = false;   // the upper half of an XMM destination is undefined
-    bool compares = false;   // x87: the condition codes are defined
+    u32 flags = kArith;     // the defined ones
+    bool low_half = false;  // the upper half of an XMM destination is undefined
+    bool compares = false;  // x87: the condition codes are defined
 };
 
 class Comparison {
@@ -125,8 +125,8 @@ class Comparison {
         mxcsr_ |= r.chance(75) ? kMxcsrMasks : static_cast<u32>(r.bits()) & kMxcsrMasks;
         std::memcpy(fx + 24, &mxcsr_, 4);
         static constexpr u16 kPrecision[] = {0, 0x200, 0x300, 0x300};
-        const u16 control = static_cast<u16>(0x40u | kPrecision[r.below(4)] | r.below(4) << 10 |
-                                             (r.chance(75) ? 0x3fu : r.below(64)));
+        const u16 control =
+            static_cast<u16>(0x40u | kPrecision[r.below(4)] | r.below(4) << 10 | (r.chance(75) ? 0x3fu : r.below(64)));
         const u16 status = static_cast<u16>(r.below(8) << 11);
         std::memcpy(fx, &control, 2);
         std::memcpy(fx + 2, &status, 2);
