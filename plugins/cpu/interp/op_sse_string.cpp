@@ -55,12 +55,20 @@ struct Operands {
     static constexpr Fp kFloat = Fp::kNone;
     [[gnu::always_inline]] static Vec run(Vec, Vec b) { return b; }
 };
-template <bool kExplicit, bool kMask>
+// Lengths of REX.W are signed numbers of 64 bits, of which the host's instruction gets the low half: all beyond 16 are
+// alike.
+template <bool kWide>
+u64 length_of(u64 v) {
+    if constexpr (!kWide) return v;
+    const i64 n = static_cast<i64>(v);
+    return static_cast<u64>(n > 16 ? 16 : n < -16 ? -16 : n);
+}
+template <bool kExplicit, bool kMask, bool kWide = false>
 struct Compare {
     static void put(Cpu* c, Insn* i, Vec b) {
         const Vec a = xmm(c, i->dst);
-        const u64 la = c->gpr[kEax];
-        const u64 lb = c->gpr[kEdx];
+        const u64 la = length_of<kWide>(c->gpr[kEax]);
+        const u64 lb = length_of<kWide>(c->gpr[kEdx]);
         const u64 r = TablesOf<kExplicit>::kIndex[i->imm & 127u](a, b, la, lb);
         if constexpr (kMask)
             xmm(c, 0) = TablesOf<kExplicit>::kMask[i->imm & 127u](a, b, la, lb);
@@ -70,9 +78,14 @@ struct Compare {
     }
 };
 
+template <bool kMask>
+Handler pick_explicit(const SseChoice& s) {
+    return s.wide ? pick_op<Operands, Compare<true, kMask, true>>(s) : pick_op<Operands, Compare<true, kMask>>(s);
+}
+
 constexpr SseEntry kEntries[] = {
-    {sse_key(kMap3a, k66, 0x60), Feature::kSse42, kImmediate, pick_op<Operands, Compare<true, true>>},
-    {sse_key(kMap3a, k66, 0x61), Feature::kSse42, kImmediate, pick_op<Operands, Compare<true, false>>},
+    {sse_key(kMap3a, k66, 0x60), Feature::kSse42, kImmediate, pick_explicit<true>},
+    {sse_key(kMap3a, k66, 0x61), Feature::kSse42, kImmediate, pick_explicit<false>},
     {sse_key(kMap3a, k66, 0x62), Feature::kSse42, kImmediate, pick_op<Operands, Compare<false, true>>},
     {sse_key(kMap3a, k66, 0x63), Feature::kSse42, kImmediate, pick_op<Operands, Compare<false, false>>},
 };

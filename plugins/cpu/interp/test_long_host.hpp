@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 
 #include "test_native_host.hpp"
@@ -17,6 +18,8 @@ struct LongState {
     std::uint32_t vector = 0;
     std::uint32_t error = 0;
     std::uint64_t cr2 = 0;
+    // If there: gets the image of FXSAVE. Its exceptions are masked and none waits when the host goes on.
+    std::uint8_t* fx = nullptr;
 };
 
 namespace detail {
@@ -44,6 +47,14 @@ inline void on_long_signal(int, siginfo_t*, void* context) {
     s.vector = static_cast<std::uint32_t>(r[REG_TRAPNO]);
     s.error = static_cast<std::uint32_t>(r[REG_ERR]);
     s.cr2 = static_cast<std::uint64_t>(r[REG_CR2]);
+    if (s.fx != nullptr) {
+        auto* fx = reinterpret_cast<std::uint8_t*>(u->uc_mcontext.fpregs);
+        static constexpr std::uint8_t kClean[5] = {0x7f, 0x03, 0, 0, 0};  // FCW, FSW, no register in use
+        static constexpr std::uint32_t kMasked = 0x1f80;
+        std::memcpy(s.fx, fx, 512);
+        std::memcpy(fx, kClean, sizeof kClean);
+        std::memcpy(fx + 24, &kMasked, sizeof kMasked);
+    }
     r[REG_RIP] = static_cast<greg_t>(long_crossing.resume);
     r[REG_RSP] = static_cast<greg_t>(long_crossing.saved_rsp);
     r[REG_EFL] = 0x202;
