@@ -105,8 +105,7 @@ unsigned decode_run(Cpu* c, Block* b, const u8* bytes, u32 available, unsigned l
         Insn& o = insns[n];
         o.ip = static_cast<u16>(at);
         Decoded what;
-        const DecodeInput in{bytes + at, std::min(available - at, kMaxLength), mode, c->model,
-                             c->cache.get()};
+        const DecodeInput in{bytes + at, std::min(available - at, kMaxLength), mode, c->model, c->cache.get()};
         if (decode(in, o, what) == DecodeStatus::kMore) break;
         if (what.jcc && previous.compares) {
             const Handler h = fused_handler(previous.op, previous.operands, previous.size, previous.form, what.code,

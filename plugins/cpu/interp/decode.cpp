@@ -264,8 +264,7 @@ void Decoder::one_byte(u8 opcode) {
                 const unsigned from = osize() == 8 ? 4 : osize();
                 set_dst(rx, osize());
                 set_src(rm, from);
-                o.fn = osize() == 8 ? extend_handler(true, 4, 8, form)
-                                    : memory() ? mov_load(from, form) : mov_rr(from);
+                o.fn = osize() == 8 ? extend_handler(true, 4, 8, form) : memory() ? mov_load(from, form) : mov_rr(from);
                 return;
             }
             set_dst(rm, 2);

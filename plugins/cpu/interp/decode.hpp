@@ -10,7 +10,7 @@ struct DecodeInput {
     unsigned available;  // that can be read
     u32 mode;            // kMode bits
     const CpuModel* model;
-    BlockCache* cache;   // for the table of x87 handlers
+    BlockCache* cache;  // for the table of x87 handlers
 };
 enum class DecodeStatus : u8 { kOk, kMore };
 enum class DecodeEnd : u8 {

@@ -95,7 +95,8 @@ template <Form kForm>
     if constexpr (kForm == Form::kFlat)
         return reg<u32>(c, i->base) + disp;
     else if constexpr (kForm == Form::kBased)
-        return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + disp + static_cast<u32>(c->seg[i->seg].base);
+        return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + disp +
+               static_cast<u32>(c->seg[i->seg].base);
     else if constexpr (kForm == Form::kFlatIndex)
         return reg<u32>(c, i->base) + (reg<u32>(c, i->index) << i->shift) + disp;
     else if constexpr (kForm == Form::kLong)

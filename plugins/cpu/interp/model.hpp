@@ -32,7 +32,8 @@ struct InterpCpu final : Device<InterpCpu> {
     std::size_t where(char* text, std::size_t capacity);
     bp_status trace_instructions(std::string_view path);
 
-    std::string model;
+    std::string model, features;
+    interp::CpuModel selected{};  // with its changes
     u64 tsc_frequency = 0;
     LineOut ferr;
     Link<bp_intr> intr;

@@ -163,7 +163,7 @@ bool read_msr(Cpu& c, u32 address, u64& value) {
 
 // Whether `value` may be stored; adjusts it to what the register holds.
 bool acceptable(const Cpu& c, u32 address, u64& value) {
-    const u64 physical_mask = (1ull << (c.has_long_mode() ? kPhysicalBits : 36)) - 1;
+    const u64 physical_mask = (1ull << c.model->physical_bits) - 1;
     if (address == kPat) return memory_types(value, true);
     if (fixed_index(address) >= 0) return memory_types(value, false);
     if (address == kMtrrDefType) return (value & ~0xcffull) == 0 && memory_type(value & 0xffu, false);

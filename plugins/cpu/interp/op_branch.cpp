@@ -200,9 +200,7 @@ bool by_code(const Cpu* c, unsigned code, std::index_sequence<kCode...>) {
     (void)((code == kCode && (v = condition<kCode>(c), true)) || ...);
     return v;
 }
-bool wide_condition(const Cpu* c, unsigned code) {
-    return by_code(c, code, std::make_index_sequence<16>());
-}
+bool wide_condition(const Cpu* c, unsigned code) { return by_code(c, code, std::make_index_sequence<16>()); }
 void op_wide_branch(Cpu* c, Insn* i) {
     mark(c, i);
     const u64 back = c->block_eip + i->ip + i->len;

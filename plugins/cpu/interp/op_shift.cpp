@@ -23,8 +23,8 @@ u64 rotate_carry64(Cpu* c, u64 a, unsigned n) {
     return r;
 }
 
-// n is the masked count, 1..31, 1..63 for 64-bit operands. Flags that the manual leaves undefined for n > 1 are as P6 and later processors set
-// them where that is simple.
+// n is the masked count, 1..31, 1..63 for 64-bit operands. Flags that the manual leaves undefined for n > 1 are as P6
+// and later processors set them where that is simple.
 template <unsigned kOp, typename T>
 [[gnu::always_inline]] inline T shift(Cpu* c, T a, unsigned n) {
     constexpr unsigned kSize = kBits<T>;

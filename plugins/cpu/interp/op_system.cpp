@@ -239,8 +239,8 @@ void op_system(Cpu* c, Insn* i) {
         c->cpuid();
     else if constexpr (kOpcode == 0xaa)
         c->resume_from_smm();
-    constexpr bool kStays = kOpcode == 0x20 || kOpcode == 0x21 || kOpcode == 0x31 || kOpcode == 0x33 || kOpcode == 0xa2 ||
-                           kOpcode == 0xf9;
+    constexpr bool kStays =
+        kOpcode == 0x20 || kOpcode == 0x21 || kOpcode == 0x31 || kOpcode == 0x33 || kOpcode == 0xa2 || kOpcode == 0xf9;
     if constexpr (kStays)
         return next_checked(c, i);
     else

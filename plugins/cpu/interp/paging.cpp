@@ -29,8 +29,8 @@ struct Walker {
     Access access;
     bool user;
     u32 error;
-    u64 reserved;       // bits of PAE entries beyond the physical addresses, and NX where it does not exist
-    u64 permissions;    // AND of the entries' W and U bits
+    u64 reserved;        // bits of PAE entries beyond the physical addresses, and NX where it does not exist
+    u64 permissions;     // AND of the entries' W and U bits
     u64 no_execute = 0;  // OR of the entries' NX bits
 
     Walker(Cpu* cpu, Linear linear, Access kind, bool user_access)
@@ -478,7 +478,8 @@ bool Cpu::load_pdptes(u64 new_cr3) {
     for (unsigned k = 0; k < 4; ++k) {
         loaded[k] = phys_read(((new_cr3 & 0xffffffe0u) + k * 8) & a20_mask, 8);
         // Bits 1-2, 5-8 and above MAXPHYADDR are reserved (SDM 3, 4.4.1).
-        if ((loaded[k] & kPresent) != 0 && (loaded[k] & (0x1e6ull | physical_reserved() | kNoExecute)) != 0) return false;
+        if ((loaded[k] & kPresent) != 0 && (loaded[k] & (0x1e6ull | physical_reserved() | kNoExecute)) != 0)
+            return false;
     }
     std::memcpy(pdpte, loaded, sizeof pdpte);
     return true;

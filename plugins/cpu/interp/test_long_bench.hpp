@@ -12,7 +12,8 @@ namespace backplane::interp::test {
 
 class LongBench {
   public:
-    static constexpr u32 kTop = 0x1000, kPointers = 0x2000, kDirectory = 0x3000, kLowTable = 0x4000, kNextTable = 0x5000;
+    static constexpr u32 kTop = 0x1000, kPointers = 0x2000, kDirectory = 0x3000, kLowTable = 0x4000,
+                         kNextTable = 0x5000;
     static constexpr u32 kIdt = 0x8000, kGdt = 0x9000, kTss = 0xa000, kStack0 = 0xc000, kHandlers = 0xd000;
     static constexpr u32 kLow = 0x10000;
 
@@ -27,7 +28,7 @@ class LongBench {
         bus_.lock = bus_.unlock = [](void*) {};
         bus_.now = [](void*) -> int64_t { return 0; };
         vcpu_.deadline = ~0ull;
-        cpu.model = find_cpu_model("qemu64");
+        cpu.model = find_model("qemu64");
         cpu.attach(&vcpu_, &bus_);
         cpu.reset(true);
         build_tables();

@@ -50,9 +50,9 @@ struct Generator {
     std::vector<u8> code;
     u32 undefined = 0;
     bool two_sources = false;
-    bool calls = false;      // CALL r/m
-    bool skip = false;       // the result is not defined
-    u32 relative_to = 0;     // data address of a RIP-relative operand, 0: none
+    bool calls = false;   // CALL r/m
+    bool skip = false;    // the result is not defined
+    u32 relative_to = 0;  // data address of a RIP-relative operand, 0: none
     std::size_t relative_at = 0;
     u8 rex = 0;
 

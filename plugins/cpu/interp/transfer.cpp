@@ -5,9 +5,7 @@ namespace backplane::interp {
 
 namespace {
 
-u64 truncated(u64 value, u32 bytes) {
-    return bytes == 2 ? value & 0xffffu : bytes == 4 ? value & 0xffffffffu : value;
-}
+u64 truncated(u64 value, u32 bytes) { return bytes == 2 ? value & 0xffffu : bytes == 4 ? value & 0xffffffffu : value; }
 
 // Item `n` bytes above the stack pointer.
 u64 peek(Cpu& c, u32 n, u32 bytes) {
