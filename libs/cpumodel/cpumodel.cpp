@@ -175,8 +175,8 @@ Selection select(std::string_view text) {
         }
         const FeatureInfo* f = find_feature(change.name);
         if (f == nullptr) {
-            result.error = "CPU model `" + name + "`: unknown feature `" + change.name + "`" +
-                           did_you_mean_feature(change.name);
+            result.error =
+                "CPU model `" + name + "`: unknown feature `" + change.name + "`" + did_you_mean_feature(change.name);
             return result;
         }
         if (!f->absent.empty()) {

@@ -51,9 +51,13 @@ TEST_CASE("every model announces only what is emulated, and with all that it nee
 }
 
 TEST_CASE("features are found by the names of Linux and QEMU") {
-    for (const auto& [name, canonical] :
-         {std::pair{"sse4.1", "sse4_1"}, {"sse4-2", "sse4_2"}, {"SSE3", "pni"}, {"lahf-lm", "lahf_lm"}, {"lzcnt", "abm"},
-          {"ffxsr", "fxsr_opt"}, {"tsc-deadline", "tsc_deadline_timer"}}) {
+    for (const auto& [name, canonical] : {std::pair{"sse4.1", "sse4_1"},
+                                          {"sse4-2", "sse4_2"},
+                                          {"SSE3", "pni"},
+                                          {"lahf-lm", "lahf_lm"},
+                                          {"lzcnt", "abm"},
+                                          {"ffxsr", "fxsr_opt"},
+                                          {"tsc-deadline", "tsc_deadline_timer"}}) {
         INFO(name);
         REQUIRE(find_feature(name) != nullptr);
         CHECK(find_feature(name)->name == canonical);
@@ -80,7 +84,8 @@ TEST_CASE("features are switched on and off behind the model's name") {
 }
 
 TEST_CASE("what cannot be is refused with a reason and the nearest name") {
-    CHECK_THAT(select("quemu64").error, Contains("quemu64") && Contains("did you mean `qemu64`?") && Contains("core2duo"));
+    CHECK_THAT(select("quemu64").error,
+               Contains("quemu64") && Contains("did you mean `qemu64`?") && Contains("core2duo"));
     CHECK_THAT(select("zilog").error, Contains("zilog") && Contains("known: ") && !Contains("did you mean"));
     CHECK_THAT(select("qemu64,+sse3x").error, Contains("sse3x") && Contains("did you mean `sse3`?"));
     CHECK_THAT(select("qemu64,+vmx").error, Contains("`vmx` is not emulated: virtualization"));

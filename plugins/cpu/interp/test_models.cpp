@@ -60,8 +60,8 @@ void leave_out(Leaves& leaves, const std::string& model) {
 }  // namespace
 
 TEST_CASE("a guest reads the same from CPUID as in QEMU, known differences apart") {
-    const std::string model = GENERATE("486", "pentium", "pentium2", "pentium3", "athlon", "phenom", "core2duo",
-                                       "coreduo", "n270", "kvm32");
+    const std::string model =
+        GENERATE("486", "pentium", "pentium2", "pentium3", "athlon", "phenom", "core2duo", "coreduo", "n270", "kvm32");
     INFO(model);
     Leaves expected = leaves_of(contents(expected_folder() + model + ".txt"));
     leave_out(expected, model);
