@@ -2,6 +2,7 @@
 #include <map>
 
 #include "test_guest_machine.hpp"
+#include "test_system_host.hpp"
 
 using namespace backplane::interp;
 using namespace backplane::interp::guest_test;
@@ -103,4 +104,36 @@ TEST_CASE("CPUID of qemu64 is the specification's, leaf by leaf") {
         {{0x8000000b, 0}, {0x121, 0x01c0003f, 0x3f, 1}},
     };
     CHECK(shown_by("qemu64") == expected);
+}
+
+TEST_CASE("models have the registers that systems look for on them") {
+    struct Row {
+        const char* model;
+        u32 address;
+        bool there;
+        u64 value;
+    };
+    const Row r = GENERATE(values<Row>({
+        {"kvm64", 0x1a0, true, 0x1801},
+        {"core2duo", 0x1a0, true, 0x41801},
+        {"n270", 0x1a0, true, 0x41801},
+        {"pentium3", 0x1a0, false, 0},
+        {"qemu64", 0x1a0, false, 0},
+        {"phenom", 0xc001001f, true, 0},
+        {"phenom", 0xc0010055, true, 0},
+        {"qemu64", 0xc001001f, false, 0},
+        {"core2duo", 0xc0010055, false, 0},
+    }));
+    INFO(r.model << " " << std::hex << r.address);
+    Bench b;
+    Cpu& c = b.cpu;
+    c.model = find_model(r.model);
+    c.r32(kEcx) = r.address;
+    REQUIRE(b.outcome([&] { c.rdmsr(); }) == (r.there ? kFine : fault(kGp, 0)));
+    if (!r.there) return;
+    CHECK((static_cast<u64>(c.r32(kEdx)) << 32 | c.r32(kEax)) == r.value);
+    c.r32(kEax) = c.r32(kEdx) = 0xffffffff;
+    REQUIRE(b.outcome([&] { c.wrmsr(); }) == kFine);
+    REQUIRE(b.outcome([&] { c.rdmsr(); }) == kFine);
+    CHECK((static_cast<u64>(c.r32(kEdx)) << 32 | c.r32(kEax)) == r.value);
 }
