@@ -43,6 +43,7 @@ int command_line(int argc, char** argv) {
     int code = 0;
     runner::add_run(app, code);
     runner::add_machine(app, code);
+    runner::add_cpu(app, code);
     runner::add_plugin(app, code);
     runner::add_disk(app, code);
     runner::add_snapshot(app, code);

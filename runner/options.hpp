@@ -51,6 +51,7 @@ void add_board_options(CLI::App& app, BoardOptions& options);
 // Each registers its subcommand; `code` gets the exit code when it was chosen.
 void add_run(CLI::App& app, int& code);
 void add_machine(CLI::App& app, int& code);
+void add_cpu(CLI::App& app, int& code);
 void add_plugin(CLI::App& app, int& code);
 void add_disk(CLI::App& app, int& code);
 void add_snapshot(CLI::App& app, int& code);

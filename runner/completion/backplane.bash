@@ -6,6 +6,7 @@ _backplane() {
     case $prev in
         --machine|-M)
             COMPREPLY=($(compgen -W "$(backplane machine list --names 2>/dev/null)" -- "$cur")); return ;;
+        --cpu) COMPREPLY=($(compgen -W "$(backplane cpu list --names 2>/dev/null)" -- "$cur")); return ;;
         --engine) COMPREPLY=($(compgen -W "auto interp" -- "$cur")); return ;;
         --at) COMPREPLY=($(compgen -W "icount= end:save=" -- "$cur")); compopt -o nospace; return ;;
         --display) COMPREPLY=($(compgen -W "none" -- "$cur")); return ;;
@@ -21,7 +22,7 @@ _backplane() {
         info) compopt -o default; [[ $cur == -* ]] || return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run machine plugin disk snapshot ctl import qemu --version --help" -- "$cur")); return
+        COMPREPLY=($(compgen -W "run machine cpu plugin disk snapshot ctl import qemu --version --help" -- "$cur")); return
     fi
     case $sub in
         run)
@@ -32,6 +33,9 @@ _backplane() {
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list show check graph schema" -- "$cur"))
             elif [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$board --output" -- "$cur"))
             else compopt -o default; fi ;;
+        cpu)
+            if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list" -- "$cur"))
+            else COMPREPLY=($(compgen -W "--names --help" -- "$cur")); fi ;;
         import)
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--output --force" -- "$cur"))
             else compopt -o default; fi ;;

@@ -39,8 +39,7 @@ Cpu::Cpu() : cache(new BlockCache), tlbs(new Tlb[3]), phys_cache(new PhysicalCac
         }
     }
     tlb = &tlbs[0];
-    model = find_cpu_model("pentium2");
-    if (model == nullptr && !cpu_models().empty()) model = &cpu_models()[0];
+    model = find_model("pentium2");  // until somebody chooses
 }
 Cpu::~Cpu() = default;
 

@@ -30,6 +30,7 @@
 #include <span>
 #include <string_view>
 
+#include "cpumodel/cpumodel.hpp"
 #include "fpu.hpp"
 #include "sse.hpp"
 
@@ -115,25 +116,12 @@ struct TableRegister {
 // EFER
 inline constexpr u64 kEferSce = 1, kEferLme = 1u << 8, kEferLma = 1u << 10, kEferNxe = 1u << 11, kEferFfxsr = 1u << 14;
 
-// Physical addresses of all models with long mode have 40 bits, linear ones 48.
-inline constexpr unsigned kPhysicalBits = 40;
+// Linear addresses of all models with long mode have 48 bits.
 [[nodiscard]] inline bool canonical(u64 address) {
     return static_cast<u64>(static_cast<i64>(address << 16) >> 16) == address;
 }
 
-// A CPU model: what CPUID shows and which instructions exist.
-struct CpuModel {
-    std::string_view name;
-    char vendor[13];
-    u32 level;         // highest basic leaf
-    u32 version;       // leaf 1 EAX
-    u32 features_edx;  // leaf 1
-    u32 features_ecx;
-    u32 extended_level;  // 0: no extended leaves
-    u32 extended_edx, extended_ecx;
-    std::string_view brand;
-    u32 leaf2[4];
-};
+using cpumodel::CpuModel;
 // Leaf 1 EDX bits that gate instructions.
 inline constexpr u32 kFeatFpu = 1u << 0, kFeatVme = 1u << 1, kFeatDe = 1u << 2, kFeatPse = 1u << 3, kFeatTsc = 1u << 4,
                      kFeatMsr = 1u << 5, kFeatPae = 1u << 6, kFeatMce = 1u << 7, kFeatCx8 = 1u << 8,
@@ -145,9 +133,8 @@ inline constexpr u32 kFeatFpu = 1u << 0, kFeatVme = 1u << 1, kFeatDe = 1u << 2, 
 inline constexpr u32 kFeatCx16 = 1u << 13;
 inline constexpr u32 kFeatSyscall = 1u << 11, kFeatNx = 1u << 20, kFeatPage1G = 1u << 26, kFeatRdtscp = 1u << 27,
                      kFeatLm = 1u << 29, kFeat3dNow = 1u << 31;
-inline constexpr u32 kFeatLahf = 1u << 0;                             // leaf 80000001 ECX
-[[nodiscard]] std::span<const CpuModel> cpu_models();                 // cpuid.cpp
-[[nodiscard]] const CpuModel* find_cpu_model(std::string_view name);  // cpuid.cpp; nullptr if unknown
+inline constexpr u32 kFeatLahf = 1u << 0;  // leaf 80000001 ECX
+using cpumodel::find_model;
 
 // An exception on its way to the run loop.
 struct Fault {
@@ -368,7 +355,7 @@ struct Cpu {
     // software in long mode.
     [[nodiscard]] u64 physical_reserved() const {
         const u64 top = long_mode() ? 1ull << 52 : 1ull << 63;
-        return top - (1ull << (has_long_mode() ? kPhysicalBits : 36));
+        return top - (1ull << model->physical_bits);
     }
     [[nodiscard]] bool has_long_mode() const { return (model->extended_edx & kFeatLm) != 0; }
     [[nodiscard]] bool paging() const { return (cr0 & kCr0Pg) != 0; }

@@ -89,7 +89,9 @@ InterpCpu::InterpCpu(const Slot& slot) : Device(slot), cpu(std::make_unique<Cpu>
 
 void InterpCpu::describe(Schema<InterpCpu>& s) {
     s.doc("IA-32 processor, interpreted from a cache of decoded code");
-    s.property("model", &InterpCpu::model, {.doc = "CPU model that CPUID shows", .def = "pentium2"});
+    s.property("model", &InterpCpu::model,
+               {.doc = "CPU model that CPUID shows, with changes: qemu64,+ssse3,-nx", .def = "pentium2"});
+    s.property("features", &InterpCpu::features, {.doc = "more such changes: +ssse3,-nx", .def = ""});
     s.property("tsc-frequency", &InterpCpu::tsc_frequency,
                {.doc = "time-stamp counter, in Hz of the machine's clock",
                 .def = "1000000000",
@@ -109,19 +111,15 @@ void InterpCpu::describe(Schema<InterpCpu>& s) {
 }
 
 bp_status InterpCpu::start() {
-    const interp::CpuModel* found = interp::find_cpu_model(model);
-    if (found == nullptr) {
-        std::string known;
-        for (const interp::CpuModel& m : interp::cpu_models())
-            known += (known.empty() ? "" : ", ") + std::string(m.name);
-        return fail(BP_ERR_INVALID, "unknown CPU model '%s'; known: %s", model.c_str(), known.c_str());
-    }
-    const std::string missing = interp::sse_host_missing(*found);
+    cpumodel::Selection chosen = cpumodel::select(features.empty() ? model : model + "," + features);
+    if (!chosen.error.empty()) return fail(BP_ERR_INVALID, "%s", chosen.error.c_str());
+    const std::string missing = interp::sse_host_missing(chosen.model);
     if (!missing.empty()) {
         return fail(BP_ERR_INVALID, "CPU model '%s' has %s, which this computer's processor cannot compute",
                     model.c_str(), missing.c_str());
     }
-    cpu->model = found;
+    selected = chosen.model;
+    cpu->model = &selected;
     cpu->tsc_hz = tsc_frequency;
     return BP_OK;
 }

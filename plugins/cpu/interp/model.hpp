@@ -37,7 +37,8 @@ struct InterpCpu final : Device<InterpCpu> {
     bp_status trace_instructions(std::string_view path);
     bp_status set_state(const bp_x86_state* state);
 
-    std::string model;
+    std::string model, features;
+    interp::CpuModel selected{};  // with its changes
     u64 tsc_frequency = 0;
     LineOut ferr;
     Link<bp_intr> intr;

@@ -28,6 +28,7 @@ enum MsrAddress : u32 {
     kMcgStatus = 0x17a,
     kMcgCtl = 0x17b,
     kEventSelect0 = 0x186,
+    kMiscEnable = 0x1a0,
     kDebugCtl = 0x1d9,
     kLastBranchFirst = 0x1db,
     kLastBranchLast = 0x1de,
@@ -52,7 +53,9 @@ enum MsrAddress : u32 {
     kSyscfg = 0xc0010010,
     kHwcr = 0xc0010015,
     kTopMem = 0xc001001a,
-    kTopMem2 = 0xc001001d
+    kTopMem2 = 0xc001001d,
+    kNbCfg = 0xc001001f,      // of family 10h, whose northbridge is in the processor
+    kIntPending = 0xc0010055  // what interrupts it sends when it halts: none
 };
 
 constexpr u64 kMtrrCapValue = 0x508;           // 8 variable ranges, fixed ranges, write combining
@@ -77,7 +80,9 @@ int fixed_index(u32 address) {
     return -1;
 }
 
-bool is_quiet(u32 address) {
+bool is_quiet(const Cpu& c, u32 address) {
+    const u32 family = (c.model->version >> 8 & 15u) + (c.model->version >> 20 & 0xffu);
+    if (address == kNbCfg || address == kIntPending) return c.model->vendor[0] == 'A' && family >= 16;
     return address == kP5McAddr || address == kP5McType || address == kTestCtl || address == kRobCr ||
            address == kSyscfg || address == kHwcr || address == kTopMem || address == kTopMem2 ||
            (address >= kBblFirst && address <= kBblLast) || (address >= kBblCtlFirst && address <= kBblCtlLast) ||
@@ -127,6 +132,20 @@ u64 efer_writable(const Cpu& c) {
 
 bool has(const Cpu& c, u32 feature) { return (c.model->features_edx & feature) == feature; }
 
+// IA32_MISC_ENABLE came to Intel's processors with the Pentium 4 and the Pentium M (SDM 4, table 2-2). Systems look
+// there for what firmware has switched off, before they have handlers of faults. Nothing can be switched: fast strings
+// and MONITOR are as they are, branch trace and precise sampling are not available.
+bool has_misc_enable(const Cpu& c) {
+    constexpr u32 pentium_m = 0xd;
+    const u32 family = c.model->version >> 8 & 15u;
+    const u32 model = (c.model->version >> 4 & 15u) | (c.model->version >> 12 & 0xf0u);
+    return c.model->vendor[0] == 'G' && (family == 15 || (family == 6 && model >= pentium_m));
+}
+u64 misc_enable(const Cpu& c) {
+    constexpr u64 fast_strings = 1, no_branch_trace = 1u << 11, no_sampling = 1u << 12, monitor = 1u << 18;
+    return fast_strings | no_branch_trace | no_sampling | (has_feature(*c.model, Feature::kMonitor) ? monitor : 0);
+}
+
 bool read_msr(Cpu& c, u32 address, u64& value) {
     switch (address) {
         case kTsc: value = c.read_tsc(); return has(c, kFeatTsc);
@@ -141,6 +160,7 @@ bool read_msr(Cpu& c, u32 address, u64& value) {
         case kSysenterEsp: value = c.msr.sysenter_esp; return has(c, kFeatSep);
         case kSysenterEip: value = c.msr.sysenter_eip; return has(c, kFeatSep);
         case kBiosUpdateTrigger: return false;  // write-only
+        case kMiscEnable: value = misc_enable(c); return has_misc_enable(c);
         case kEfer: value = c.msr.efer; return efer_writable(c) != 0;
         case kStar: value = c.msr.star; return has_extended(c, kFeatSyscall);
         case kLstar: value = c.msr.lstar; return has_extended(c, kFeatLm);
@@ -158,12 +178,12 @@ bool read_msr(Cpu& c, u32 address, u64& value) {
         return has(c, feature);
     }
     value = 0;
-    return is_quiet(address);
+    return is_quiet(c, address);
 }
 
 // Whether `value` may be stored; adjusts it to what the register holds.
 bool acceptable(const Cpu& c, u32 address, u64& value) {
-    const u64 physical_mask = (1ull << (c.has_long_mode() ? kPhysicalBits : 36)) - 1;
+    const u64 physical_mask = (1ull << c.model->physical_bits) - 1;
     if (address == kPat) return memory_types(value, true);
     if (fixed_index(address) >= 0) return memory_types(value, false);
     if (address == kMtrrDefType) return (value & ~0xcffull) == 0 && memory_type(value & 0xffu, false);
@@ -208,6 +228,7 @@ bool write_msr(Cpu& c, u32 address, u64 value) {
         case kTsc: c.write_tsc(value); return has(c, kFeatTsc);
         case kApicBase:
             return has(c, kFeatApic) && c.host.set_apic_base != nullptr && c.host.set_apic_base(c.host.self, value);
+        case kMiscEnable: return has_misc_enable(c);
         case kMtrrCap:
         case kMcgCap:
         case kPlatformId: return false;  // read-only
@@ -234,7 +255,7 @@ bool write_msr(Cpu& c, u32 address, u64 value) {
         *place = value;
         return true;
     }
-    return is_quiet(address);
+    return is_quiet(c, address);
 }
 
 }  // namespace

@@ -231,7 +231,7 @@ bool impossible(const Cpu& c, const Saved& s) {
     if (s.cr0 >> 32 != 0 || !Cpu::cr0_consistent(s.cr0)) return true;
     if ((s.cr4 & ~u64{c.cr4_writable()}) != 0 || (s.efer & ~c.efer_bits()) != 0) return true;
     const bool active = (s.efer & kEferLme) != 0 && (s.cr0 & kCr0Pg) != 0;
-    if (active && ((s.cr4 & kCr4Pae) == 0 || s.cr3 >> kPhysicalBits != 0)) return true;
+    if (active && ((s.cr4 & kCr4Pae) == 0 || s.cr3 >> c.model->physical_bits != 0)) return true;
     return ((s.efer & kEferLma) != 0) != active;
 }
 

@@ -11,10 +11,14 @@
 #include <cstdint>
 #include <string>
 
+namespace backplane::cpumodel {
+struct CpuModel;
+}
+
 namespace backplane::interp {
 
+using cpumodel::CpuModel;
 struct Cpu;
-struct CpuModel;
 
 // A vector register: the low half is the XMM register.
 struct alignas(32) VectorRegister {

@@ -33,7 +33,7 @@ void set_cr0(Cpu& c, u64 requested) {
 
 void set_cr3(Cpu& c, u64 value) {
     if (c.long_mode()) {
-        if (value >> kPhysicalBits != 0) c.raise(kGp, 0);
+        if (value >> c.model->physical_bits != 0) c.raise(kGp, 0);
     } else if (c.paging() && (c.cr4 & kCr4Pae) != 0 && !c.load_pdptes(value)) {
         c.raise(kGp, 0);
     }

@@ -69,7 +69,7 @@ TEST_CASE("a state that was taken and set is the same state, on the same process
 
 TEST_CASE("what a 64-bit processor has besides goes out and in as well") {
     Bench first, second;
-    for (Bench* b : {&first, &second}) b->cpu.model = find_cpu_model("qemu64");
+    for (Bench* b : {&first, &second}) b->cpu.model = find_model("qemu64");
     Cpu& c = first.cpu;
     for (unsigned n = 0; n < 16; ++n) c.gpr[n] = 0x0101010101010101ull * (n + 1);
     c.msr.efer = kEferSce | kEferNxe;

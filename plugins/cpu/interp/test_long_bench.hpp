@@ -28,7 +28,7 @@ class LongBench {
         bus_.lock = bus_.unlock = [](void*) {};
         bus_.now = [](void*) -> int64_t { return 0; };
         vcpu_.deadline = ~0ull;
-        cpu.model = find_cpu_model("qemu64");
+        cpu.model = find_model("qemu64");
         cpu.attach(&vcpu_, &bus_);
         cpu.reset(true);
         build_tables();

@@ -10,9 +10,10 @@ namespace {
 constexpr u32 kTop = 0xe0000, kPointers = 0xe1000, kDirectory = 0xe2000, kPages = 0xe3000;
 constexpr u16 kCode64 = 0x08, kUserCode64 = 0x1b, kCompat = 0x40, kUserCompat = 0x4b, kGate = 0x50;
 constexpr u64 kHole = 0x0000800000000000ull;  // the first address that is not canonical
+constexpr unsigned kPhysicalBits = 40;        // of the model that the tests use
 
 struct LongMachine : Bench {
-    CpuModel model = *find_cpu_model("qemu64");
+    CpuModel model = *find_model("qemu64");
 
     explicit LongMachine(unsigned level = 0) {
         cpu.model = &model;

@@ -25,7 +25,7 @@ constexpr u32 kImage = 0x1000, kWindow = 0x100, kWindowSize = 0x80;
 
 const CpuModel& long_model() {
     static const CpuModel kModel = [] {
-        CpuModel m = *find_cpu_model("qemu64");
+        CpuModel m = *find_model("qemu64");
         m.features_ecx |= full_model().features_ecx;
         m.extended_ecx |= full_model().extended_ecx;
         return m;

@@ -11,7 +11,7 @@ namespace backplane::interp::sse_test {
 
 inline const CpuModel& full_model() {
     static const CpuModel kModel = [] {
-        CpuModel m = *find_cpu_model("pentium2");
+        CpuModel m = *find_model("pentium2");
         m.name = "test";
         m.features_edx |= kFeatSse | kFeatSse2 | kFeatClflush;
         m.features_ecx = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 9 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 25;

@@ -69,7 +69,7 @@ TEST_CASE("a block that was decoded before CR0.TS was set raises all the same", 
 }
 
 TEST_CASE("without its feature bit an instruction of the SSE family is undefined", "[sse]") {
-    CpuModel bare = *find_cpu_model("pentium2");
+    CpuModel bare = *find_model("pentium2");
     Machine m;
     m.cpu.model = &bare;
     const std::initializer_list<u8> all[] = {{0x0f, 0x58, 0xc1},

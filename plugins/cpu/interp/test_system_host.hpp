@@ -53,7 +53,7 @@ class Bench {
         bus.unlock = [](void*) {};
         bus.now = [](void*) -> i64 { return 0; };
         vcpu.deadline = ~0ull;
-        cpu.model = find_cpu_model("pentium2");
+        cpu.model = find_model("pentium2");
         cpu.attach(&vcpu, &bus);
         cpu.reset(true);
     }

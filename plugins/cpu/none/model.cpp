@@ -5,6 +5,7 @@ namespace backplane {
 void NoCpu::describe(Schema<NoCpu>& s) {
     s.doc("No processor; other programs drive the board's devices");
     s.property("model", &NoCpu::model_, {.doc = "has no effect", .def = ""});
+    s.property("features", &NoCpu::features_, {.doc = "has no effect", .def = ""});
     s.property("tsc-frequency", &NoCpu::tsc_frequency_, {.doc = "has no effect", .def = "0"});
     s.line_in<&NoCpu::ignored>("intr", "maskable interrupt request");
     s.line_in<&NoCpu::ignored>("nmi", "non-maskable interrupt");

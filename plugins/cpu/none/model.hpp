@@ -19,7 +19,7 @@ struct NoCpu final : Device<NoCpu> {
   private:
     void ignored(bool) {}
 
-    std::string model_;
+    std::string model_, features_;
     u64 tsc_frequency_ = 0;
     LineOut ferr_;
     Link<bp_intr> intr_;

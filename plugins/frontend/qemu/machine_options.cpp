@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "cpumodel/cpumodel.hpp"
 #include "drives/boot.hpp"
 #include "option_table.hpp"
 #include "translator.hpp"
@@ -18,6 +19,16 @@ using drives::OptionError;
 namespace {
 
 bool is_help(const std::string& value) { return value == "help" || value == "?"; }
+
+// Switches of QEMU's -cpu that are no features of the processor.
+bool is_cpu_property(std::string_view name) {
+    static constexpr std::array kNames{"check",          "enforce",         "pmu",
+                                       "migratable",     "l3-cache",        "legacy-cache",
+                                       "host-phys-bits", "host-cache-info", "fill-mtrr-mask",
+                                       "tcg-cpuid",      "cpuid-0xb",       "full-cpuid-auto-level"};
+    return name.starts_with("kvm") || name.starts_with("hv") || name.starts_with("x-") ||
+           std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
 
 [[noreturn]] void fail(const std::string& option, const std::string& what) { throw OptionError(option + ": " + what); }
 
@@ -123,13 +134,39 @@ void Translator::cpu(const std::string& value, const std::string& option) {
         result_.print = cpu_list();
         return;
     }
-    const std::string model = value.substr(0, value.find(','));
-    if (model != "pentium2" && !is_foreign_cpu(model))
-        fail(option, "there is no processor \"" + model + "\"; -cpu help lists them");
-    vm_.set("cpu.model", "pentium2", option);
-    if (model != "pentium2") warn(option + ": the guest sees a pentium2, the processor that this version has");
-    if (model == "pentium2" && model.size() < value.size())
-        warn(option + ": single features cannot be switched; the guest sees a plain pentium2");
+    std::string model = value.substr(0, value.find(','));
+    for (const std::string_view type : {"-x86_64-cpu", "-i386-cpu"})
+        if (model.ends_with(type)) model.resize(model.size() - type.size());
+    if (cpumodel::find_model(model) == nullptr) {
+        if (!is_foreign_cpu(model))
+            fail(option,
+                 "there is no processor \"" + model + "\"; -cpu help lists them" + cpumodel::did_you_mean_model(model));
+        warn(option + ": the guest sees the model max, everything that the interpreter can do");
+        model = "max";
+    }
+    // As QEMU does, go on without a feature that is not there, unless `enforce` is set.
+    const std::vector<cpumodel::Change> changes = cpumodel::changes(value);
+    const bool enforce = std::any_of(changes.begin(), changes.end(), [](const cpumodel::Change& c) {
+        return c.text == "enforce" || (c.name == "enforce" && c.valid && c.on);
+    });
+    for (const cpumodel::Change& c : changes) {
+        if (c.name == "check" || c.name == "enforce") continue;
+        const cpumodel::FeatureInfo* feature = c.valid ? cpumodel::find_feature(c.name) : nullptr;
+        if (c.valid && feature == nullptr && !is_cpu_property(c.name))
+            fail(option, "there is no feature \"" + c.name + "\"" + cpumodel::did_you_mean_feature(c.name));
+        if (feature == nullptr) {
+            warn(option + ": " + c.text + " has no effect; only features can be switched");
+        } else if (feature->absent.empty()) {
+            model += (c.on ? ",+" : ",-") + std::string(feature->name);
+        } else if (c.on) {
+            const std::string why = c.name + " is not emulated: " + std::string(feature->absent);
+            if (enforce) fail(option, why);
+            warn(option + ": " + why);
+        }
+    }
+    const cpumodel::Selection chosen = cpumodel::select(model);
+    if (!chosen.error.empty()) fail(option, chosen.error);
+    vm_.set("cpu.model", model, option);
 }
 
 void Translator::choose_accelerators(const std::string& list, const std::string& option) {

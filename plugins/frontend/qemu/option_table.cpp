@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "cpumodel/cpumodel.hpp"
+
 namespace backplane::qemu {
 namespace {
 
@@ -243,9 +245,22 @@ std::string board_list() {
 }
 
 std::string cpu_list() {
-    return "Available CPUs:\n"
-           "x86 pentium2         Pentium II (default)\n"
-           "Other names of QEMU's stand for pentium2, with a warning.\n";
+    std::string text = "Available CPUs:\n";
+    for (const cpumodel::CpuModel& m : cpumodel::models()) {
+        std::string name(m.name);
+        name.resize(std::max<std::size_t>(name.size(), 16), ' ');
+        text += "x86 " + name + " " + std::string(m.doc) + "\n";
+    }
+    text += "Other names of QEMU's stand for max, with a warning.\n\nRecognized CPUID flags:\n ";
+    std::size_t column = 1;
+    for (const cpumodel::FeatureInfo& f : cpumodel::features()) {
+        if (!f.absent.empty()) continue;
+        constexpr std::size_t kWidth = 78;
+        if (column + 1 + f.name.size() > kWidth) text += "\n ", column = 1;
+        text += " " + std::string(f.name);
+        column += 1 + f.name.size();
+    }
+    return text + "\n";
 }
 
 std::string device_list() {
@@ -263,27 +278,35 @@ std::string device_list() {
 }
 
 bool is_foreign_cpu(std::string_view name) {
-    static constexpr std::array kNames{"qemu32",         "qemu64",
-                                       "kvm32",          "kvm64",
-                                       "host",           "max",
-                                       "base",           "486",
-                                       "pentium",        "pentium3",
-                                       "athlon",         "phenom",
-                                       "core2duo",       "coreduo",
-                                       "n270",           "Conroe",
-                                       "Penryn",         "Nehalem",
-                                       "Westmere",       "SandyBridge",
-                                       "IvyBridge",      "Haswell",
-                                       "Broadwell",      "Skylake-Client",
-                                       "Skylake-Server", "Cascadelake-Server",
-                                       "Cooperlake",     "Icelake-Server",
-                                       "Snowridge",      "Denverton",
-                                       "KnightsMill",    "Dhyana",
-                                       "EPYC",           "EPYC-Rome",
-                                       "EPYC-Milan",     "Opteron_G1",
-                                       "Opteron_G2",     "Opteron_G3",
-                                       "Opteron_G4",     "Opteron_G5",
-                                       "cpu64-rhel5",    "cpu64-rhel6"};
+    static constexpr std::array kNames{"host",
+                                       "base",
+                                       "Conroe",
+                                       "Penryn",
+                                       "Nehalem",
+                                       "Westmere",
+                                       "SandyBridge",
+                                       "IvyBridge",
+                                       "Haswell",
+                                       "Broadwell",
+                                       "Skylake-Client",
+                                       "Skylake-Server",
+                                       "Cascadelake-Server",
+                                       "Cooperlake",
+                                       "Icelake-Server",
+                                       "Snowridge",
+                                       "Denverton",
+                                       "KnightsMill",
+                                       "Dhyana",
+                                       "EPYC",
+                                       "EPYC-Rome",
+                                       "EPYC-Milan",
+                                       "Opteron_G1",
+                                       "Opteron_G2",
+                                       "Opteron_G3",
+                                       "Opteron_G4",
+                                       "Opteron_G5",
+                                       "cpu64-rhel5",
+                                       "cpu64-rhel6"};
     // Variants: Haswell-noTSX, EPYC-v2.
     return std::any_of(kNames.begin(), kNames.end(), [&](std::string_view known) {
         return name == known || (name.starts_with(known) && name.substr(known.size()).starts_with('-'));

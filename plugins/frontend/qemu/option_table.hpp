@@ -25,7 +25,7 @@ std::string board_list();
 std::string cpu_list();
 std::string device_list();
 
-// Names of processors that QEMU has had.
+// Names of processors that QEMU has had and that are no models here.
 bool is_foreign_cpu(std::string_view name);
 
 }  // namespace backplane::qemu

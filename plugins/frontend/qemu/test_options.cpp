@@ -64,11 +64,31 @@ TEST_CASE("the first usable accelerator is taken") {
     CHECK(refusal({"-accel", "warp"}).find("-accel warp") == 0);
 }
 
-TEST_CASE("other processors stand for ours, unknown ones are refused") {
-    CHECK(warned(translated({"-cpu", "qemu64,+nx"}), "pentium2"));
-    CHECK(warned(translated({"-cpu", "Haswell-noTSX"}), "pentium2"));
-    CHECK_FALSE(warned(translated({"-cpu", "pentium2"}), "-cpu"));
+TEST_CASE("processors and their features are passed on, unknown ones are refused") {
+    for (const char* model : {"486", "pentium2", "qemu64", "kvm64", "core2duo", "phenom", "n270", "max"}) {
+        CHECK(says(translated({"-cpu", model}), "  model: " + std::string(model)));
+        CHECK_FALSE(warned(translated({"-cpu", model}), "-cpu"));
+    }
+    CHECK(says(translated({"-cpu", "qemu64,+sse4.1,+ssse3,nx=off"}), "  model: \"qemu64,+sse4_1,+ssse3,-nx\""));
+    CHECK(says(translated({"-cpu", "qemu64-x86_64-cpu,check"}), "  model: qemu64"));
     CHECK(refusal({"-cpu", "z80"}).find("-cpu z80") == 0);
+    CHECK(refusal({"-cpu", "qemu65"}).find("did you mean `qemu64`?") != std::string::npos);
+    CHECK(refusal({"-cpu", "qemu64,+sse9"}).find("there is no feature \"sse9\"") != std::string::npos);
+    CHECK(refusal({"-cpu", "qemu64,-sse2"}).find("needs `sse2`") != std::string::npos);
+}
+
+TEST_CASE("other processors and features that are not emulated bring a warning") {
+    const Result other = translated({"-cpu", "Haswell-noTSX,-aes"});
+    CHECK(warned(other, "the model max"));
+    CHECK(says(other, "  model: \"max,-aes\""));
+    CHECK(warned(translated({"-cpu", "host"}), "the model max"));
+    const Result absent = translated({"-cpu", "kvm64,+x2apic,-vmx"});
+    CHECK(warned(absent, "x2apic is not emulated"));
+    CHECK_FALSE(warned(absent, "vmx is not"));
+    CHECK(says(absent, "  model: kvm64"));
+    CHECK(refusal({"-cpu", "kvm64,+x2apic,enforce"}).find("x2apic is not emulated") != std::string::npos);
+    CHECK(warned(translated({"-cpu", "qemu64,kvm=off"}), "kvm=off has no effect"));
+    CHECK(warned(translated({"-cpu", "qemu64,vendor=GenuineIntel"}), "vendor=GenuineIntel has no effect"));
 }
 
 TEST_CASE("clock, names and how it runs") {
