@@ -48,6 +48,7 @@ struct Generator {
     std::mt19937_64 random;
     LongState state;
     std::vector<u8> code;
+    std::vector<std::size_t> starts;  // of the instructions in `code`
     u32 undefined = 0;
     bool two_sources = false;
     bool calls = false;   // CALL r/m
@@ -99,6 +100,7 @@ struct Generator {
 
     void fresh() {
         code.clear();
+        starts.clear();
         undefined = 0;
         skip = two_sources = calls = false;
         for (u64& g : state.gpr) g = value();
@@ -112,6 +114,7 @@ struct Generator {
 
     // Appends one instruction. `fixed`: registers may not be chosen to fit (inside a sequence).
     void instruction(const Form_& f, bool fixed) {
+        starts.push_back(code.size());
         bool small = false;
         bool address32 = false;
         relative_to = 0;
@@ -320,6 +323,47 @@ struct Comparison {
     }
 };
 
+// The same difference with less: instructions and register contents that do not matter are taken away.
+std::string minimised(Comparison& c, Generator g) {
+    std::string found = c.compare(g);
+    const auto still = [&](const Generator& smaller) {
+        std::string difference = c.compare(smaller);
+        if (difference.empty()) return false;
+        found = std::move(difference);
+        return true;
+    };
+    for (std::size_t n = g.starts.size(); n-- > 0 && g.starts.size() > 1;) {
+        Generator smaller = g;
+        const std::size_t from = g.starts[n];
+        const std::size_t to = n + 1 < g.starts.size() ? g.starts[n + 1] : g.code.size();
+        smaller.code.erase(smaller.code.begin() + static_cast<std::ptrdiff_t>(from),
+                           smaller.code.begin() + static_cast<std::ptrdiff_t>(to));
+        smaller.starts.erase(smaller.starts.begin() + static_cast<std::ptrdiff_t>(n));
+        for (std::size_t k = n; k < smaller.starts.size(); ++k) smaller.starts[k] -= to - from;
+        if (still(smaller)) g = smaller;
+    }
+    for (unsigned n = 0; n < 16; ++n) {
+        if (n == kEsp) continue;
+        for (const u64 v : {u64{0}, g.state.gpr[n] & 0xffu, g.state.gpr[n] & 0xffffffffu}) {
+            Generator smaller = g;
+            smaller.state.gpr[n] = v;
+            if (g.state.gpr[n] == v || !still(smaller)) continue;
+            g = smaller;
+            break;
+        }
+    }
+    Generator smaller = g;
+    smaller.state.rflags = 0x202;
+    if (still(smaller)) g = smaller;
+    std::ostringstream out;
+    out << found << "\nas a case: {" << std::hex;
+    for (u8 b : g.code) out << "0x" << static_cast<unsigned>(b) << ", ";
+    out << "}, rflags 0x" << g.state.rflags;
+    for (unsigned n = 0; n < 16; ++n)
+        if (g.state.gpr[n] != 0) out << ", gpr[" << std::dec << n << "] = 0x" << std::hex << g.state.gpr[n];
+    return out.str();
+}
+
 u64 cases() {
     const char* text = std::getenv("BACKPLANE_RANDOM_CASES");
     return text != nullptr ? std::strtoull(text, nullptr, 0) : 100000;
@@ -339,7 +383,7 @@ TEST_CASE("single random instructions of 64-bit mode do what the host's processo
         const std::string difference = c.compare(g);
         if (!difference.empty()) {
             ++failures;
-            INFO(difference);
+            INFO(minimised(c, g));
             CHECK(false);
         }
     }
@@ -358,7 +402,7 @@ TEST_CASE("sequences of random instructions of 64-bit mode do what the host's pr
         const std::string difference = c.compare(g);
         if (!difference.empty()) {
             ++failures;
-            INFO(difference);
+            INFO(minimised(c, g));
             CHECK(false);
         }
     }
