@@ -30,10 +30,10 @@ bool exists_in_long_mode(const Form_& f) {
         default: return f.opcode < 0x40 || f.opcode >= 0x50;
     }
 }
-// Processors differ in what an operand-size prefix does to these.
-bool near_branch(const Form_& f) {
+// Processors differ in what an operand-size prefix does to these: near branches, and how much MOVSXD then reads.
+bool prefix66_differs(const Form_& f) {
     if ((f.shape & kTwoByte) != 0) return false;
-    return (f.shape & kForward) != 0 || f.opcode == 0xc2 || f.opcode == 0xc3 ||
+    return f.opcode == 0x63 || (f.shape & kForward) != 0 || f.opcode == 0xc2 || f.opcode == 0xc3 ||
            (f.opcode == 0xff && (f.digit == 2 || f.digit == 4));
 }
 std::vector<Form_> long_forms(bool defined_only) {
@@ -118,7 +118,7 @@ struct Generator {
         bool small = false;
         bool address32 = false;
         relative_to = 0;
-        if (chance(15) && (f.shape & kWide) == 0 && !near_branch(f)) {
+        if (chance(15) && (f.shape & kWide) == 0 && !prefix66_differs(f)) {
             byte(0x66);
             small = true;
         }
@@ -134,7 +134,7 @@ struct Generator {
             byte(kOverride[below(4)]);
         }
         rex = chance(60) ? static_cast<u8>(0x40 | below(16)) : u8{0};
-        if (!fixed && chance(1)) byte(0x40 | below(16));  // not directly before the opcode: ignored
+        if (!fixed && rex != 0 && chance(1)) byte(0x40 | below(16));  // not directly before the opcode: ignored
         if (rex != 0) byte(rex);
         const bool wide = (rex & 8u) != 0;
         if ((f.shape & kTwoByte) != 0) byte(0x0f);
