@@ -369,9 +369,20 @@ u64 cases() {
     return text != nullptr ? std::strtoull(text, nullptr, 0) : 100000;
 }
 
+// AddressSanitizer's own tables lie where the code's 32-bit addresses lead; a store there would be its end.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kAddressesTaken = true;
+#else
+constexpr bool kAddressesTaken = false;
+#endif
+
 }  // namespace
 
 TEST_CASE("single random instructions of 64-bit mode do what the host's processor does") {
+    if (kAddressesTaken) {
+        WARN("not with AddressSanitizer");
+        return;
+    }
     Comparison c;
     Generator g(0x6401);
     unsigned failures = 0;
@@ -390,6 +401,10 @@ TEST_CASE("single random instructions of 64-bit mode do what the host's processo
 }
 
 TEST_CASE("sequences of random instructions of 64-bit mode do what the host's processor does") {
+    if (kAddressesTaken) {
+        WARN("not with AddressSanitizer");
+        return;
+    }
     Comparison c;
     Generator g(0x6402);
     unsigned failures = 0;
