@@ -50,3 +50,34 @@ TEST_CASE("timers expire in the order time, device, sequence") {
     CHECK(d.due == -1);
     CHECK(queue.next() == -1);
 }
+
+TEST_CASE("what certainly has not come yet is still to come") {
+    Clock clock(Clock::Mode::kRealtime, 1);
+    CHECK_FALSE(clock.certainly_before(0));  // stands at 0
+    CHECK(clock.certainly_before(1));
+    clock.resume();
+    CHECK_FALSE(clock.certainly_before(clock.now()));
+    unsigned wrong = 0;
+    // Long enough for the rate of the processor's counter to be believed, past many times at which `when` comes.
+    for (std::int64_t end = clock.now() + 30'000'000, when = 0; clock.now() < end;) {
+        const std::int64_t now = clock.now();
+        if (when <= now) when = now + 50'000;
+        const std::int64_t earlier = clock.now();
+        if (clock.certainly_before(when) && earlier >= when) ++wrong;
+        if (clock.certainly_before(earlier)) ++wrong;
+    }
+    CHECK(wrong == 0);
+    CHECK(clock.certainly_before(clock.now() + 1'000'000'000'000));
+    clock.pause();
+    const std::int64_t stopped = clock.now();
+    CHECK_FALSE(clock.certainly_before(stopped));
+    CHECK(clock.certainly_before(stopped + 1));
+}
+
+TEST_CASE("deterministic time says exactly what has not come yet") {
+    Clock clock(Clock::Mode::kDeterministic, 10);
+    std::uint64_t instructions = 5;
+    clock.follow(&instructions);
+    CHECK(clock.certainly_before(51));
+    CHECK_FALSE(clock.certainly_before(50));
+}
