@@ -65,6 +65,12 @@ typedef struct bp_cpu_bus {
     void (*lock)(void* self);
     void (*unlock)(void* self);
     int64_t (*now)(void* self); /**< virtual time in ns; in deterministic mode derived from vcpu.instructions */
+    /** The engine has just set the code flag of the page at `address`. When this returns, no other vCPU stores there
+     * any more without looking at the flag. Without the lock. */
+    void (*code_cached)(void* self, uint64_t address);
+    /** The engine stored to [address, address+size), where a code flag was set: other engines drop what they have of
+     * it (bp_cpu.invalidate). Without the lock. */
+    void (*code_written)(void* self, uint64_t address, uint64_t size);
 } bp_cpu_bus;
 
 /** Why run() returned. */
@@ -95,7 +101,23 @@ typedef struct bp_cpu {
     /** Starts (or with an empty path ends) an instruction trace into a file: one line an instruction with disassembly.
      */
     bp_status (*trace_instructions)(void* instance, bp_str path);
+    /** Another engine has set the code flag of the page at `address`: when this returns, this one does not store there
+     * without looking at the flag, or it will have told of such a store by bp_cpu_bus.code_written before it leaves the
+     * block of instructions that it is in. Under the lock, any thread. NULL: it looks at the flag with every store. */
+    void (*code_cached)(void* instance, uint64_t address);
 } bp_cpu;
+
+/** "bp.cpu.startup/1": offered beside bp.cpu/1 by an engine that can be an application processor. Its local APIC links
+ * to it. Called under the lock, any thread. */
+#define BP_CPU_STARTUP_ID "bp.cpu.startup/1"
+/** Table of bp.cpu.startup/1. */
+typedef struct bp_cpu_startup {
+    uint32_t size;
+    /** A STARTUP interrupt came. A CPU that waits for one after INIT begins at vector * 1000h in real mode; any other
+     * ignores it. (INIT itself is an input line; whether the CPU waits after it, or after a reset, says the BSP bit of
+     * bp_intr.apic_base.) */
+    void (*startup)(void* instance, uint32_t vector);
+} bp_cpu_startup;
 
 /** "bp.intr/1": the interrupt controller next to a CPU (local APIC, or a PIC directly). Called under the lock. */
 #define BP_INTR_ID "bp.intr/1"

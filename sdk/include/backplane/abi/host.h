@@ -69,6 +69,15 @@ typedef struct bp_trace_api {
     void (*emit)(void* self, uint32_t index, bp_str text);
 } bp_trace_api;
 
+/** "bp.vcpu/1": who asks. For what every CPU has at the same address (local APICs). */
+#define BP_VCPU_API "bp.vcpu/1"
+/** Table of bp.vcpu/1. */
+typedef struct bp_vcpu_api {
+    uint32_t size;
+    /** Index (bp_vcpu.index) of the vCPU whose access is under way, or -1: another bus master's, or none. */
+    int32_t (*current)(void* self);
+} bp_vcpu_api;
+
 /** "bp.clock/1". */
 #define BP_CLOCK_API "bp.clock/1"
 /** Table of bp.clock/1. */

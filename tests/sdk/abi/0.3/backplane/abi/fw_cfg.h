@@ -10,14 +10,14 @@ extern "C" {
 #endif
 
 /** "bp.fw_cfg.source/1": offered by what plugs into a firmware configuration device. It has no functions: a source
- * hands its contents over in its start(), through the interface below. */
+ * hands its contents over before power-on, through the interface below. */
 #define BP_FW_CFG_SOURCE_ID "bp.fw_cfg.source/1"
 /** The source's side. */
 typedef struct bp_fw_cfg_source {
     uint32_t size;
 } bp_fw_cfg_source;
 
-/** "bp.fw_cfg/1": what a source gets. All data is copied. Only in start(). */
+/** "bp.fw_cfg/1": what a source gets. All data is copied. Before power-on. */
 #define BP_FW_CFG_ID "bp.fw_cfg/1"
 /** The bus's side. */
 typedef struct bp_fw_cfg {
