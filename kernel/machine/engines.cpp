@@ -48,6 +48,17 @@ struct CpuServices {
     static void lock(void* self) { of(self).lock_.lock(); }
     static void unlock(void* self) { of(self).lock_.unlock(); }
     static std::int64_t now(void* self) { return of(self).now(); }
+    static void code_cached(void* self, u64 address) {
+        Guard g(self);
+        for (Vcpu& other : board(self).vcpus)
+            if (&other != self && other.table->size >= sizeof(bp_cpu) && other.table->code_cached)
+                other.table->code_cached(other.engine, address);
+    }
+    static void code_written(void* self, u64 address, u64 size) {
+        Guard g(self);
+        for (Vcpu& other : board(self).vcpus)
+            if (&other != self) other.table->invalidate(other.engine, address, size);
+    }
 };
 
 void Builder::attach_engines() {
@@ -71,11 +82,12 @@ void Builder::attach_engines() {
         v.debug = static_cast<const bp_cpu_debug*>(beside(BP_CPU_DEBUG_ID));
         v.shared.index = static_cast<u32>(a_.vcpus.size() - 1);
         v.shared.deadline = ~u64{0};
-        v.bus = {sizeof(bp_cpu_bus),      &v,
-                 CpuServices::page,       CpuServices::read,
-                 CpuServices::write,      CpuServices::port_read,
-                 CpuServices::port_write, CpuServices::lock,
-                 CpuServices::unlock,     CpuServices::now};
+        v.bus = {sizeof(bp_cpu_bus),       &v,
+                 CpuServices::page,        CpuServices::read,
+                 CpuServices::write,       CpuServices::port_read,
+                 CpuServices::port_write,  CpuServices::lock,
+                 CpuServices::unlock,      CpuServices::now,
+                 CpuServices::code_cached, CpuServices::code_written};
         check_failure(d, v.table->attach(v.engine, &v.shared, &v.bus), d.spec->position,
                       "the engine cannot be attached");
     }
