@@ -29,7 +29,9 @@ struct Vcpu {
     Assembly* assembly = nullptr;
     Instance* device = nullptr;
     const bp_cpu* table = nullptr;
-    const bp_cpu_state* state = nullptr;  // these two: if the engine offers them, with the same instance
+    // These: if the engine offers them, with the same instance.
+    const bp_cpu_state* state = nullptr;
+    const bp_cpu_code* code = nullptr;
     const bp_cpu_debug* debug = nullptr;
     void* engine = nullptr;
     bp_vcpu shared{};

@@ -51,8 +51,7 @@ struct CpuServices {
     static void code_cached(void* self, u64 address) {
         Guard g(self);
         for (Vcpu& other : board(self).vcpus)
-            if (&other != self && other.table->size >= sizeof(bp_cpu) && other.table->code_cached)
-                other.table->code_cached(other.engine, address);
+            if (&other != self && other.code) other.code->cached(other.engine, address);
     }
     static void code_written(void* self, u64 address, u64 size) {
         Guard g(self);
@@ -79,6 +78,7 @@ void Builder::attach_engines() {
             return found.instance == cpu.instance ? found.table : nullptr;
         };
         v.state = static_cast<const bp_cpu_state*>(beside(BP_CPU_STATE_ID));
+        v.code = static_cast<const bp_cpu_code*>(beside(BP_CPU_CODE_ID));
         v.debug = static_cast<const bp_cpu_debug*>(beside(BP_CPU_DEBUG_ID));
         v.shared.index = static_cast<u32>(a_.vcpus.size() - 1);
         v.shared.deadline = ~u64{0};

@@ -65,8 +65,8 @@ typedef struct bp_cpu_bus {
     void (*lock)(void* self);
     void (*unlock)(void* self);
     int64_t (*now)(void* self); /**< virtual time in ns; in deterministic mode derived from vcpu.instructions */
-    /** The engine has just set the code flag of the page at `address`. When this returns, no other vCPU stores there
-     * any more without looking at the flag. Without the lock. */
+    /** The engine has just set the code flag of the page at `address`: the others hear of it (bp.cpu.code/1). Without
+     * the lock. */
     void (*code_cached)(void* self, uint64_t address);
     /** The engine stored to [address, address+size), where a code flag was set: other engines drop what they have of
      * it (bp_cpu.invalidate). Without the lock. */
@@ -101,11 +101,18 @@ typedef struct bp_cpu {
     /** Starts (or with an empty path ends) an instruction trace into a file: one line an instruction with disassembly.
      */
     bp_status (*trace_instructions)(void* instance, bp_str path);
-    /** Another engine has set the code flag of the page at `address`: when this returns, this one does not store there
-     * without looking at the flag, or it will have told of such a store by bp_cpu_bus.code_written before it leaves the
-     * block of instructions that it is in. Under the lock, any thread. NULL: it looks at the flag with every store. */
-    void (*code_cached)(void* instance, uint64_t address);
 } bp_cpu;
+
+/** "bp.cpu.code/1": offered beside bp.cpu/1 by an engine that does not look at a page's code flag with every store. */
+#define BP_CPU_CODE_ID "bp.cpu.code/1"
+/** Table of bp.cpu.code/1. */
+typedef struct bp_cpu_code {
+    uint32_t size;
+    /** Another engine has set the code flag of the page at `address`. From now on a store there is told of by
+     * bp_cpu_bus.code_written; one that is under way at the latest when the block of instructions that it belongs to
+     * ends. Under the lock, any thread. */
+    void (*cached)(void* instance, uint64_t address);
+} bp_cpu_code;
 
 /** "bp.cpu.startup/1": offered beside bp.cpu/1 by an engine that can be an application processor. Its local APIC links
  * to it. Called under the lock, any thread. */
