@@ -247,7 +247,7 @@ void Cpu::sync_out() {
 u64 Cpu::read_tsc() {
     sync_out();
     __extension__ using Wide = unsigned __int128;
-    const HostFloat outside(this);
+    sse_sleep(this);
     const auto now = static_cast<Wide>(static_cast<u64>(bus.now(bus.self)));
     return static_cast<u64>(now * tsc_hz / 1000000000u) + tsc_offset;
 }
@@ -259,7 +259,7 @@ void Cpu::write_tsc(u64 value) {
 u32 Cpu::port_in(u32 port, u32 bytes) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
     sync_out();
-    const HostFloat outside(this);
+    sse_sleep(this);
     const u32 v = static_cast<u32>(bus.port_read(bus.self, port & 0xffffu, bytes));
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;
     return v;
@@ -267,7 +267,7 @@ u32 Cpu::port_in(u32 port, u32 bytes) {
 void Cpu::port_out(u32 port, u32 bytes, u32 value) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
     sync_out();
-    const HostFloat outside(this);
+    sse_sleep(this);
     bus.port_write(bus.self, port & 0xffffu, bytes, value);
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;
 }

@@ -114,6 +114,7 @@ void deliver_protected(Cpu& c, const Event& e) {
 }
 
 void deliver(Cpu& c, const Event& e) {
+    sse_sleep(&c);
     if (c.long_mode()) {
         deliver_long(c, e);
     } else if (c.protected_mode()) {

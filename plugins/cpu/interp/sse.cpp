@@ -35,7 +35,7 @@ u32 mxcsr_writable(const CpuModel& model) {
 void sse_update(Cpu* c) {
     const bool off = (c->cr0 & (kCr0Em | kCr0Ts)) != 0 || (c->cr4 & kCr4Osfxsr) == 0;
     const bool unmasked = (c->sse.mxcsr & kMxcsrMasks) != kMxcsrMasks;
-    c->sse.slow = (off ? kSseOff : 0) | (unmasked ? kSseUnmasked : 0);
+    c->sse.slow = (off ? kSseOff : 0) | (unmasked ? kSseUnmasked : 0) | (c->sse.loaded ? 0 : kSseAsleep);
 }
 
 void sse_reset(Cpu* c) {
@@ -45,14 +45,16 @@ void sse_reset(Cpu* c) {
 
 void sse_enter(Cpu* c) {
     c->sse.outer = host_mxcsr();
-    c->sse.loaded = true;
-    sse_update(c);
-    set_host_mxcsr(image(c));
-}
-void sse_leave(Cpu* c) {
-    gather_flags(c);
     c->sse.loaded = false;
-    set_host_mxcsr(c->sse.outer);
+    sse_update(c);
+}
+void sse_sleep(Cpu* c) {
+    if (!c->sse.loaded) return;
+    const u32 host = host_mxcsr();
+    c->sse.mxcsr |= host & kMxcsrFlags;
+    c->sse.loaded = false;
+    c->sse.slow |= kSseAsleep;
+    if (((host ^ c->sse.outer) & ~kMxcsrFlags) != 0) set_host_mxcsr(c->sse.outer);
 }
 
 HostFloat::HostFloat(Cpu* c) : cpu_(c) {
@@ -75,10 +77,22 @@ HostFloat::~HostFloat() {
 
 // --- availability --------------------------------------------------------------------------------------------------
 
+namespace {
+void wake(Cpu* c) {
+    const u32 host = host_mxcsr(), guest = image(c);
+    // Flags that the guest has already may stay.
+    if (((host ^ guest) & ~kMxcsrFlags) != 0 || (host & kMxcsrFlags & ~c->sse.mxcsr) != 0) set_host_mxcsr(guest);
+    c->sse.loaded = true;
+    c->sse.slow &= ~kSseAsleep;
+}
+}  // namespace
+
 void sse_require(Cpu* c) {
-    if ((c->sse.slow & kSseOff) == 0) return;
-    if ((c->cr0 & kCr0Em) != 0 || (c->cr4 & kCr4Osfxsr) == 0) c->raise(kUd);
-    c->raise(kNm);
+    if ((c->sse.slow & kSseOff) != 0) {
+        if ((c->cr0 & kCr0Em) != 0 || (c->cr4 & kCr4Osfxsr) == 0) c->raise(kUd);
+        c->raise(kNm);
+    }
+    if ((c->sse.slow & kSseAsleep) != 0) wake(c);
 }
 
 // --- exact exceptions ----------------------------------------------------------------------------------------------

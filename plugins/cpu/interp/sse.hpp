@@ -1,11 +1,12 @@
 // State of the SSE family and what its parts share (Intel 64 and IA-32 Architectures SDM, volume 1, chapters 10 to 12).
 //
-// MXCSR: while guest code runs, the host's MXCSR holds the guest's rounding control, DAZ and FTZ with every exception
-// masked, so the sticky flags gather there at no cost. The guest's MXCSR is SseState::mxcsr or'ed with the host's
-// flags. Calls out of the engine run under the MXCSR that run() was entered with (HostFloat).
+// MXCSR: from the guest's first SSE instruction on, the host's MXCSR holds the guest's rounding control, DAZ and FTZ
+// with every exception masked, so the sticky flags gather there at no cost. The guest's MXCSR is SseState::mxcsr or'ed
+// with the host's flags. Calls out of the engine run under the MXCSR that run() was entered with (HostFloat); as reading
+// MXCSR is a good part of what a device access costs, port accesses and interrupts leave it at that (sse_sleep).
 //
-// An unmasked exception makes SseState::slow nonzero, and so does everything that forbids SSE instructions (CR0.EM,
-// CR0.TS, CR4.OSFXSR): the fast forms of handlers then hand over to the general ones, which look closer.
+// That sleep makes SseState::slow nonzero, as do an unmasked exception and everything that forbids SSE instructions
+// (CR0.EM, CR0.TS, CR4.OSFXSR): the fast forms of handlers then hand over to the general ones, which look closer.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,7 @@ inline constexpr std::uint32_t kMxcsrInvalid = 1, kMxcsrDenormal = 2, kMxcsrZero
 inline constexpr unsigned kMxcsrMaskShift = 7;
 
 // Bits of SseState::slow.
-inline constexpr std::uint32_t kSseOff = 1, kSseUnmasked = 2;
+inline constexpr std::uint32_t kSseOff = 1, kSseUnmasked = 2, kSseAsleep = 4;
 
 struct SseState {
     VectorRegister ymm[16];
@@ -75,9 +76,11 @@ void set_mxcsr(Cpu* c, std::uint32_t value);  // the value is valid
 void sse_update(Cpu* c);  // CR0, CR4 or MXCSR has changed: derives `slow`
 void sse_reset(Cpu* c);   // RESET#; INIT# changes nothing
 void sse_enter(Cpu* c);   // run() begins
-void sse_leave(Cpu* c);   // run() ends
+// Between two instructions, or where no vector is under way: the host's MXCSR is its own until the next SSE instruction.
+void sse_sleep(Cpu* c);
+inline void sse_leave(Cpu* c) { sse_sleep(c); }  // run() ends
 
-// Around each call out of the engine.
+// Around a call out of the engine.
 class HostFloat {
   public:
     explicit HostFloat(Cpu* c);
