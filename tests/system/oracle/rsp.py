@@ -4,6 +4,8 @@ import re
 import socket
 import time
 
+SHORT = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eip")
+
 
 class Stub:
     def __init__(self, path, patience):
@@ -66,7 +68,8 @@ class Stub:
     def _layout(self, name, number):
         """(number, name, bytes) of each register, as the description orders them."""
         # Not by an XML parser: QEMU does not say what its prefix xi means.
-        for tag, text in re.findall(r"<(xi:include|reg)\s([^>]*)>", self._document(name).decode()):
+        document = re.sub(r"<!--.*?-->", "", self._document(name).decode(), flags=re.S)
+        for tag, text in re.findall(r"<(xi:include|reg)\s([^>]*)>", document):
             attributes = dict(re.findall(r'([\w-]+)="([^"]*)"', text))
             if tag == "xi:include":
                 yield from self._layout(attributes["href"], number)
@@ -76,7 +79,7 @@ class Stub:
                 number[0] += 1
 
     def registers(self):
-        """Values by name. A register that the emulator does not give is left out."""
+        """Values by name, those of 32 bits under the name of the whole register. One that is not given is left out."""
         data = self.ask("g")
         values, at = {}, 0
         for number, name, size in sorted(self.layout):
@@ -85,6 +88,7 @@ class Stub:
             if len(text) < 2 * size:
                 text = self.ask(f"p{number:x}")
             if len(text) == 2 * size and b"x" not in text:
+                name = name.replace("e", "r", 1) if name in SHORT else name
                 values[name] = int.from_bytes(bytes.fromhex(text.decode()), "little")
         return values
 

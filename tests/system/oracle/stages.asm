@@ -161,7 +161,7 @@ at_sse:
     mov dword [IDT + 14 * 8 + 4], 0x000f8e00
     push dword 0x23
     push dword STACK - 0x800
-    push dword 0x3202
+    push dword 0x3002               ; no interrupts: nobody has set up the controllers
     push dword 0x1b
     push dword HERE(user)
     iretd
@@ -257,7 +257,7 @@ at_long_cr8:
     xor edx, edx
     wrmsr
     lea rcx, [rel user64]
-    mov r11d, 0x3202
+    mov r11d, 0x3002
     o64 sysret
 user64:
     mov rdx, rsp
@@ -294,7 +294,7 @@ gdt_pointer:
     dd GDT
 idt_pointer:
     dw 0x7ff
-    dd 0
+    dd IDT
 
     times 0xfff0 - ($ - $$) db 0
 bits 16
