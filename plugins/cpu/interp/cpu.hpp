@@ -172,8 +172,11 @@ enum LineBit : u32 {
     kLineNmiLevel = 64,  // level, to find the edge
     kLineInitLevel = 128,
     kLineSmiLevel = 256,
-    kLineA20Seen = 512  // somebody drives the A20 line
+    kLineA20Seen = 512,  // somebody drives the A20 line
+    kLineSipi = 1024     // no line: a STARTUP interrupt waits, its vector in kSipiVector
 };
+inline constexpr u32 kSipiVector = 0xff0000;
+inline constexpr unsigned kSipiVectorShift = 16;
 
 // Reasons to leave a block after the current instruction, bits of Cpu::leave.
 enum Leave : u32 {
@@ -258,6 +261,7 @@ struct Cpu {
     std::atomic<u32> lines{kLineA20};
     bool halted = false;
     bool wait_for_sipi = false;
+    bool startup_undecided = false;  // after a reset: wait_for_sipi is to follow from the local APIC's BSP bit
     bool shutdown = false;
     bool nmi_blocked = false;         // from NMI delivery to IRET
     bool inhibit_interrupts = false;  // one instruction after STI
@@ -293,6 +297,8 @@ struct Cpu {
     bp_cpu_bus bus{};  // calls are made under a HostFloat (sse.hpp)
     CpuHost host;
     const CpuModel* model = nullptr;
+    u32 apic_id = 0;     // as CPUID shows it
+    u32 processors = 1;  // in this one's package, likewise
     u64 tsc_hz = 0;
     u64 tsc_offset = 0;  // added to the clock-derived count
     u64 a20_mask = ~0ull;
@@ -315,6 +321,9 @@ struct Cpu {
     void attach(bp_vcpu* vcpu_in, const bp_cpu_bus* bus_in);
     void reset(bool power_on);                    // RESET#; INIT# is init_signal()
     void init_signal();                           // registers as after INIT#: FPU, MSRs, TSC, caches keep their state
+    void startup(u32 vector);                     // a STARTUP interrupt came; any thread, as set_line()
+    void start_at(u32 vector);                    // what it does to a processor that waits for it
+    void decide_startup();                        // settles startup_undecided
     u32 run();                                    // BP_EXIT_*
     void invalidate(Physical address, u64 size);  // queued; any thread
     void set_line(LineBit line, bool level);      // any thread

@@ -68,6 +68,14 @@ bool take_events(Cpu* c, bool shadow_intr, bool shadow_all) {
         c->init_signal();
         return true;
     }
+    if ((lines & kLineSipi) != 0) {
+        const u32 before = c->lines.fetch_and(~(u32{kLineSipi} | kSipiVector));
+        if ((before & kLineSipi) != 0 && c->wait_for_sipi) {
+            c->start_at((before & kSipiVector) >> kSipiVectorShift);
+            return true;
+        }
+    }
+    // SMI, NMI and interrupts wait as well.
     if (c->wait_for_sipi) return false;
     if (c->debug_pending != 0 && !shadow_all) {
         c->halted = false;
@@ -190,6 +198,7 @@ u32 loop(Cpu* c) {
 
 u32 Cpu::run() {
     count = vcpu->instructions;  // a restore may have set it
+    decide_startup();
     if (debugger != nullptr) debugger->begin(*this);
     sse_enter(this);
     if (_setjmp(fault_exit) != 0) take_fault(this);
