@@ -1,5 +1,9 @@
 // Engines: what they call, and how they are attached.
+#include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <mutex>
+#include <thread>
 
 #include "kernel/machine/builder.hpp"
 
@@ -14,12 +18,53 @@ struct CpuServices {
         explicit Guard(void* self) : lock(of(self).lock_) { lock.lock(); }
         ~Guard() { lock.unlock(); }
     };
+    // An interrupt that a device or a local APIC sends on may be for a CPU that sleeps.
+    static void wake_others(void* self) {
+        if (board(self).vcpus.size() > 1) of(self).wake_halted();
+    }
     // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a
     // host's time slice, and a guest that polls one device for what another one's timer does (port 61h for the interval
     // timer) would measure the host's scheduler.
-    struct Access : Guard {
-        explicit Access(void* self) : Guard(self) { of(self).run_late_timers(); }
-    };
+    template <class Work>
+    static auto access(void* self, Work work) {
+        const u64 views = board(self).view_changes;
+        struct After {
+            void* self;
+            u64 views;
+            ~After() {
+                if (views != board(self).view_changes) wait_for_view(self);
+            }
+        } const after{self, views};
+        Guard g(self);
+        struct Wake {
+            void* self;
+            ~Wake() { wake_others(self); }
+        } const wake{self};
+        of(self).run_late_timers();
+        return work();
+    }
+    // This access has changed what memory looks like. When the instruction is over, no other CPU may see memory as it
+    // was: the guest may tell it to look. Each leaves the old view at its next block of instructions, so this does not
+    // take long; an engine that does not is not waited for without end. One that waits here itself has no access under
+    // way; one that waits for the lock gets it.
+    static void wait_for_view(void* self) {
+        Vcpu& me = *static_cast<Vcpu*>(self);
+        MachineLock& lock = of(self).lock_;
+        if (board(self).vcpus.size() == 1 || lock.held()) return;
+        const auto behind = [&](const Vcpu& v) {
+            return &v != &me && v.running && !v.waits_for_view &&
+                   (__atomic_load_n(&v.shared.attention, __ATOMIC_ACQUIRE) & BP_ATTENTION_VIEW) != 0;
+        };
+        std::unique_lock guard(lock);
+        me.waits_for_view = true;
+        const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+        while (std::ranges::any_of(board(self).vcpus, behind) && std::chrono::steady_clock::now() < until) {
+            guard.unlock();
+            std::this_thread::yield();
+            guard.lock();
+        }
+        me.waits_for_view = false;
+    }
     // An engine that says "yes" with another number means the mode's data.
     static u32 view_of(int smm) {
         if (smm == BP_VIEW_NORMAL) return BP_VIEW_NORMAL;
@@ -30,23 +75,22 @@ struct CpuServices {
         board(self).memory->page(address, page, view_of(smm));
     }
     static u64 read(void* self, u64 address, u32 bytes, int smm) {
-        Access g(self);
-        return board(self).memory->read(address, bytes, view_of(smm));
+        return access(self, [&] { return board(self).memory->read(address, bytes, view_of(smm)); });
     }
     static void write(void* self, u64 address, u32 bytes, u64 value, int smm) {
-        Access g(self);
-        board(self).memory->write(address, bytes, value, view_of(smm));
+        access(self, [&] { board(self).memory->write(address, bytes, value, view_of(smm)); });
     }
     static u64 port_read(void* self, u32 port, u32 bytes) {
-        Access g(self);
-        return board(self).ports->read(port, bytes);
+        return access(self, [&] { return board(self).ports->read(port, bytes); });
     }
     static void port_write(void* self, u32 port, u32 bytes, u64 value) {
-        Access g(self);
-        board(self).ports->write(port, bytes, value);
+        access(self, [&] { board(self).ports->write(port, bytes, value); });
     }
     static void lock(void* self) { of(self).lock_.lock(); }
-    static void unlock(void* self) { of(self).lock_.unlock(); }
+    static void unlock(void* self) {
+        wake_others(self);
+        of(self).lock_.unlock();
+    }
     static std::int64_t now(void* self) { return of(self).now(); }
     static void code_cached(void* self, u64 address) {
         Guard g(self);
@@ -58,9 +102,17 @@ struct CpuServices {
         for (Vcpu& other : board(self).vcpus)
             if (&other != self) other.table->invalidate(other.engine, address, size);
     }
+    static u32 code_settled(void* self) {
+        for (const Vcpu& other : board(self).vcpus)
+            if (&other != self && (__atomic_load_n(&other.shared.attention, __ATOMIC_ACQUIRE) & BP_ATTENTION_CODE))
+                return 0;
+        return 1;
+    }
 };
 
 void Builder::attach_engines() {
+    const bool several =
+        std::ranges::count_if(a_.all(), [](const Instance& d) { return d.type->offers_interface(BP_CPU_ID); }) > 1;
     for (Instance& d : a_.all()) {
         if (!d.type->offers_interface(BP_CPU_ID)) continue;
         const bp_interface cpu = d.type->abi->offer(d.object, {BP_CPU_ID, sizeof(BP_CPU_ID) - 1}, {"", 0});
@@ -87,7 +139,9 @@ void Builder::attach_engines() {
                  CpuServices::write,       CpuServices::port_read,
                  CpuServices::port_write,  CpuServices::lock,
                  CpuServices::unlock,      CpuServices::now,
-                 CpuServices::code_cached, CpuServices::code_written};
+                 CpuServices::code_cached, CpuServices::code_written,
+                 CpuServices::code_settled};
+        if (!several) v.bus.code_cached = nullptr, v.bus.code_written = nullptr, v.bus.code_settled = nullptr;
         check_failure(d, v.table->attach(v.engine, &v.shared, &v.bus), d.spec->position,
                       "the engine cannot be attached");
     }
