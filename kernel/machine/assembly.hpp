@@ -2,6 +2,7 @@
 // is built beside it when a snapshot is restored or a plugin reloaded, and takes its place once it is complete.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <ranges>
@@ -45,6 +46,7 @@ struct Vcpu {
         u64 last() const { return base + (region->length - 1); }
     };
     std::vector<Own> own;
+    bool waits_for_view = false;  // in an access that has changed the memory view
 };
 
 struct Assembly {
@@ -75,6 +77,11 @@ struct Assembly {
         for (Instance& d : all())
             if (d.name() == name) return &d;
         return nullptr;
+    }
+    std::atomic<u64> view_changes = 0;
+    void view_changed() {
+        ++view_changes;
+        set_attention(BP_ATTENTION_VIEW);
     }
     void set_attention(u32 bits) {
         for (Vcpu& v : vcpus) __atomic_fetch_or(&v.shared.attention, bits, __ATOMIC_RELEASE);

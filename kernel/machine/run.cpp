@@ -367,7 +367,10 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
     if (outcome_) return false;
     if (reset_requested_) {
         reset_requested_ = false;
+        // All processors are reset at one time: their time-stamp counters begin together.
+        if (!paused_) clock_->pause();
         system_reset();
+        if (!paused_) clock_->resume();
     }
     if (pause_requested_ && !paused_) {
         paused_ = true;

@@ -1,6 +1,8 @@
 // Registers, modes, lines and the clock of the processor.
 #include "cpu.hpp"
 
+#include <algorithm>
+
 #include "block.hpp"
 #include "breakpoints.hpp"
 #include "flags.hpp"
@@ -45,8 +47,15 @@ Cpu::~Cpu() = default;
 
 void Cpu::attach(bp_vcpu* vcpu_in, const bp_cpu_bus* bus_in) {
     vcpu = vcpu_in;
-    bus = *bus_in;
+    bus = bp_cpu_bus{};
+    std::memcpy(&bus, bus_in, std::min<std::size_t>(bus_in->size, sizeof bus));
     count = vcpu->instructions;
+    several = bus.code_cached != nullptr && bus.code_written != nullptr && bus.code_settled != nullptr;
+    constexpr u32 own_bits = 7;  // the eighth one is everybody else's
+    code_bit = static_cast<u8>(several ? 1u << std::min(vcpu->index, own_bits) : 1u);
+    cache->several = several;
+    cache->code_bit = code_bit;
+    cache->may_unflag = !several || vcpu->index < own_bits;
 }
 
 void Cpu::reset(bool power_on) {

@@ -313,6 +313,12 @@ struct Cpu {
     u32 jump_tag = 0;                       // generation and mode, tag of the jump cache
     bool mode64 = false;                    // 64-bit mode: EFER.LMA and CS.L
 
+    // --- several processors (shared.cpp) ---------------------------------------------------------------------------
+    bool several = false;  // others have the same memory
+    u8 code_bit = 1;       // this processor's in the code flags of pages; several may share the last one
+    u32 pauses = 0;        // PAUSE instructions without much between them
+    u64 last_pause = 0;    // `count` then
+
     Cpu();
     ~Cpu();
     Cpu(const Cpu&) = delete;
@@ -420,6 +426,18 @@ struct Cpu {
     void phys_write(Physical address, u32 bytes, u64 value);
     [[nodiscard]] u8 phys_fetch(Physical address);  // a byte of code
     void update_a20_mask();                         // from the line, which system management mode ignores
+    // Sets bits in a byte at a linear address, or clears them, in one locked access; returns the old value.
+    u8 sys_locked_or(Linear address, u8 bits);
+    u8 sys_locked_and(Linear address, u8 bits);
+
+    // What a serializing instruction does besides its own work (SDM 3, 8.3): stores are visible to all, and code that
+    // others have written is decoded anew.
+    void serialize() {
+        if (several) serialize_slow();
+    }
+    void serialize_slow();
+    void code_cached_by_other(Physical page);  // bp.cpu.code/1; any thread, under the machine's lock
+    void pause();                              // PAUSE, MWAIT
 
     void tlb_flush(bool global_too);      // CR3 load: false (global pages stay if CR4.PGE)
     void tlb_flush_page(Linear address);  // INVLPG: also global

@@ -101,6 +101,7 @@ void Cpu::cpuid() {
     r32(kEbx) = l.ebx;
     r32(kEcx) = l.ecx;
     r32(kEdx) = l.edx;
+    serialize();
 }
 
 }  // namespace backplane::interp

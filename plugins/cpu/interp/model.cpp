@@ -20,6 +20,8 @@ const bp_cpu kTable{
     [](void* i, bp_str path) -> bp_status { return of(i)->trace_instructions(to_view(path)); },
 };
 
+const bp_cpu_code kCode{sizeof(bp_cpu_code),
+                        [](void* i, uint64_t address) { of(i)->cpu->code_cached_by_other(address & ~0xfffull); }};
 const bp_cpu_startup kStartup{sizeof(bp_cpu_startup),
                               [](void* i, uint32_t vector) { of(i)->cpu->startup(vector & 0xffu); }};
 
@@ -116,6 +118,7 @@ void InterpCpu::describe(Schema<InterpCpu>& s) {
     s.line_out("ferr", &InterpCpu::ferr, "an unmasked numeric error waits and CR0.NE is 0 (FERR#)");
     s.link("intr", &InterpCpu::intr, BP_INTR_ID, "interrupt controller that acknowledges", true);
     s.offer(BP_CPU_ID, &kTable);
+    s.offer(BP_CPU_CODE_ID, &kCode);
     s.offer(BP_CPU_STARTUP_ID, &kStartup);
     s.offer(BP_CPU_STATE_ID, &kInterpState);
     s.offer(BP_CPU_DEBUG_ID, &kInterpDebug);

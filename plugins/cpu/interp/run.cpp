@@ -41,6 +41,7 @@ u32 take_attention(Cpu* c) {
     const u32 a = __atomic_load_n(&c->vcpu->attention, __ATOMIC_ACQUIRE);
     const u32 mine = a & (BP_ATTENTION_LINES | BP_ATTENTION_VIEW | BP_ATTENTION_INVALIDATE | 0xffff0000u);
     __atomic_fetch_and(&c->vcpu->attention, ~mine, __ATOMIC_ACQUIRE);
+    if ((a & BP_ATTENTION_CODE) != 0) notice_foreign_code(c);
     if ((a & BP_ATTENTION_VIEW) != 0) view_changed(c);
     if ((a & BP_ATTENTION_INVALIDATE) != 0) drop_written_code(c);
     if ((a & BP_ATTENTION_LINES) != 0) apply_a20(c);
@@ -198,6 +199,7 @@ u32 loop(Cpu* c) {
 
 u32 Cpu::run() {
     count = vcpu->instructions;  // a restore may have set it
+    if (several) enter_shared(this);
     decide_startup();
     if (debugger != nullptr) debugger->begin(*this);
     sse_enter(this);
@@ -206,6 +208,7 @@ u32 Cpu::run() {
     sse_leave(this);
     insn = nullptr;
     sync_out();
+    if (several) leave_shared(this);
     return why;
 }
 
