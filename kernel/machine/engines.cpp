@@ -4,6 +4,7 @@
 #include <cstring>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "kernel/machine/builder.hpp"
 
@@ -18,32 +19,7 @@ struct CpuServices {
         explicit Guard(void* self) : lock(of(self).lock_) { lock.lock(); }
         ~Guard() { lock.unlock(); }
     };
-    // An interrupt that a device or a local APIC sends on may be for a CPU that sleeps.
-    static void wake_others(void* self) {
-        if (board(self).vcpus.size() > 1) of(self).wake_halted();
-    }
-    // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a
-    // host's time slice, and a guest that polls one device for what another one's timer does (port 61h for the interval
-    // timer) would measure the host's scheduler.
-    template <class Work>
-    static auto access(void* self, Work work) {
-        const u64 views = board(self).view_changes;
-        struct After {
-            void* self;
-            u64 views;
-            ~After() {
-                if (views != board(self).view_changes) wait_for_view(self);
-            }
-        } const after{self, views};
-        Guard g(self);
-        struct Wake {
-            void* self;
-            ~Wake() { wake_others(self); }
-        } const wake{self};
-        of(self).run_late_timers();
-        return work();
-    }
-    // This access has changed what memory looks like. When the instruction is over, no other CPU may see memory as it
+    // An access has changed what memory looks like. When the instruction is over, no other CPU may see memory as it
     // was: the guest may tell it to look. Each leaves the old view at its next block of instructions, so this does not
     // take long; an engine that does not is not waited for without end. One that waits here itself has no access under
     // way; one that waits for the lock gets it.
@@ -65,6 +41,39 @@ struct CpuServices {
         }
         me.waits_for_view = false;
     }
+    // Around an access, outside of the lock.
+    struct Views {
+        void* const self;
+        const u64 views;
+        explicit Views(void* s) : self(s), views(board(s).view_changes) {}
+        ~Views() {
+            if (views != board(self).view_changes) wait_for_view(self);
+        }
+    };
+    // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a
+    // host's time slice, and a guest that polls one device for what another one's timer does (port 61h for the interval
+    // timer) would measure the host's scheduler. Afterwards whoever it has interrupted is woken.
+    struct Access : Views, Guard {
+        Machine& m;
+        const int before;
+        explicit Access(void* self) : Views(self), Guard(self), m(of(self)), before(std::exchange(m.accessing_, -1)) {
+            m.run_late_timers();
+            m.accessing_ = static_cast<int>(static_cast<Vcpu*>(self)->shared.index);
+        }
+        ~Access() {
+            m.accessing_ = before;
+            m.wake_halted();
+        }
+    };
+    // The registers that only this vCPU sees: those that [address, address + bytes) lies in, or touches.
+    static const Vcpu::Own* own(void* self, u64 address, u64 bytes) {
+        for (const Vcpu::Own& o : static_cast<Vcpu*>(self)->own)
+            if (address <= o.last() && address + (bytes - 1) >= o.base) return &o;
+        return nullptr;
+    }
+    static bool within(const Vcpu::Own& o, u64 address, u64 bytes) {
+        return address >= o.base && address + (bytes - 1) <= o.last();
+    }
     // An engine that says "yes" with another number means the mode's data.
     static u32 view_of(int smm) {
         if (smm == BP_VIEW_NORMAL) return BP_VIEW_NORMAL;
@@ -72,23 +81,43 @@ struct CpuServices {
     }
     static void page(void* self, u64 address, int smm, bp_page* page) {
         Guard g(self);
-        board(self).memory->page(address, page, view_of(smm));
+        MemorySpace& memory = *board(self).memory;
+        if (own(self, address & memory.limit() & ~(kPageSize - 1), kPageSize))
+            *page = {};  // every access takes the slow path
+        else
+            memory.page(address, page, view_of(smm));
     }
     static u64 read(void* self, u64 address, u32 bytes, int smm) {
-        return access(self, [&] { return board(self).memory->read(address, bytes, view_of(smm)); });
+        Access g(self);
+        MemorySpace& memory = *board(self).memory;
+        address &= memory.limit();
+        const Vcpu::Own* o = own(self, address, bytes);
+        if (!o) return memory.read(address, bytes, view_of(smm));
+        if (within(*o, address, bytes)) return memory.read_own(*o->region, address - o->base, bytes);
+        u64 value = 0;
+        for (u32 i = 0; i < bytes; ++i) value |= read(self, address + i, 1, smm) << (8 * i);
+        return value;
     }
     static void write(void* self, u64 address, u32 bytes, u64 value, int smm) {
-        access(self, [&] { board(self).memory->write(address, bytes, value, view_of(smm)); });
+        Access g(self);
+        MemorySpace& memory = *board(self).memory;
+        address &= memory.limit();
+        const Vcpu::Own* o = own(self, address, bytes);
+        if (!o) return memory.write(address, bytes, value, view_of(smm));
+        if (within(*o, address, bytes)) return memory.write_own(*o->region, address - o->base, bytes, value);
+        for (u32 i = 0; i < bytes; ++i) write(self, address + i, 1, value >> (8 * i) & 0xff, smm);
     }
     static u64 port_read(void* self, u32 port, u32 bytes) {
-        return access(self, [&] { return board(self).ports->read(port, bytes); });
+        Access g(self);
+        return board(self).ports->read(port, bytes);
     }
     static void port_write(void* self, u32 port, u32 bytes, u64 value) {
-        access(self, [&] { board(self).ports->write(port, bytes, value); });
+        Access g(self);
+        board(self).ports->write(port, bytes, value);
     }
     static void lock(void* self) { of(self).lock_.lock(); }
     static void unlock(void* self) {
-        wake_others(self);
+        of(self).wake_halted();
         of(self).lock_.unlock();
     }
     static std::int64_t now(void* self) { return of(self).now(); }
@@ -145,9 +174,6 @@ void Builder::attach_engines() {
         check_failure(d, v.table->attach(v.engine, &v.shared, &v.bus), d.spec->position,
                       "the engine cannot be attached");
     }
-    if (m_.clock_->deterministic() && a_.vcpus.size() > 1)
-        throw Error(m_.board_.clock.position(),
-                    "clock: deterministic mode runs one CPU; this board has " + std::to_string(a_.vcpus.size()));
 }
 
 }  // namespace backplane::kernel
