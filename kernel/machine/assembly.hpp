@@ -37,8 +37,9 @@ struct Vcpu {
     void* engine = nullptr;
     bp_vcpu shared{};
     bp_cpu_bus bus{};
-    bool running = false;  // inside the engine's run()
-    bool halted = false;   // its thread sleeps in HLT; deterministic: so it was when it was last asked
+    bool running = false;         // inside the engine's run()
+    bool halted = false;          // its thread sleeps in HLT; deterministic: so it was when it was last asked
+    bool waits_for_view = false;  // in an access that has changed the memory view
     // Registers that this one alone sees, in front of everything else.
     struct Own {
         u64 base;
@@ -46,7 +47,6 @@ struct Vcpu {
         u64 last() const { return base + (region->length - 1); }
     };
     std::vector<Own> own;
-    bool waits_for_view = false;  // in an access that has changed the memory view
 };
 
 struct Assembly {

@@ -19,35 +19,7 @@ struct CpuServices {
         explicit Guard(void* self) : lock(of(self).lock_) { lock.lock(); }
         ~Guard() { lock.unlock(); }
     };
-    // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a
-    // host's time slice, and a guest that polls one device for what another one's timer does (port 61h for the interval
-    // timer) would measure the host's scheduler. Afterwards whoever it has interrupted is woken: a local APIC may have
-    // sent something to a CPU that sleeps.
-    template <class Work>
-    static auto access(void* self, Work work) {
-        const u64 views = board(self).view_changes;
-        struct After {
-            void* self;
-            u64 views;
-            ~After() {
-                if (views != board(self).view_changes) wait_for_view(self);
-            }
-        } const after{self, views};
-        Guard g(self);
-        Machine& m = of(self);
-        struct Accessing {
-            Machine& m;
-            const int before;
-            ~Accessing() {
-                m.accessing_ = before;
-                m.wake_halted();
-            }
-        } const accessing{m, std::exchange(m.accessing_, -1)};
-        m.run_late_timers();
-        m.accessing_ = static_cast<int>(static_cast<Vcpu*>(self)->shared.index);
-        return work();
-    }
-    // This access has changed what memory looks like. When the instruction is over, no other CPU may see memory as it
+    // An access has changed what memory looks like. When the instruction is over, no other CPU may see memory as it
     // was: the guest may tell it to look. Each leaves the old view at its next block of instructions, so this does not
     // take long; an engine that does not is not waited for without end. One that waits here itself has no access under
     // way; one that waits for the lock gets it.
@@ -69,7 +41,31 @@ struct CpuServices {
         }
         me.waits_for_view = false;
     }
-    // The registers that only this vCPU sees: those that [address, address + bytes) touches.
+    // Around an access, outside of the lock.
+    struct Views {
+        void* const self;
+        const u64 views;
+        explicit Views(void* s) : self(s), views(board(s).view_changes) {}
+        ~Views() {
+            if (views != board(self).view_changes) wait_for_view(self);
+        }
+    };
+    // For an access to a device: what is due by the clock happens before it. The machine's thread may be late by a
+    // host's time slice, and a guest that polls one device for what another one's timer does (port 61h for the interval
+    // timer) would measure the host's scheduler. Afterwards whoever it has interrupted is woken.
+    struct Access : Views, Guard {
+        Machine& m;
+        const int before;
+        explicit Access(void* self) : Views(self), Guard(self), m(of(self)), before(std::exchange(m.accessing_, -1)) {
+            m.run_late_timers();
+            m.accessing_ = static_cast<int>(static_cast<Vcpu*>(self)->shared.index);
+        }
+        ~Access() {
+            m.accessing_ = before;
+            m.wake_halted();
+        }
+    };
+    // The registers that only this vCPU sees: those that [address, address + bytes) lies in, or touches.
     static const Vcpu::Own* own(void* self, u64 address, u64 bytes) {
         for (const Vcpu::Own& o : static_cast<Vcpu*>(self)->own)
             if (address <= o.last() && address + (bytes - 1) >= o.base) return &o;
@@ -92,32 +88,32 @@ struct CpuServices {
             memory.page(address, page, view_of(smm));
     }
     static u64 read(void* self, u64 address, u32 bytes, int smm) {
-        return access(self, [&]() -> u64 {
-            MemorySpace& memory = *board(self).memory;
-            address &= memory.limit();
-            const Vcpu::Own* o = own(self, address, bytes);
-            if (!o) return memory.read(address, bytes, view_of(smm));
-            if (within(*o, address, bytes)) return memory.read_own(*o->region, address - o->base, bytes);
-            u64 value = 0;
-            for (u32 i = 0; i < bytes; ++i) value |= read(self, address + i, 1, smm) << (8 * i);
-            return value;
-        });
+        Access g(self);
+        MemorySpace& memory = *board(self).memory;
+        address &= memory.limit();
+        const Vcpu::Own* o = own(self, address, bytes);
+        if (!o) return memory.read(address, bytes, view_of(smm));
+        if (within(*o, address, bytes)) return memory.read_own(*o->region, address - o->base, bytes);
+        u64 value = 0;
+        for (u32 i = 0; i < bytes; ++i) value |= read(self, address + i, 1, smm) << (8 * i);
+        return value;
     }
     static void write(void* self, u64 address, u32 bytes, u64 value, int smm) {
-        access(self, [&] {
-            MemorySpace& memory = *board(self).memory;
-            address &= memory.limit();
-            const Vcpu::Own* o = own(self, address, bytes);
-            if (!o) return memory.write(address, bytes, value, view_of(smm));
-            if (within(*o, address, bytes)) return memory.write_own(*o->region, address - o->base, bytes, value);
-            for (u32 i = 0; i < bytes; ++i) write(self, address + i, 1, value >> (8 * i) & 0xff, smm);
-        });
+        Access g(self);
+        MemorySpace& memory = *board(self).memory;
+        address &= memory.limit();
+        const Vcpu::Own* o = own(self, address, bytes);
+        if (!o) return memory.write(address, bytes, value, view_of(smm));
+        if (within(*o, address, bytes)) return memory.write_own(*o->region, address - o->base, bytes, value);
+        for (u32 i = 0; i < bytes; ++i) write(self, address + i, 1, value >> (8 * i) & 0xff, smm);
     }
     static u64 port_read(void* self, u32 port, u32 bytes) {
-        return access(self, [&] { return board(self).ports->read(port, bytes); });
+        Access g(self);
+        return board(self).ports->read(port, bytes);
     }
     static void port_write(void* self, u32 port, u32 bytes, u64 value) {
-        access(self, [&] { board(self).ports->write(port, bytes, value); });
+        Access g(self);
+        board(self).ports->write(port, bytes, value);
     }
     static void lock(void* self) { of(self).lock_.lock(); }
     static void unlock(void* self) {

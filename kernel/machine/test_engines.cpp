@@ -22,6 +22,7 @@ using std::chrono::milliseconds;
 struct Actor final : Device<Actor> {
     static constexpr std::string_view kType = "test.actor";
     using Device::Device;
+    using Device::request;
     static inline std::function<u32(Actor&)> play;
     bp_vcpu* vcpu = nullptr;
     const bp_cpu_bus* bus = nullptr;
@@ -33,9 +34,7 @@ struct Actor final : Device<Actor> {
         if (vcpu) __atomic_fetch_or(&vcpu->attention, BP_ATTENTION_LINES, __ATOMIC_RELEASE);
     }
     // The bits that were set, cleared.
-    u32 look() const {
-        return __atomic_fetch_and(&vcpu->attention, u32{BP_ATTENTION_STOP}, __ATOMIC_ACQ_REL);
-    }
+    u32 look() const { return __atomic_fetch_and(&vcpu->attention, u32{BP_ATTENTION_STOP}, __ATOMIC_ACQ_REL); }
     static constexpr bp_cpu kTable{sizeof(bp_cpu),
                                    [](void* i, bp_vcpu* vcpu, const bp_cpu_bus* bus) -> bp_status {
                                        static_cast<Actor*>(i)->vcpu = vcpu, static_cast<Actor*>(i)->bus = bus;
@@ -56,7 +55,7 @@ struct Switch final : Device<Switch> {
     static constexpr std::string_view kType = "test.switch";
     using Device::Device;
     LineOut out;
-    Region window;
+    backplane::Region window;
     void reset(Reset) {}
     void state(StateVisitor&) {}
     u64 read(u64, u32) { return 0; }
@@ -85,10 +84,11 @@ struct Bench {
     Bench() {
         registry.add(&DeviceType<Actor>::value);
         registry.add(&DeviceType<Switch>::value);
-        machine = std::make_unique<Machine>(board("{clock: {mode: realtime}, devices: {cpu0: {type: test.actor}, "
-                                                  "cpu1: {type: test.actor}, "
-                                                  "switch: {type: test.switch, at: {port: 0x70}, out: cpu1.interrupt}}}"),
-                                            registry, logger, tracer);
+        machine =
+            std::make_unique<Machine>(board("{clock: {mode: realtime}, devices: {cpu0: {type: test.actor}, "
+                                            "cpu1: {type: test.actor}, "
+                                            "switch: {type: test.switch, at: {port: 0x70}, out: cpu1.interrupt}}}"),
+                                      registry, logger, tracer);
     }
 };
 

@@ -1,5 +1,6 @@
-// Locked instructions: ADD OR ADC SBB AND SUB XOR INC DEC NOT NEG XCHG XADD CMPXCHG CMPXCHG8B CMPXCHG16B BTS BTR BTC with
-// LOCK and an operand in memory, by atomic operations of the host (SDM 3, 8.1.2); and what else several processors need.
+// Locked instructions: ADD OR ADC SBB AND SUB XOR INC DEC NOT NEG XCHG XADD CMPXCHG CMPXCHG8B CMPXCHG16B BTS BTR BTC
+// with LOCK and an operand in memory, by atomic operations of the host (SDM 3, 8.1.2); and what else several processors
+// need.
 //
 // The work is done in functions apart from the handlers, which may have no locals in memory.
 #include <atomic>
@@ -206,9 +207,8 @@ void op_mfence(Cpu* c, Insn* i) {
 
 template <Alu kOp>
 Handler alu_of(bool immediate, unsigned size) {
-    return by_size(size, [=]<typename T>() -> Handler {
-        return immediate ? op_alu<kOp, T, true> : op_alu<kOp, T, false>;
-    });
+    return by_size(size,
+                   [=]<typename T>() -> Handler { return immediate ? op_alu<kOp, T, true> : op_alu<kOp, T, false>; });
 }
 template <Unary kOp>
 Handler unary_of(unsigned size) {
@@ -216,9 +216,8 @@ Handler unary_of(unsigned size) {
 }
 template <BitOp kOp>
 Handler bit_of(unsigned size, bool immediate) {
-    return by_word(size, [=]<typename T>() -> Handler {
-        return immediate ? op_bit<kOp, T, true> : op_bit<kOp, T, false>;
-    });
+    return by_word(size,
+                   [=]<typename T>() -> Handler { return immediate ? op_bit<kOp, T, true> : op_bit<kOp, T, false>; });
 }
 
 }  // namespace

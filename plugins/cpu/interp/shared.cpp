@@ -4,12 +4,14 @@
 // (bp_cpu_bus.code_written) when it has been made. What has to be right is that no store is missed:
 //
 // * A processor that begins to cache code from a page sets its bit, tells the others (code_cached), and only then reads
-//   the bytes. A slow store is made first and looks at the flag afterwards, with a fence between: either the store is in
-//   the bytes that are read, or it finds the bit.
+//   the bytes. A slow store is made first and looks at the flag afterwards, with a fence between: either the store is
+//   in the bytes that are read, or it finds the bit.
 // * Fast stores go by an entry of the TLB and look at nothing. Who hears of the page takes the permission from its
 //   entries before its next block; if one had it, the whole page counts as written. Until then BP_ATTENTION_CODE stands
-//   in its attention word. Before an entry is forgotten that bit is looked at, behind a fence, so that none goes unseen.
-// * In between, code that was decoded may be older than a store that a program has every right to rely on. By the manual
+//   in its attention word. Before an entry is forgotten that bit is looked at, behind a fence, so that none goes
+//   unseen.
+// * In between, code that was decoded may be older than a store that a program has every right to rely on. By the
+// manual
 //   (SDM 3, 8.1.3) that program executes a serializing instruction before it runs the new code. There a processor drops
 //   what it decoded from pages that not all others have taken notice of yet (`provisional`), and what it was told of.
 //   Nobody waits for anybody.
@@ -110,10 +112,11 @@ void Cpu::serialize_slow() {
 // A program that spins waits for another processor, which may wait for the host's.
 void Cpu::pause() {
     constexpr u32 kPatience = 256;  // a microsecond or two
-    constexpr u64 kFar = 1000;  // instructions: no longer the same loop
+    constexpr u64 kFar = 1000;      // instructions: no longer the same loop
     if (count - last_pause > kFar) pauses = 0;
     last_pause = count;
-    if (++pauses < kPatience) return;
+    // A deadline means the deterministic clock: no other processor has a thread of its own that waits for this one.
+    if (++pauses < kPatience || vcpu->deadline != ~u64{0}) return;
     pauses = 0;
     std::this_thread::yield();
 }

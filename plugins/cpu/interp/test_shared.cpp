@@ -1,5 +1,5 @@
-// What processors with one memory owe each other (SDM 3, 8.1 to 8.3): locked instructions, the order of loads and stores,
-// code that another processor writes, accessed and dirty bits.
+// What processors with one memory owe each other (SDM 3, 8.1 to 8.3): locked instructions, the order of loads and
+// stores, code that another processor writes, accessed and dirty bits.
 #include "test_shared.hpp"
 
 namespace backplane::interp::shared_test {
@@ -37,27 +37,21 @@ constexpr std::string_view kStack =
     "c70875f249ffc975c1f4";
 // rdi: a device's register, rcx: rounds.
 //   loop: lock inc qword [rdi]; mov eax, 1; lock xadd [rdi], rax; dec rcx; jnz loop; hlt
-constexpr std::string_view kDevice =
-    "f048ff07b801000000f0480fc10748ffc975edf4";
+constexpr std::string_view kDevice = "f048ff07b801000000f0480fc10748ffc975edf4";
 // rdi, rsi: value and flag, rcx: rounds.
 //   loop: inc rax; mov [rdi], rax; mov [rsi], rax; cmp rax, rcx; jne loop; hlt
-constexpr std::string_view kSender =
-    "48ffc04889074889064839c875f2f4";
+constexpr std::string_view kSender = "48ffc04889074889064839c875f2f4";
 // The flag must never be ahead of the value.
 //   loop: mov rax, [rsi]; mov rdx, [rdi]; cmp rdx, rax; jb bad; cmp rax, rcx; jne loop; hlt; bad: inc rbx; hlt
-constexpr std::string_view kReceiver =
-    "488b06488b174839c272064839c875f0f448ffc3f4";
+constexpr std::string_view kReceiver = "488b06488b174839c272064839c875f0f448ffc3f4";
 // rdi, rsi: mine and the other's, rcx: rounds, rbp: what was seen of the other's.
 //   loop: inc rax; mov [rdi], rax; mfence; mov rdx, [rsi]; mov [rbp+rax*8], rdx; cmp rax, rcx; jne loop; hlt
-constexpr std::string_view kBufferMfence =
-    "48ffc04889070faef0488b16488954c5004839c875eaf4";
+constexpr std::string_view kBufferMfence = "48ffc04889070faef0488b16488954c5004839c875eaf4";
 //   loop: inc rax; mov [rdi], rax; lock or dword [rsp],0; mov rdx, [rsi]; mov [rbp+rax*8], rdx; cmp rax, rcx; jne
 //   loop; hlt
-constexpr std::string_view kBufferLock =
-    "48ffc0488907f0830c2400488b16488954c5004839c875e8f4";
+constexpr std::string_view kBufferLock = "48ffc0488907f0830c2400488b16488954c5004839c875e8f4";
 //   loop: inc rax; mov [rdi], rax; xchg [rsp],r10; mov rdx, [rsi]; mov [rbp+rax*8], rdx; cmp rax, rcx; jne loop; hlt
-constexpr std::string_view kBufferXchg =
-    "48ffc04889074c871424488b16488954c5004839c875e9f4";
+constexpr std::string_view kBufferXchg = "48ffc04889074c871424488b16488954c5004839c875e9f4";
 // Writes r10d into functions that the other one has just run for the first time. rdi: functions, rsi: flags.
 //   loop: inc rax; mov byte [rdi+64], al; mov [rsi+64], rax; mov edx, eax; and edx, 63; jz nodelay; delay: dec edx;
 //   jnz delay; nodelay: mov [rdi+1], r10d; mov [rsi], rax; w: cmp [rsi+128], rax; je next; pause; jmp w; next: add
@@ -73,16 +67,14 @@ constexpr std::string_view kRunMany =
 // rdi: function, rsi: flags, rcx: rounds.
 //   loop: inc rax; mov [rdi+1], eax; mov [rsi], rax; w: cmp [rsi+128], rax; je next; pause; jmp w; next: cmp rax,
 //   rcx; jne loop; hlt
-constexpr std::string_view kPatchOne =
-    "48ffc0894701488906483986800000007404f390ebf34839c875e5f4";
+constexpr std::string_view kPatchOne = "48ffc0894701488906483986800000007404f390ebf34839c875e5f4";
 //   loop: inc r8; w: cmp [rsi], r8; je go; pause; jmp w; go: push rcx; xor eax, eax; cpuid; pop rcx; call rdi; cmp
 //   eax, r8d; je good; inc r9; good: mov [rsi+128], r8; cmp r8, rcx; jne loop; hlt
 constexpr std::string_view kRunOne =
     "49ffc04c39067404f390ebf75131c00fa259ffd74439c0740349ffc14c8986800000004939c875d8f4";
 // rdi: page, rcx: rounds.
 //   loop: invlpg [rdi]; mov eax, [rdi]; mov [rdi], ecx; dec rcx; jnz loop; hlt
-constexpr std::string_view kUsePage =
-    "0f013f8b07890f48ffc975f4f4";
+constexpr std::string_view kUsePage = "0f013f8b07890f48ffc975f4f4";
 // rdi: the page's entry, rcx: rounds. Nobody else changes bit 9.
 //   loop: mov rdx, [rdi]; lock xor qword [rdi], 0x200; lock and qword [rdi], ~0x60; mov rax, [rdi]; xor rax, rdx;
 //   test eax, 0x200; jnz good; inc rbx; good: dec rcx; jnz loop; hlt
@@ -113,24 +105,24 @@ TEST_CASE("locked instructions of several processors lose nothing") {
         odd |= static_cast<u32>(m.cpu(n).gpr[kEcx] & 1u) << n;
     }
     const bool twice = all % 2 == 0;
-    CHECK(m.peek<u32>(d) == static_cast<u32>(all));                        // INC
-    CHECK(m.peek<u64>(d + 8) == 3 * all);                                  // ADD
-    CHECK(m.peek<u32>(d + 16) == static_cast<u32>(all));                   // XADD
-    CHECK(m.peek<u32>(d + 24) == static_cast<u32>(all));                   // CMPXCHG
-    CHECK(m.peek<u64>(d + 32) == all);                                     // under a lock by BTS and BTR
-    CHECK(m.peek<u64>(d + 48) == all);                                     // by XCHG
-    CHECK(m.peek<u64>(d + 64) == all);                                     // by tickets
-    CHECK(m.peek<u32>(d + 126) == static_cast<u32>(all));                  // INC across a cache line
-    CHECK(m.peek<u64>(d + 4092) == 0 - all);                               // DEC across a page
-    CHECK(m.peek<u16>(d + 72) == odd);                                     // XOR
-    CHECK(m.peek<u8>(d + 74) == 0);                                        // OR, AND
-    CHECK(m.peek<u32>(d + 76) == static_cast<u32>(0 - 2 * all));           // SUB
-    CHECK(m.peek<u32>(d + 80) == (twice ? 0x12345678 : ~0x12345678u));     // NOT
-    CHECK(m.peek<u32>(d + 84) == static_cast<u32>(twice ? 77 : -77));      // NEG
-    CHECK(m.peek<u16>(d + 88) == static_cast<u16>(all));                   // ADC
-    CHECK(m.peek<u64>(d + 96) == 0 - 2 * all);                             // SBB
-    CHECK(m.peek<u32>(d + 104) == odd);                                    // BTC
-    CHECK(m.peek<u64>(d + 112) == all);                                    // CMPXCHG8B
+    CHECK(m.peek<u32>(d) == static_cast<u32>(all));                     // INC
+    CHECK(m.peek<u64>(d + 8) == 3 * all);                               // ADD
+    CHECK(m.peek<u32>(d + 16) == static_cast<u32>(all));                // XADD
+    CHECK(m.peek<u32>(d + 24) == static_cast<u32>(all));                // CMPXCHG
+    CHECK(m.peek<u64>(d + 32) == all);                                  // under a lock by BTS and BTR
+    CHECK(m.peek<u64>(d + 48) == all);                                  // by XCHG
+    CHECK(m.peek<u64>(d + 64) == all);                                  // by tickets
+    CHECK(m.peek<u32>(d + 126) == static_cast<u32>(all));               // INC across a cache line
+    CHECK(m.peek<u64>(d + 4092) == 0 - all);                            // DEC across a page
+    CHECK(m.peek<u16>(d + 72) == odd);                                  // XOR
+    CHECK(m.peek<u8>(d + 74) == 0);                                     // OR, AND
+    CHECK(m.peek<u32>(d + 76) == static_cast<u32>(0 - 2 * all));        // SUB
+    CHECK(m.peek<u32>(d + 80) == (twice ? 0x12345678 : ~0x12345678u));  // NOT
+    CHECK(m.peek<u32>(d + 84) == static_cast<u32>(twice ? 77 : -77));   // NEG
+    CHECK(m.peek<u16>(d + 88) == static_cast<u16>(all));                // ADC
+    CHECK(m.peek<u64>(d + 96) == 0 - 2 * all);                          // SBB
+    CHECK(m.peek<u32>(d + 104) == odd);                                 // BTC
+    CHECK(m.peek<u64>(d + 112) == all);                                 // CMPXCHG8B
 }
 
 TEST_CASE("a stack by CMPXCHG16B loses no node") {
@@ -197,8 +189,8 @@ TEST_CASE("MFENCE and locked instructions keep a load behind the stores before i
         m.cpu(n).gpr[kEbp] = seen[n];
     }
     m.run();
-    // Who saw the other one's value v in its round k has stored k before the other one stored v + 1, which therefore saw
-    // k or more behind it.
+    // Who saw the other one's value v in its round k has stored k before the other one stored v + 1, which therefore
+    // saw k or more behind it.
     u64 passed = 0, overlaps = 0;
     for (const unsigned n : {0u, 1u}) {
         for (u64 k = 1; k <= rounds; ++k) {
