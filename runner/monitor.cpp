@@ -131,6 +131,11 @@ std::string Monitor::type(std::string_view text) {
     return "";
 }
 
+Monitor::Monitor(kernel::Machine& machine, Inputs& inputs)
+    : machine_(machine), inputs_(inputs), hmp_([&machine](const std::string& name, const kernel::Json& arguments) {
+          return machine.control().call(name, arguments);
+      }) {}
+
 std::string Monitor::run(const std::string& line) {
     std::istringstream in(line);
     std::string command, rest;
@@ -165,11 +170,7 @@ std::string Monitor::run(const std::string& line) {
         return text;
     }
     // What the readline monitor has beyond that: info, eject, change, savevm ... .
-    if (monitor::Hmp::knows(line))
-        return monitor::Hmp([this](const std::string& name, const kernel::Json& arguments) {
-                   return machine_.control().call(name, arguments);
-               })
-            .run(line);
+    if (monitor::Hmp::knows(line)) return hmp_.run(line);
     return "unknown command " + command + "; help lists what there is\n";
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "kernel/machine/machine.hpp"
+#include "monitor/hmp.hpp"
 #include "runner/inputs.hpp"
 #include "runner/picture.hpp"
 
@@ -14,7 +15,7 @@ namespace backplane::runner {
 
 class Monitor {
   public:
-    Monitor(kernel::Machine& machine, Inputs& inputs) : machine_(machine), inputs_(inputs) {}
+    Monitor(kernel::Machine& machine, Inputs& inputs);
     // Runs one line and returns what it prints, lines ended by \n. Unknown commands are answered, never thrown.
     std::string run(const std::string& line);
     // The text screen, or why there is none.
@@ -35,6 +36,7 @@ class Monitor {
     std::string press(const std::vector<std::uint32_t>& codes);
     kernel::Machine& machine_;
     Inputs& inputs_;
+    monitor::Hmp hmp_;
     std::atomic<bool> ended_{false};
 };
 

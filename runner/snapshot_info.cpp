@@ -139,6 +139,9 @@ std::string snapshot_text(const kernel::SnapshotFile& file) {
          static_cast<unsigned long long>(s.timer_sequence), static_cast<unsigned long long>(s.timers_fired));
     for (std::size_t i = 0; i < s.instructions.size(); ++i)
         line(out, "vCPU %-8zu %llu instructions", i, static_cast<unsigned long long>(s.instructions[i]));
+    if (s.instructions.size() > 1 && s.deterministic)
+        line(out, "turn          vCPU %u, %llu instructions left", s.turn,
+             static_cast<unsigned long long>(s.turn_left));
     out += "\nmemory\n";
     for (const auto& m : s.memory)
         line(out, "  %s of %s: %s", m.name.c_str(), m.owner.c_str(), kernel::size_text(m.size).c_str());
@@ -166,7 +169,9 @@ std::string snapshot_json(const kernel::SnapshotFile& file) {
               {"random_state", s.random_state},
               {"timer_sequence", s.timer_sequence},
               {"timers_fired", s.timers_fired},
-              {"instructions", s.instructions}};
+              {"instructions", s.instructions},
+              {"turn", s.turn},
+              {"turn_left", s.turn_left}};
     Json& memory = json["memory"] = Json::array();
     for (const auto& m : s.memory) memory.push_back({{"owner", m.owner}, {"name", m.name}, {"size", m.size}});
     Json& devices = json["devices"] = Json::array();

@@ -14,8 +14,7 @@ std::int64_t host_now() {
 }  // namespace
 
 std::int64_t Clock::now() const {
-    if (mode_ == Mode::kDeterministic)
-        return base_ + (instructions_ ? static_cast<std::int64_t>(*instructions_) * ns_per_instruction_ : 0);
+    if (mode_ == Mode::kDeterministic) return base_ + static_cast<std::int64_t>(executed()) * ns_per_instruction_;
     return running_ ? host_now() - base_ : stopped_;
 }
 
@@ -59,7 +58,10 @@ void Clock::pause() {
     running_ = false;
 }
 
-void Clock::follow(const std::uint64_t* instructions) { instructions_ = instructions; }
+void Clock::follow(const std::uint64_t* instructions, std::uint64_t others) {
+    instructions_ = instructions;
+    others_ = others;
+}
 
 void Clock::set(std::int64_t when) {
     if (mode_ == Mode::kDeterministic)
@@ -74,7 +76,7 @@ void Clock::skip_to(std::int64_t when) {
 }
 
 std::uint64_t Clock::instructions_at(std::int64_t when) const {
-    const std::uint64_t count = instructions_ ? *instructions_ : 0;
+    const std::uint64_t count = executed();
     const std::int64_t left = when - now();
     if (left <= 0) return count;
     return count + static_cast<std::uint64_t>((left + ns_per_instruction_ - 1) / ns_per_instruction_);

@@ -26,13 +26,13 @@ class Clock {
     void resume();  // realtime: time goes on from where it stood
     void pause();
 
-    // Deterministic: where the executing vCPU keeps its count.
-    void follow(const std::uint64_t* instructions);
+    // Deterministic: where the executing vCPU keeps its count, and what the others have executed. Time does not change.
+    void follow(const std::uint64_t* instructions, std::uint64_t others = 0);
     // A restored machine: it is `when` now. Realtime: only while paused.
     void set(std::int64_t when);
     // Idle: jumps to `when`.
     void skip_to(std::int64_t when);
-    // The instruction count at which `when` is reached.
+    // The count of all instructions at which `when` is reached.
     std::uint64_t instructions_at(std::int64_t when) const;
     std::int64_t ns_per_instruction() const { return ns_per_instruction_; }
 
@@ -43,6 +43,8 @@ class Clock {
     std::int64_t stopped_ = 0;  // virtual time while paused
     bool running_ = false;
     const std::uint64_t* instructions_ = nullptr;
+    std::uint64_t others_ = 0;
+    std::uint64_t executed() const { return instructions_ ? *instructions_ + others_ : 0; }
 
     // certainly_before(): the counter and the time at the first and the last look at both.
     struct Look {

@@ -1,11 +1,13 @@
 // From machine file, VM file and command line to one BoardSpec.
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 
 #include "kernel/config/board_spec.hpp"
 #include "kernel/config/convert.hpp"
 #include "kernel/config/machine_file.hpp"
 #include "kernel/config/parameters.hpp"
+#include "kernel/config/repeat.hpp"
 
 namespace backplane::kernel {
 
@@ -13,7 +15,7 @@ namespace {
 
 // What VM files, fragments and settings may change, beside parameters.
 const std::vector<std::string>& sections() {
-    static const std::vector<std::string> names = {"devices", "lines", "publish", "clock", "spaces"};
+    static const std::vector<std::string> names = {"devices", "lines", "repeat", "publish", "clock", "spaces"};
     return names;
 }
 bool is_section(std::string_view key) {
@@ -29,20 +31,39 @@ void check_name(const std::string& name, const Position& position, const char* w
                                   " names consist of letters, digits, `-` and `_`: " + in_ticks(name.substr(0, 64)));
 }
 
+// A fragment that refuses the board. What the user gave of what its conditions ask for is what is wrong.
+[[noreturn]] void refuse(const Value& fragment, const Value& text, const ParameterSet& parameters) {
+    Position place = text.position();
+    const std::function<void(const Value&)> look = [&](const Value& condition) {
+        const auto name = [&](const std::string& path) {
+            if (const Parameter* p = parameters.find(path); p && p->given) place = p->value_position;
+        };
+        if (condition.is_scalar()) name(condition.text());
+        for (const Value& item : condition.items()) look(item);
+        for (const auto& entry : condition.entries()) name(entry.key);
+    };
+    for (const char* key : {"unless", "if"})
+        if (const Value* condition = fragment.find(key)) look(*condition);
+    Value said = text;
+    parameters.substitute(said);
+    throw Error(place, to_text(said, "`refuse`"));
+}
+
 void apply_fragments(Value& board, const ParameterSet& parameters) {
     const Value* when = board.find("when");
     if (!when) return;
     const Value fragments = *when;
     for (const Value* fragment : fragments.as_list()) {
         const Value *condition = to_map(*fragment, "a fragment of `when`").find("if"),
-                    *negated = fragment->find("unless");
+                    *negated = fragment->find("unless"), *refused = fragment->find("refuse");
         if (!condition && !negated) throw Error(fragment->position(), "a fragment of `when` needs `if` or `unless`");
         for (const auto& entry : fragment->entries())
-            if (entry.key != "if" && entry.key != "unless" && !is_section(entry.key))
+            if (entry.key != "if" && entry.key != "unless" && entry.key != "refuse" && !is_section(entry.key))
                 throw Error(entry.position, in_ticks(entry.key) + " cannot stand in a fragment of `when`" +
-                                                did_you_mean(entry.key, {"if", "unless", "devices", "lines", "publish",
-                                                                         "clock", "spaces"}));
+                                                did_you_mean(entry.key, {"if", "unless", "refuse", "devices", "lines",
+                                                                         "repeat", "publish", "clock", "spaces"}));
         if ((condition && !parameters.holds(*condition)) || (negated && parameters.holds(*negated))) continue;
+        if (refused) refuse(*fragment, *refused, parameters);
         for (const auto& entry : fragment->entries())
             if (is_section(entry.key)) merge_section(board, entry);
     }
@@ -104,7 +125,8 @@ void apply_section_setting(Value& board, const Setting& setting) {
     for (const std::string& part : parts)
         if (part.empty()) throw Error(position, "an empty name in " + in_ticks(setting.path));
     Value value = parse_yaml_option(setting.value, position);
-    if (parts[0] == "publish") throw Error(position, "`publish` is a list and cannot be set here");
+    if (parts[0] == "publish" || parts[0] == "repeat")
+        throw Error(position, in_ticks(parts[0]) + " is a list and cannot be set here");
     if (parts[0] == "devices" && parts.size() > 2) {
         const Value* devices = board.find("devices");
         std::vector<std::string> known;
@@ -292,8 +314,10 @@ BoardSpec load_board(const BoardRequest& request, const SearchPaths& search) {
     parameters.check_complete(spec.name);
 
     apply_fragments(board, parameters);
+    expand_repeats(board, parameters);
     for (const auto& entry : vm.root.entries())
         if (is_section(entry.key)) merge_section(board, entry);
+    expand_repeats(board, parameters);
     for (const Setting& setting : request.settings)
         if (is_section_setting(setting)) apply_section_setting(board, setting);
 

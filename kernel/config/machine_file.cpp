@@ -12,13 +12,13 @@ namespace fs = std::filesystem;
 namespace {
 
 const std::vector<std::string>& machine_keys() {
-    static const std::vector<std::string> keys = {"name",    "description",      "extends", "parameters",
-                                                  "aliases", "firmware_folders", "spaces",  "clock",
-                                                  "lines",   "devices",          "when",    "publish"};
+    static const std::vector<std::string> keys = {
+        "name",  "description", "extends", "parameters", "aliases", "firmware_folders", "spaces",
+        "clock", "lines",       "devices", "repeat",     "when",    "publish"};
     return keys;
 }
 
-bool is_list_section(std::string_view key) { return key == "when" || key == "publish"; }
+bool is_list_section(std::string_view key) { return key == "when" || key == "repeat" || key == "publish"; }
 
 Value read_machine(const std::string& path) {
     Value root = read_yaml_file(path);

@@ -8,6 +8,14 @@ namespace backplane::kernel {
 
 namespace {
 
+// The engine knows best: while the machine is paused no thread sleeps in HLT.
+bool halts(const Vcpu& v) {
+    bp_x86_state state{};
+    state.size = sizeof state;
+    if (!v.state || v.state->get(v.engine, &state) != BP_OK) return v.halted;
+    return (state.events & (BP_X86_HALTED | BP_X86_WAIT_FOR_SIPI)) != 0;
+}
+
 Json cpus_json(const Machine& m) {
     Json list = Json::array();
     for (const Vcpu& v : m.assembly().vcpus) {
@@ -16,7 +24,7 @@ Json cpus_json(const Machine& m) {
         list.push_back({{"index", v.shared.index},
                         {"name", v.device->name()},
                         {"type", v.device->type->name},
-                        {"halted", v.halted},
+                        {"halted", halts(v)},
                         {"instructions", v.shared.instructions},
                         {"instruction-pointer", v.shared.instruction_pointer},
                         {"where", std::string(text.data(), n)}});
@@ -77,6 +85,14 @@ void add_inspect_commands(const CommandContext& context) {
                              for (const Claim& c : ports->claims().all()) list.push_back(claim_json(m, "ports", c));
                          if (const auto& memory = m.assembly().memory)
                              for (const Claim& c : memory->claims().all()) list.push_back(claim_json(m, "memory", c));
+                         for (const Vcpu& v : m.assembly().vcpus)
+                             for (const Vcpu::Own& o : v.own) {
+                                 Claim claim;
+                                 claim.base = o.base, claim.size = o.region->length, claim.region = o.region;
+                                 Json own = claim_json(m, "memory", claim);
+                                 own["cpu"] = v.shared.index;
+                                 list.push_back(std::move(own));
+                             }
                          return list;
                      }});
 }

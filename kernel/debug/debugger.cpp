@@ -62,6 +62,7 @@ std::string Debugger::set_state(std::size_t cpu, const bp_x86_state& state) {
         if (!v) return;
         v->device->failure.clear();
         const bool good = v->state->set(v->engine, &state) == BP_OK;
+        if (machine_.deterministic()) machine_.live_->vcpus[cpu].halted = false;
         why = good ? "" : v->device->failure.empty() ? "the engine refuses the state" : v->device->failure;
     });
     return why;

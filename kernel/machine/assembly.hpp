@@ -2,6 +2,7 @@
 // is built beside it when a snapshot is restored or a plugin reloaded, and takes its place once it is complete.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <ranges>
@@ -36,8 +37,16 @@ struct Vcpu {
     void* engine = nullptr;
     bp_vcpu shared{};
     bp_cpu_bus bus{};
-    bool running = false;  // inside the engine's run()
-    bool halted = false;
+    bool running = false;         // inside the engine's run()
+    bool halted = false;          // its thread sleeps in HLT; deterministic: so it was when it was last asked
+    bool waits_for_view = false;  // in an access that has changed the memory view
+    // Registers that this one alone sees, in front of everything else.
+    struct Own {
+        u64 base;
+        Region* region;
+        u64 last() const { return base + (region->length - 1); }
+    };
+    std::vector<Own> own;
 };
 
 struct Assembly {
@@ -59,6 +68,7 @@ struct Assembly {
     std::vector<Route> routes;
     std::vector<FactState> facts;  // as published
     std::deque<Vcpu> vcpus;
+    u32 halted = 0;  // how many of their threads sleep in HLT
 
     auto all() const {
         return devices | std::views::transform([](const std::shared_ptr<Instance>& d) -> Instance& { return *d; });
@@ -67,6 +77,11 @@ struct Assembly {
         for (Instance& d : all())
             if (d.name() == name) return &d;
         return nullptr;
+    }
+    std::atomic<u64> view_changes = 0;
+    void view_changed() {
+        ++view_changes;
+        set_attention(BP_ATTENTION_VIEW);
     }
     void set_attention(u32 bits) {
         for (Vcpu& v : vcpus) __atomic_fetch_or(&v.shared.attention, bits, __ATOMIC_RELEASE);

@@ -60,7 +60,7 @@ void Builder::make_spaces() {
         } else {
             if (a_.memory) throw Error(s.position, "a second memory space; a board has one");
             MemoryEvents events;
-            events.view_changed = [&a] { a.set_attention(BP_ATTENTION_VIEW); };
+            events.view_changed = [&a] { a.view_changed(); };
             events.code_written = [&a](u64 address, u64 size) {
                 for (Vcpu& c : a.vcpus) c.table->invalidate(c.engine, address, size);
             };

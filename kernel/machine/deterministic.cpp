@@ -4,8 +4,15 @@
 // Such an exact point is where the CPU stands between two instructions and has not looked for interrupts yet: where it
 // stops for a deadline, and where it halts. A CPU that was stopped from outside (a key of the user's) may stand behind
 // the taking of an interrupt; then it executes one more instruction first.
+//
+// Several CPUs take turns of kTurn instructions, in the order of the board. A halted CPU is passed over until an
+// interrupt comes; what is left of its turn it keeps until another one has executed an instruction. Instructions and
+// time count what all have executed together. Nothing but executed instructions decides whose turn it is: how often a
+// halted CPU was asked in vain (somebody outside wanted a stop) leaves no trace, nor whether it stopped for a deadline
+// or halted at the same instruction.
 #include <algorithm>
 
+#include "kernel/debug/debugger.hpp"
 #include "kernel/machine/machine.hpp"
 
 namespace backplane::kernel {
@@ -26,6 +33,42 @@ u64 Machine::next_deadline(u64 executed) const {
     if (!at_counts_.empty()) deadline = std::min(deadline, at_counts_.begin()->first);
     if (const auto due = input_log_.next()) deadline = std::min(deadline, due->instructions);
     return std::max(deadline, executed + 1);
+}
+
+void Machine::follow_clock(const Vcpu& cpu) {
+    others_ = 0;
+    for (const Vcpu& v : live_->vcpus)
+        if (&v != &cpu) others_ += v.shared.instructions;
+    clock_->follow(&cpu.shared.instructions, others_);
+}
+
+// Whether somebody outside wants a stop has no say: a halted CPU is halted at the same point in every run.
+bool Machine::can_run(const Vcpu& cpu) const {
+    const bool woken = (load_bits(cpu.shared.attention) & ~u32{BP_ATTENTION_STOP}) != 0;
+    return !debugger_->stays(cpu.shared.index) && (!cpu.halted || woken);
+}
+
+bool Machine::all_idle() const {
+    return std::none_of(live_->vcpus.begin(), live_->vcpus.end(), [this](const Vcpu& v) { return can_run(v); });
+}
+
+// `unfinished` stands at no exact point and has to get to one first, unless a debugger lets another one run alone.
+Vcpu& Machine::next_in_turn(std::optional<u32> unfinished) {
+    std::deque<Vcpu>& all = live_->vcpus;
+    if (all.size() == 1) return all.front();
+    if (unfinished && !debugger_->stays(*unfinished)) return all[*unfinished];
+    if (can_run(all[turn_]) && all[turn_].shared.instructions < turn_end_) return all[turn_];
+    for (std::size_t n = 1; n <= all.size(); ++n)
+        if (Vcpu& next = all[(turn_ + n) % all.size()]; can_run(next)) return next;
+    const auto moves =
+        std::find_if(all.begin(), all.end(), [this](const Vcpu& v) { return !debugger_->stays(v.shared.index); });
+    return moves != all.end() ? *moves : all[turn_];
+}
+
+u64 Machine::end_of_turn(const Vcpu& cpu) const {
+    if (live_->vcpus.size() == 1) return ~u64{0};
+    const u64 executed = cpu.shared.instructions;
+    return cpu.shared.index == turn_ && executed < turn_end_ ? turn_end_ : executed + kTurn;
 }
 
 bool Machine::timer_due(u64 until) const {
@@ -87,7 +130,7 @@ void Machine::end_if_due() {
                        "as recorded: " + end->text};
 }
 
-// The CPU has halted: time goes on at the next timer, or with what comes from outside.
+// All CPUs have halted: time goes on at the next timer, or with what comes from outside.
 void Machine::idle(std::unique_lock<MachineLock>& lock) {
     if (const std::int64_t due = live_->timers.next(); due >= 0) return clock_->skip_to(due);
     const auto next = input_log_.next();
@@ -131,6 +174,7 @@ Outcome Machine::run_deterministic() {
     if (live_->vcpus.empty()) return run_without_cpu();
     std::unique_lock lock(lock_);
     bool exact = true, after_break = false;
+    std::optional<u32> unfinished;  // who stands at no exact point
     // A timer that keeps re-arming in the past must not keep the CPU from running.
     constexpr u64 kMostTimers = 1000;
     u64 timers_until = live_->timers.fired() + kMostTimers;
@@ -162,20 +206,28 @@ Outcome Machine::run_deterministic() {
         // host for, a timer that is due, input that was recorded after such a timer.
         if (has_posted_.load(std::memory_order_acquire) || timer_due(timers_until)) continue;
         if (exact && input_log_.next() == stamp()) continue;
-        Vcpu& cpu = live_->vcpus.front();
-        const u64 executed = cpu.shared.instructions;
-        cpu.shared.deadline = !exact && (hold_vcpus_ || after_break) ? executed + 1 : next_deadline(executed);
+        Vcpu& cpu = next_in_turn(unfinished);
+        follow_clock(cpu);
+        const u64 executed = cpu.shared.instructions, end = end_of_turn(cpu);
+        cpu.shared.deadline = !exact && (hold_vcpus_ || after_break)
+                                  ? executed + 1
+                                  : std::min(next_deadline(executed + others_) - others_, end);
         hold_vcpus_ = after_break = false;
         clear_bits(cpu.shared.attention, BP_ATTENTION_STOP);
         cpu.running = true;
+        executing_ = &cpu;
         lock.unlock();
         const u32 exit = cpu.table->run(cpu.engine);
         lock.lock();
+        executing_ = nullptr;
         cpu.running = false;
         exact = (exit != BP_EXIT_STOP && exit != BP_EXIT_BREAK) || cpu.shared.instructions >= cpu.shared.deadline;
+        unfinished = exact ? std::nullopt : std::optional(cpu.shared.index);
+        cpu.halted = exit == BP_EXIT_HALT;
+        if (cpu.shared.instructions != executed) turn_ = cpu.shared.index, turn_end_ = end;
         timers_until = live_->timers.fired() + kMostTimers;
         handle_exit(cpu, exit);
-        if (exit == BP_EXIT_HALT && !outcome_ && !load_bits(cpu.shared.attention)) idle(lock);
+        if (exit == BP_EXIT_HALT && !outcome_ && all_idle()) idle(lock);
     }
     finish_input();
     return *outcome_;

@@ -138,6 +138,7 @@ MachineIdentity Machine::identity() {
     clock << static_cast<u64>(clock_->ns_per_instruction()) << s.start_time << s.random_state
           << static_cast<u64>(s.time_ns) << s.timer_sequence << s.timers_fired;
     for (const u64 count : s.instructions) clock << count;
+    if (s.instructions.size() > 1) clock << u64{s.turn} << s.turn_left;
     id.parts.push_back({"clock", clock.value()});
     for (const WireSpec& w : board_.lines) {
         wires << w.name;

@@ -73,7 +73,7 @@ Machine::Machine(const BoardSpec& board, PluginRegistry& registry, Logger& logge
         Builder::tear_down(*this, *live_);
         throw;
     }
-    if (clock_->deterministic() && live_->vcpus.size() == 1) clock_->follow(&live_->vcpus.front().shared.instructions);
+    if (clock_->deterministic() && !live_->vcpus.empty()) follow_clock(live_->vcpus.front());
     lock_.unlock();
 }
 

@@ -146,7 +146,7 @@ class Machine {
     std::string report();
     // All declared state, "device.field = value" a line.
     std::string state_text(std::string_view device = {});
-    // Instruction trace of the first vCPU into a file. Throws Error.
+    // Instruction trace of the first vCPU into a file, and of every other one into PATH.NAME. Throws Error.
     void trace_instructions(const std::string& path);
     std::int64_t now() const { return clock_->now(); }
     std::uint64_t instructions() const;
@@ -154,6 +154,7 @@ class Machine {
 
   private:
     static constexpr const char* kResetChannel = "machine:reset";
+    static constexpr u64 kTurn = 10'000;  // deterministic: instructions that a CPU executes before the next one's turn
     friend struct SlotServices;
     friend struct CpuServices;
     friend class Builder;
@@ -187,6 +188,11 @@ class Machine {
     u64 next_deadline(u64 executed) const;
     bool timer_due(u64 until) const;
     void run_at_counts();
+    void follow_clock(const Vcpu& cpu);
+    bool can_run(const Vcpu& cpu) const;
+    bool all_idle() const;
+    Vcpu& next_in_turn(std::optional<u32> unfinished);
+    u64 end_of_turn(const Vcpu& cpu) const;
     void deliver_recorded_input();
     void end_if_due();
     void idle(std::unique_lock<MachineLock>& lock);
@@ -214,6 +220,7 @@ class Machine {
     void wake();
     void sleep(std::unique_lock<MachineLock>& lock, std::int64_t ns);
     void wake_halted();
+    void wake_vcpus();
     void system_reset();
     bool serve_requests(std::unique_lock<MachineLock>& lock);
 
@@ -236,7 +243,14 @@ class Machine {
     std::string publish_failure_;
 
     MachineLock lock_;
-    std::condition_variable_any vcpu_wake_, parked_;
+    std::condition_variable_any parked_;
+    std::deque<std::condition_variable_any> vcpu_wake_;  // by vCPU: who is interrupted wakes alone
+    int accessing_ = -1;                                 // index of the vCPU whose access to a device is under way
+    // Deterministic: who executes, and what it has of its turn. See deterministic.cpp.
+    u32 turn_ = 0;
+    u64 turn_end_ = 0;  // in its instructions
+    u64 others_ = 0;    // what all the others have executed
+    Vcpu* executing_ = nullptr;
     // The machine's thread sleeps on these; a back end may wake it without the machine's lock.
     std::mutex wake_mutex_;
     std::condition_variable machine_wake_;

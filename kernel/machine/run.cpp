@@ -45,13 +45,20 @@ void Machine::sleep(std::unique_lock<MachineLock>& lock, std::int64_t ns) {
     lock.lock();
 }
 
-// Lines may have set an attention bit of a CPU that sleeps in HLT.
+// Lines may have set an attention bit of a CPU that sleeps in HLT. After every access to a device, so it must be cheap
+// while nobody sleeps.
 void Machine::wake_halted() {
+    if (live_->halted == 0 || clock_->deterministic()) return;
     for (Vcpu& v : live_->vcpus)
         if (v.halted && load_bits(v.shared.attention)) {
-            vcpu_wake_.notify_all();
-            return;
+            v.halted = false;
+            --live_->halted;
+            vcpu_wake_[v.shared.index].notify_one();
         }
+}
+
+void Machine::wake_vcpus() {
+    for (auto& wake : vcpu_wake_) wake.notify_one();
 }
 
 void Machine::post(std::function<void()> work) {
@@ -177,10 +184,8 @@ void Machine::timer_moved(const Assembly& assembly, std::int64_t due) {
     if (&assembly != live_.get()) return;
     wake();
     // The deadline of the current run was computed without it.
-    if (!clock_->deterministic() || live_->vcpus.empty()) return;
-    Vcpu& cpu = live_->vcpus.front();
-    if (cpu.running && clock_->instructions_at(due) < cpu.shared.deadline)
-        set_bits(cpu.shared.attention, BP_ATTENTION_STOP);
+    if (executing_ && clock_->instructions_at(due) - others_ < executing_->shared.deadline)
+        set_bits(executing_->shared.attention, BP_ATTENTION_STOP);
 }
 
 void Machine::request(Instance* d, u32 what, u32 argument, std::string reason) {
@@ -261,7 +266,7 @@ void Machine::tell_run_state(bool running) {
 void Machine::stop_vcpus() {
     hold_vcpus_ = true;
     live_->set_attention(BP_ATTENTION_STOP);
-    vcpu_wake_.notify_all();
+    wake_vcpus();
 }
 
 // Waits until no vCPU is inside its engine. The lock is given up meanwhile.
@@ -277,6 +282,8 @@ void Machine::park_vcpus(std::unique_lock<MachineLock>& lock) {
 void Machine::system_reset() {
     logger_.log(log_, BP_LOG_DEBUG, "system reset");
     for (Instance* d : live_->order) d->type->abi->reset(d->object, BP_RESET_SYSTEM);
+    if (clock_->deterministic())
+        for (Vcpu& v : live_->vcpus) v.halted = false;
     tell_reset(*control_, reset_by_guest_);
 }
 
@@ -309,10 +316,11 @@ void Machine::handle_exit(Vcpu& cpu, u32 exit) {
 void Machine::vcpu_thread(std::size_t index) {
     ::pthread_setname_np(::pthread_self(), "vcpu");
     std::unique_lock lock(lock_);
+    std::condition_variable_any& wake = vcpu_wake_[index];
     while (!end_vcpus_) {
         if (hold_vcpus_ || debugger_->stays(index)) {
             parked_.notify_all();
-            vcpu_wake_.wait(lock, [&] { return (!hold_vcpus_ && !debugger_->stays(index)) || end_vcpus_; });
+            wake.wait(lock, [&] { return (!hold_vcpus_ && !debugger_->stays(index)) || end_vcpus_; });
             continue;
         }
         Vcpu& cpu = live_->vcpus[index];
@@ -324,11 +332,15 @@ void Machine::vcpu_thread(std::size_t index) {
         handle_exit(cpu, exit);
         if (exit == BP_EXIT_HALT && !hold_vcpus_) {
             cpu.halted = true;
+            ++live_->halted;
             // Another assembly may take over meanwhile; this one's vCPU is gone then.
             const u64 swaps = swaps_;
-            vcpu_wake_.wait(
-                lock, [&] { return hold_vcpus_ || end_vcpus_ || swaps != swaps_ || load_bits(cpu.shared.attention); });
-            if (swaps == swaps_) cpu.halted = false;
+            wake.wait(lock,
+                      [&] { return hold_vcpus_ || end_vcpus_ || swaps != swaps_ || load_bits(cpu.shared.attention); });
+            if (swaps == swaps_ && cpu.halted) {
+                cpu.halted = false;
+                --live_->halted;
+            }
         }
     }
     parked_.notify_all();
@@ -341,7 +353,7 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
         if (hold_vcpus_ && !paused_) {
             hold_vcpus_ = false;
             for (Vcpu& v : live_->vcpus) clear_bits(v.shared.attention, BP_ATTENTION_STOP);
-            vcpu_wake_.notify_all();
+            wake_vcpus();
         }
         return true;
     }
@@ -355,7 +367,10 @@ bool Machine::serve_requests(std::unique_lock<MachineLock>& lock) {
     if (outcome_) return false;
     if (reset_requested_) {
         reset_requested_ = false;
+        // All processors are reset at one time: their time-stamp counters begin together.
+        if (!paused_) clock_->pause();
         system_reset();
+        if (!paused_) clock_->resume();
     }
     if (pause_requested_ && !paused_) {
         paused_ = true;
@@ -385,6 +400,7 @@ Outcome Machine::run() {
 Outcome Machine::run_realtime() {
     std::unique_lock lock(lock_);
     clock_->resume();
+    vcpu_wake_.resize(live_->vcpus.size());
     for (std::size_t i = 0; i < live_->vcpus.size(); ++i) vcpu_threads_.emplace_back([this, i] { vcpu_thread(i); });
     for (;;) {
         run_posted();
@@ -399,7 +415,7 @@ Outcome Machine::run_realtime() {
         if (left != 0) sleep(lock, left);
     }
     end_vcpus_ = true;
-    vcpu_wake_.notify_all();
+    wake_vcpus();
     lock.unlock();
     for (std::thread& thread : vcpu_threads_) thread.join();
     vcpu_threads_.clear();
@@ -453,11 +469,14 @@ std::string Machine::report() {
 
 void Machine::trace_instructions(const std::string& path) {
     if (live_->vcpus.empty()) throw Error("there is no CPU to trace");
-    Vcpu& v = live_->vcpus.front();
-    v.device->failure.clear();
-    if (v.table->trace_instructions(v.engine, {path.data(), path.size()}) != BP_OK)
-        throw Error("cannot trace instructions to " + path +
-                    (v.device->failure.empty() ? "" : ": " + v.device->failure));
+    for (Vcpu& v : live_->vcpus) {
+        const bool first = v.shared.index == 0;
+        const std::string file = path.empty() || first ? path : path + "." + v.device->name();
+        v.device->failure.clear();
+        if (v.table->trace_instructions(v.engine, {file.data(), file.size()}) != BP_OK)
+            throw Error("cannot trace instructions to " + file +
+                        (v.device->failure.empty() ? "" : ": " + v.device->failure));
+    }
 }
 
 u64 Machine::guest_memory() const {

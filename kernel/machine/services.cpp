@@ -38,6 +38,7 @@ struct SlotServices {
     static const bp_control_api control;
     static const bp_events_api events;
     static const bp_files_api files;
+    static const bp_vcpu_api vcpu;
 
     static bp_status map_region(void* self, u32 region, u64 base, i32 priority) {
         Instance& d = at(self);
@@ -67,6 +68,25 @@ struct SlotServices {
         else
             d.assembly->memory->remove(d.claims[region]);
         d.claims[region] = 0;
+    }
+    static void unmap_own(Instance& d, u32 region) {
+        if (region >= d.regions.size()) return;
+        for (Vcpu& v : d.assembly->vcpus)
+            if (std::erase_if(v.own, [&](const Vcpu::Own& o) { return o.region == &d.regions[region]; }) > 0)
+                __atomic_fetch_or(&v.shared.attention, BP_ATTENTION_VIEW, __ATOMIC_RELEASE);
+    }
+    static bp_status map_own(Instance& d, u32 vcpu, u32 region, u64 base) {
+        if (region >= d.regions.size() || !d.assembly->memory) return BP_ERR_INVALID;
+        if (vcpu >= d.assembly->vcpus.size()) return BP_ERR_NOT_FOUND;
+        Region& r = d.regions[region];
+        if (r.kind != BP_REGION_MEMORY || r.length == 0 || base + (r.length - 1) < base ||
+            base + (r.length - 1) > d.assembly->memory->limit())
+            return BP_ERR_INVALID;
+        unmap_own(d, region);
+        Vcpu& v = d.assembly->vcpus[vcpu];
+        v.own.push_back({base, &r});
+        __atomic_fetch_or(&v.shared.attention, BP_ATTENTION_VIEW, __ATOMIC_RELEASE);
+        return BP_OK;
     }
     // A guest may point a bus master at its own registers; that must not re-enter the device.
     static bool refuses_dma(Instance& d, u64 address, u64 size, bool write) {
@@ -329,6 +349,11 @@ const bp_files_api SlotServices::files{
         return BP_OK;
     }};
 
+const bp_vcpu_api SlotServices::vcpu{
+    sizeof(bp_vcpu_api), [](void* s) { return at(s).machine->accessing_; },
+    [](void* s, u32 vcpu, u32 region, u64 base) { return map_own(at(s), vcpu, region, base); },
+    [](void* s, u32 region) { unmap_own(at(s), region); }};
+
 const void* slot_service(void* self, bp_str id) {
     const std::string_view v = view(id);
     if (v == BP_SLOT_API) return &SlotServices::core;
@@ -344,6 +369,7 @@ const void* slot_service(void* self, bp_str id) {
     if (v == BP_RUN_STATE_API) return &SlotServices::run_state;
     if (v == BP_INPUT_API) return &SlotServices::input;
     if (v == BP_EVENTS_API) return &SlotServices::events;
+    if (v == BP_VCPU_API) return &SlotServices::vcpu;
     if (v == BP_CONTROL_API) return at(self).type->frontend ? &SlotServices::control : nullptr;
     if (v == BP_FILES_API) return at(self).files ? &SlotServices::files : nullptr;
     return nullptr;

@@ -71,8 +71,9 @@ void Machine::check_times(const Snapshot& s) const {
     if (s.start_time > kMostSeconds)
         throw Error("its start, " + std::to_string(s.start_time) + " s after 1970, is beyond any calendar");
     const u64 most = static_cast<u64>(kMostTime / clock_->ns_per_instruction());
+    u64 all = 0;
     for (const u64 count : s.instructions)
-        if (count > most)
+        if (count > most || (all += count) > most)
             throw Error("its count of instructions, " + std::to_string(count) + ", is beyond any machine's");
     for (const DeviceState& d : s.devices)
         for (const DeviceState::Timer& t : d.timers)
@@ -94,6 +95,10 @@ Snapshot Machine::collect() {
     s.random_state = random_state_;
     s.timer_sequence = live_->timers.sequence(), s.timers_fired = live_->timers.fired();
     for (const Vcpu& v : live_->vcpus) s.instructions.push_back(v.shared.instructions);
+    if (live_->vcpus.size() > 1) {
+        const u64 executed = live_->vcpus[turn_].shared.instructions;
+        s.turn = turn_, s.turn_left = turn_end_ > executed ? turn_end_ - executed : 0;
+    }
     for (const Instance& d : live_->all()) s.devices.push_back(save_device(d));
     s.facts = live_->facts;
     for (const Instance& d : live_->all())
@@ -263,17 +268,21 @@ void Machine::take_over(const Snapshot& saved, bool force, const std::function<v
     ram_.end_staging(true);
     ram_.replaced();
     random_state_ = saved.random_state;
+    if (saved.turn < next->vcpus.size()) {
+        turn_ = saved.turn;
+        turn_end_ = next->vcpus[turn_].shared.instructions + std::min(saved.turn_left, kTurn);
+    }
     std::swap(live_, next);
     ++swaps_;
     for (Instance& d : live_->all()) d.assembly = live_.get();
     if (clock_->deterministic()) {
-        if (live_->vcpus.size() == 1) clock_->follow(&live_->vcpus.front().shared.instructions);
+        if (!live_->vcpus.empty()) follow_clock(live_->vcpus[turn_]);
         clock_->set(saved.time_ns);
     }
     builder.connect();
     debugger_->assembly_changed();
     Builder::tear_down(*this, *next, kept);
-    vcpu_wake_.notify_all();
+    wake_vcpus();
     wake();
 }
 

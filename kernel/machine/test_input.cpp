@@ -67,14 +67,20 @@ struct Mixer final : Device<Mixer> {
     static constexpr std::string_view kType = "test.mixer";
     using Device::Device;
     u64 limit_ = 0, sum_ = 0, resets_ = 0;
-    bool halted_ = false, line_ = false;
+    bool halted_ = false, line_ = false, poked_ = false;
+    LineOut poke_;
     bp_vcpu* vcpu_ = nullptr;
     const bp_cpu_bus* bus_ = nullptr;
-    void reset(Reset) { ++resets_, halted_ = false; }
-    void state(StateVisitor& v) { v("sum", sum_), v("resets", resets_), v("halted", halted_); }
-    void on_line(bool level) {
-        line_ = level;
+    void reset(Reset) { ++resets_, halted_ = poked_ = false; }
+    void state(StateVisitor& v) {
+        v("sum", sum_), v("resets", resets_), v("halted", halted_), v("line", line_), v("poked", poked_);
+    }
+    void attention() {
         if (vcpu_) __atomic_fetch_or(&vcpu_->attention, BP_ATTENTION_LINES, __ATOMIC_RELEASE);
+    }
+    void on_line(bool level) { line_ = level, attention(); }
+    void on_poke(bool level) {
+        if (level) poked_ = true, attention();
     }
     u32 run() {
         for (;;) {
@@ -88,9 +94,20 @@ struct Mixer final : Device<Mixer> {
                 std::this_thread::yield();
                 continue;
             }
+            if (poked_) {
+                poked_ = halted_ = false;
+                sum_ = mix(sum_, static_cast<u64>(bus_->now(bus_->self)));
+                std::this_thread::yield();
+                continue;
+            }
             if (halted_) return BP_EXIT_HALT;
             sum_ = mix(sum_, ++vcpu_->instructions);
             halted_ = sum_ % 509 == 0;
+            if (sum_ % 127 == 0) {
+                bus_->lock(bus_->self);
+                poke_.pulse();
+                bus_->unlock(bus_->self);
+            }
             if (vcpu_->instructions == limit_) {
                 request(BP_REQUEST_EXIT, 0, "done");
                 return BP_EXIT_STOP;
@@ -109,6 +126,8 @@ struct Mixer final : Device<Mixer> {
     static void describe(Schema<Mixer>& s) {
         s.property("limit", &Mixer::limit_, {.doc = "instructions until exit", .def = "0"});
         s.line_in<&Mixer::on_line>("interrupt", "something wants to be read");
+        s.line_in<&Mixer::on_poke>("poked", "another processor says so");
+        s.line_out("poke", &Mixer::poke_, "to another one");
         s.offer(BP_CPU_ID, &kTable);
     }
 };
@@ -127,7 +146,7 @@ struct Bench {
     Tracer tracer;
     std::unique_ptr<Machine> machine;
 
-    explicit Bench(const std::string& limit = "0", const std::string& mode = "deterministic") {
+    explicit Bench(const std::string& limit = "0", const std::string& mode = "deterministic", unsigned cpus = 1) {
         registry.add(&DeviceType<Mailbox>::value);
         registry.add(&DeviceType<Mixer>::value);
         BoardSpec b;
@@ -139,6 +158,13 @@ struct Bench {
         b.clock = parse_yaml("{mode: " + mode + "}", "board.yaml");
         b.devices = {device("cpu", "test.mixer", "limit: " + limit),
                      device("box", "test.mailbox", "{at: 0x70, out: cpu.interrupt}")};
+        // Each interrupts the next one; the first takes the input.
+        for (unsigned i = 1; i < cpus; ++i) {
+            const std::string number = std::to_string(i);
+            b.devices.push_back(device("cpu" + number, "test.mixer",
+                                       "poke: " + (i + 1 < cpus ? "cpu" + std::to_string(i + 1) : "cpu") + ".poked"));
+        }
+        if (cpus > 1) b.devices[0].entries.push_back(parse_yaml("poke: cpu1.poked", "board.yaml").entries()[0]);
         machine = std::make_unique<Machine>(b, registry, logger, tracer);
     }
     Machine* operator->() { return machine.get(); }
@@ -178,9 +204,10 @@ void disturb(Machine& machine, unsigned seed, unsigned rounds) {
 }  // namespace
 
 TEST_CASE("a session that was disturbed at every turn replays to the same state") {
+    const unsigned cpus = GENERATE(1u, 2u, 5u);
     for (unsigned seed = 1; seed <= 5; ++seed) {
         File file;
-        Bench live;
+        Bench live("0", "deterministic", cpus);
         live->record_input(file.path);
         std::thread other([&] {
             disturb(*live.machine, seed, 150);
@@ -192,7 +219,7 @@ TEST_CASE("a session that was disturbed at every turn replays to the same state"
         REQUIRE(recorded.events.size() > 20);
         REQUIRE(recorded.end);
 
-        Bench again;
+        Bench again("0", "deterministic", cpus);
         again->replay_input(file.path);
         std::thread noise([&] {
             for (int i = 0; i < 50; ++i) {
@@ -312,6 +339,46 @@ TEST_CASE("while a session is recorded or replayed nothing but input changes the
     again->replay_input(file.path);
     CHECK_THROWS_WITH(again->load(snapshot.path, true), Contains("a session that is recorded or replayed"));
     CHECK(again->run().reason == Outcome::Reason::kExit);
+}
+
+TEST_CASE("several processors take turns, and all count together") {
+    Bench b("0", "deterministic", 3);
+    std::vector<std::vector<u64>> seen;
+    for (const u64 count : {9'999, 10'000, 25'000, 30'001})
+        b->at_instructions(count, [&, count] {
+            seen.emplace_back();
+            for (const Vcpu& v : b->assembly().vcpus) seen.back().push_back(v.shared.instructions);
+            CHECK(b->instructions() == count);
+            CHECK(b->now() >= static_cast<i64>(10 * count));
+        });
+    b->at_instructions(40'000, [&] { b->quit("there"); });
+    b->run();
+    CHECK(b->instructions() == 40'000);
+    REQUIRE(seen.size() == 4);
+    for (const auto& counts : seen)
+        for (const u64 count : counts) CHECK(count <= 20'000);  // nobody has had more than two turns
+    CHECK(seen[3][1] > 0);
+    CHECK(seen[3][2] > 0);
+}
+
+TEST_CASE("a restored machine with several processors goes on where the saved one would") {
+    File snapshot;
+    Bench b("0", "deterministic", 3);
+    std::string undisturbed;
+    b->at_instructions(123'457, [&] { b->save(snapshot.path); });
+    b->at_instructions(400'000, [&] { undisturbed = b.state() + b->state_text(), b->quit("there"); });
+    b->run();
+    REQUIRE_FALSE(undisturbed.empty());
+
+    Bench again("0", "deterministic", 3);
+    again->load(snapshot.path, false);
+    CHECK(again->instructions() == 123'457);
+    again->at_instructions(400'000, [&] {
+        CHECK(again.state() + again->state_text() == undisturbed);
+        again->quit("there");
+    });
+    again->run();
+    CHECK(again->now() == b->now());
 }
 
 TEST_CASE("work at an instruction count is done exactly there") {

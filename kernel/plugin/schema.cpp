@@ -169,6 +169,21 @@ Json sections(Json& root, PluginRegistry& registry) {
                       {{"type", {"object", "null"}},
                        {"properties", {{"kind", {{"enum", {"ports", "memory"}}}}, {"bits", number(8, 52)}}},
                        {"additionalProperties", false}}}};
+    // Names and values of what is repeated hold the round's number.
+    const Json part = {{"type", "object"}};
+    out["repeat"] = {{"type", {"array", "null"}},
+                     {"description", "Devices, lines and routes that are there several times"},
+                     {"items",
+                      {{"type", "object"},
+                       {"properties",
+                        {{"for", described(text(), "Name of the round's number, which ${NAME} stands for")},
+                         {"from", described(or_parameter(number(0, 1024)), "Its first value (default: 0)")},
+                         {"below", described(or_parameter(number(0, 1024)), "The value before which it ends")},
+                         {"devices", part},
+                         {"lines", part},
+                         {"publish", out["publish"]}}},
+                       {"required", {"for", "below"}},
+                       {"additionalProperties", false}}}};
     root["definitions"]["sections"] = {{"type", "object"}, {"properties", out}};
     return out;
 }
@@ -248,7 +263,8 @@ std::string machine_schema(PluginRegistry& registry) {
     for (const auto& [key, value] : shared.items()) properties[key] = value;
     const Json condition = {{"type", {"string", "object", "array"}}};
     Json fragment = {{"if", described(condition, "Parameters that must be given, or must have these values")},
-                     {"unless", described(condition, "The opposite of if")}};
+                     {"unless", described(condition, "The opposite of if")},
+                     {"refuse", described(text(), "Such a board does not load; why")}};
     for (const auto& [key, value] : shared.items()) fragment[key] = value;
     properties["when"] = {{"type", {"array", "null"}},
                           {"description", "Parts of the board that depend on parameters"},

@@ -64,6 +64,14 @@ class MemorySpace {
     void write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value, std::uint32_t view = BP_VIEW_NORMAL);
     void page(std::uint64_t address, bp_page* page, std::uint32_t view = BP_VIEW_NORMAL) const;
 
+    // Of a register bank that only one vCPU sees: any size and alignment within it.
+    std::uint64_t read_own(Region& region, std::uint64_t offset, std::uint32_t bytes) {
+        return read_register({Target::Kind::kRegister, &region, 0}, offset, bytes);
+    }
+    void write_own(Region& region, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value) {
+        write_register({Target::Kind::kRegister, &region, 0}, offset, bytes, value);
+    }
+
     // As a bus master: memory only. Returns false if part of the range is no memory.
     bool dma_read(std::uint64_t address, void* data, std::uint64_t size) const;
     bool dma_write(std::uint64_t address, const void* data, std::uint64_t size);

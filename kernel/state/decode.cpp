@@ -154,6 +154,12 @@ void decode_machine(const Content& content, Snapshot& s) {
     s.timers_fired = in.number64("count of expired timers");
     s.instructions.resize(in.count(kMaxVcpus, 8, "count of vCPUs"));
     for (u64& count : s.instructions) count = in.number64("instruction count");
+    if (s.instructions.size() > 1) {
+        s.turn = in.number32("turn");
+        if (s.turn >= s.instructions.size())
+            in.fail(fmt::format("the turn is vCPU {}'s, which does not exist", s.turn));
+        s.turn_left = in.number64("rest of the turn");
+    }
     in.end();
 }
 

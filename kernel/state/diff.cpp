@@ -89,6 +89,8 @@ void Differ::machine(const Snapshot& a, const Snapshot& b) {
     number("machine.vcpus", a.instructions.size(), b.instructions.size());
     for (std::size_t i = 0; i < std::min(a.instructions.size(), b.instructions.size()); ++i)
         number(fmt::format("machine.instructions[{}]", i), a.instructions[i], b.instructions[i]);
+    number("machine.turn", a.turn, b.turn);
+    number("machine.turn-left", a.turn_left, b.turn_left);
 }
 
 void Differ::devices(const Snapshot& a, const Snapshot& b) {

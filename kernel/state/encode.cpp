@@ -86,6 +86,10 @@ std::string encode_machine(const Snapshot& s) {
     put_u64(out, s.timers_fired);
     put_count(out, s.instructions);
     for (const u64 count : s.instructions) put_u64(out, count);
+    if (s.instructions.size() > 1) {
+        put_u32(out, s.turn);
+        put_u64(out, s.turn_left);
+    }
     return out;
 }
 

@@ -75,6 +75,9 @@ struct Snapshot {
     u64 timer_sequence = 0;
     u64 timers_fired = 0;
     std::vector<u64> instructions;  // executed, by vCPU
+    // Of several vCPUs with the deterministic clock: whose turn it is, and the instructions that are left of it.
+    u32 turn = 0;
+    u64 turn_left = 0;
     std::vector<DeviceState> devices;
     std::vector<FactState> facts;
     std::vector<MemoryState> memory;

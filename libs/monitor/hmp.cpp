@@ -178,6 +178,7 @@ constexpr Entry kEntries[] = {
      [](const Call& c, const Words& w) { return dump_memory(c, w, true); }},
     {"i", "[/b|/h|/w] PORT", "reads a port", port},
     {"o", "[/b|/h|/w] PORT VALUE", "writes a port", port},
+    {"cpu", "NUMBER", "the processor that info registers and x are about", nullptr},
     {"print", "[/x|/d|/u|/o|/c] NUMBER", "a number in another form",
      [](const Call&, const Words& w) { return print_number(w); }},
     {"p", "", "", [](const Call&, const Words& w) { return print_number(w); }},
@@ -208,7 +209,23 @@ bool Hmp::knows(std::string_view line) {
     }
 }
 
+std::string Hmp::choose_processor(const std::vector<std::string>& words) const {
+    if (words.size() != 2) throw mistake("expected the number of a processor; info cpus lists them");
+    const std::uint64_t wanted = number(words[1]), count = call_("cpu-list", kNone).size();
+    if (wanted >= count)
+        throw mistake("there is no processor " + words[1].substr(0, 40) + "; the board has " + std::to_string(count));
+    cpu_ = wanted;
+    return "";
+}
+
 std::string Hmp::run(const std::string& line) const {
+    // Whoever asks for the processors learns which one is meant here.
+    const Call call = [this](const std::string& command, const Json& arguments) {
+        Json answer = call_(command, arguments);
+        if (command == "cpu-list" && answer.is_array())
+            for (Json& cpu : answer) cpu["current"] = cpu.at("index") == cpu_;
+        return answer;
+    };
     try {
         Words words = split(line);
         if (words.empty()) return "";
@@ -217,7 +234,7 @@ std::string Hmp::run(const std::string& line) const {
             words.insert(words.begin() + 1, words[0].substr(slash));
             words[0].resize(slash);
         }
-        if (const Entry* e = find(words[0])) return e->run(call_, words);
+        if (const Entry* e = find(words[0])) return e->run ? e->run(call, words) : choose_processor(words);
         if (fallback_) return fallback_(line);
         return "unknown command: '" + words[0].substr(0, 80) + "'; help lists what there is\n";
     } catch (const std::exception& e) {

@@ -2,6 +2,7 @@
 // (docs/monitor.md). Knows no terminal.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,8 +25,11 @@ class Hmp {
     std::vector<std::string> complete(std::string_view line) const;
 
   private:
+    std::string choose_processor(const std::vector<std::string>& words) const;
+
     Call call_;
     Fallback fallback_;
+    mutable std::uint64_t cpu_ = 0;  // the processor that lines are about; a monitor has one user at a time
 };
 
 // The part behind `info`. Throws an exception that says why not.

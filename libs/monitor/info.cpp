@@ -67,8 +67,9 @@ std::string status(const Call& call) {
 std::string cpus(const Call& call) {
     std::string out;
     for (const Json& c : call("cpu-list", kNone))
-        out += printed("%c CPU #%llu: pc=0x%016llx%s\n", c.at("index") == 0 ? '*' : ' ', number(c.at("index")),
-                       number(c.at("instruction-pointer")), c.at("halted").get<bool>() ? " (halted)" : "");
+        out += printed("%c CPU #%llu: pc=0x%016llx%s\n", c.value("current", c.at("index") == 0) ? '*' : ' ',
+                       number(c.at("index")), number(c.at("instruction-pointer")),
+                       c.at("halted").get<bool>() ? " (halted)" : "");
     return out.empty() ? "the board has no CPU\n" : out;
 }
 
@@ -103,6 +104,7 @@ std::string classic(const Call& call, const Json& cpu) {
 std::string registers(const Call& call) {
     std::string out;
     for (const Json& c : call("cpu-list", kNone)) {
+        if (!c.value("current", true)) continue;
         out += c.at("where").get<std::string>();
         if (!out.ends_with('\n')) out += '\n';
         out += classic(call, c);

@@ -93,7 +93,9 @@ class PageTables {
         if (!linear) return;
         const Json cpus = call("cpu-list", Json::object());
         if (cpus.empty()) return;
-        const std::string name = cpus.at(0).at("name");
+        const auto current =
+            std::find_if(cpus.begin(), cpus.end(), [](const Json& c) { return c.value("current", false); });
+        const std::string name = (current != cpus.end() ? *current : cpus.at(0)).at("name");
         const Json state = call("state-get", {{"path", name}});
         const auto field = [&](const char* key) { return state.value(name + "." + key, std::uint64_t{0}); };
         cr0_ = field("cr0"), cr3_ = field("cr3"), cr4_ = field("cr4");

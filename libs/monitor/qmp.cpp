@@ -146,7 +146,7 @@ Json machines(const Call& call, const Json& a) {
     Json list = Json::array();
     for (const Json& b : call("board-list", kNone)) {
         Json machine = {{"name", b.at("name")},
-                        {"cpu-max", 1},
+                        {"cpu-max", b.at("name").get<std::string>().starts_with("pc-") ? 16 : 1},
                         {"hotpluggable-cpus", false},
                         {"numa-mem-supported", false},
                         {"deprecated", false}};

@@ -44,6 +44,17 @@ struct FakeMachine {
                                 offer("hda-drive", {"info", "eject", "change", "commit", "snapshot-create",
                                                     "snapshot-delete", "snapshot-apply", "snapshot-list"}),
                                 offer("hdc-drive", {"info", "eject", "change", "open-tray", "close-tray"})});
+        if (command == "cpu-list") {
+            Json list = Json::array();
+            for (int i = 0; i < 2; ++i)
+                list.push_back({{"index", i},
+                                {"name", "cpu" + std::to_string(i)},
+                                {"halted", i == 1},
+                                {"instruction-pointer", 0x1000 + i},
+                                {"where", "where " + std::to_string(i) + " is"}});
+            return list;
+        }
+        if (command == "state-get") return Json::object();
         if (command == "query-stats") return {{"time-ns", 5}};
         if (command == "query-status") {
             Json status{{"status", running ? "running" : "paused"}, {"running", running}};
@@ -107,6 +118,17 @@ struct FakeMachine {
 };
 
 }  // namespace
+
+TEST_CASE("a monitor speaks of one processor, the first until another one is chosen") {
+    FakeMachine m;
+    CHECK(m.hmp.run("info cpus") == "* CPU #0: pc=0x0000000000001000\n  CPU #1: pc=0x0000000000001001 (halted)\n");
+    CHECK(m.hmp.run("info registers") == "where 0 is\n");
+    CHECK(m.hmp.run("cpu 1").empty());
+    CHECK(m.hmp.run("info cpus") == "  CPU #0: pc=0x0000000000001000\n* CPU #1: pc=0x0000000000001001 (halted)\n");
+    CHECK(m.hmp.run("info registers") == "where 1 is\n");
+    CHECK(m.hmp.run("cpu 2") == "Error: there is no processor 2; the board has 2\n");
+    CHECK(m.hmp.run("cpu").starts_with("Error: expected the number"));
+}
 
 TEST_CASE("info block names drives as monitors always have") {
     FakeMachine m;

@@ -1,7 +1,7 @@
 # bash completion for backplane
 _backplane() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} sub=${COMP_WORDS[1]}
-    local board="--machine --set --memory --cpu --engine --hda --hdb --hdc --hdd --cdrom --drive --device --boot --vga --serial --parallel --debugcon --firmware --kernel --initrd --append --clock --control --help"
+    local board="--machine --set --memory --cpu --smp --engine --hda --hdb --hdc --hdd --cdrom --drive --device --boot --vga --serial --parallel --debugcon --firmware --kernel --initrd --append --clock --control --help"
     COMPREPLY=()
     case $prev in
         --machine|-M)

@@ -74,12 +74,30 @@ void kill(BlockCache& k, Block* b) {
     b->insns()[0].fn = stale_handler();
 }
 
-void register_page(Cpu* c, Block* b, Physical page, u8* flag) {
+// Before code is read from the page: from now on stores there are told of (shared.cpp).
+void claim_page(Cpu* c, Physical page, u8* flag) {
     if (flag == nullptr) return;  // nobody can write there
     BlockCache& k = *c->cache;
     CodePage* known = k.find_page(page);
     CodePage& p = known != nullptr ? *known : k.pages[page];
     p.flag = flag;
+    if (p.claimed && (flag_value(flag) & k.code_bit) != 0) return;
+    p.claimed = true;
+    __atomic_fetch_or(flag, k.code_bit, __ATOMIC_SEQ_CST);
+    before_forgetting(c);
+    tlb_protect(c, page);
+    if (!k.several) return;
+    constexpr std::size_t kMany = 256;
+    const HostFloat outside(c);
+    if (k.provisional.size() >= kMany && c->bus.code_settled(c->bus.self) != 0) k.provisional.clear();
+    k.provisional.push_back(page);
+    c->bus.code_cached(c->bus.self, page);
+}
+
+void register_page(Cpu* c, Block* b, Physical page, u8* flag) {
+    if (flag == nullptr) return;
+    BlockCache& k = *c->cache;
+    CodePage& p = *k.find_page(page);
     p.idle = 0;
     u32 first = 0;
     u32 last = 0;
@@ -89,10 +107,6 @@ void register_page(Cpu* c, Block* b, Physical page, u8* flag) {
     b->page_next[side(b, page)] = head;
     head = b;
     ++p.blocks;
-    if (*flag == 0) {
-        *flag = 1;
-        tlb_protect(c, page);
-    }
 }
 
 // Decodes up to kMaxBlock instructions from `bytes` into b. 0 if not even one is complete.
@@ -165,6 +179,7 @@ Block* build(Cpu* c, Linear linear, const FetchPage& page, u32 mode) {
     b->hash_next = nullptr;
     b->page_next[0] = b->page_next[1] = nullptr;
     unsigned n = 0;
+    if (page.host != nullptr) claim_page(c, page.phys, page.code_flag);
     if ((mode & kModeSingle) == 0 && c->debugger != nullptr && c->debugger->cuts(offset))
         n = stop_run(b);
     else if (page.host != nullptr)
@@ -179,6 +194,7 @@ Block* build(Cpu* c, Linear linear, const FetchPage& page, u32 mode) {
         if (n == 0) {
             if (available == in_segment) c->raise(kGp, 0);
             const FetchPage next_page = fetch_translate(c, linear + available);
+            if (next_page.host != nullptr) claim_page(c, next_page.phys, next_page.code_flag);
             const u32 total = static_cast<u32>(std::min<u64>(kMaxLength, in_segment));
             for (u32 m = first; m < total; ++m) {
                 buffer[m] =
@@ -212,10 +228,9 @@ void BlockCache::flush(Cpu*) {
     ++flushes;
     used = 0;
     std::fill_n(bucket.get(), kBuckets, nullptr);
-    for (auto& [page, p] : pages) {
-        if (p.flag != nullptr) *p.flag = 0;
-    }
+    for (auto& [page, p] : pages) unflag(p);
     pages.clear();
+    provisional.clear();
     for (Recent& r : recent) r = {};
     forget_jumps();
 }
@@ -256,8 +271,8 @@ bool BlockCache::store(Physical address, u64 size) {
             }
             any = any || hit;
             if (!hit && p->lines_stale) recompute_lines(*p, page);
-        } else if (p != nullptr && p->blocks == 0 && ++p->idle >= kIdleStores && p->flag != nullptr) {
-            *p->flag = 0;
+        } else if (p != nullptr && p->blocks == 0 && ++p->idle >= kIdleStores) {
+            unflag(*p);
         }
         address += part;
         size -= part;

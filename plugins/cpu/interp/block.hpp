@@ -54,6 +54,7 @@ struct CodePage {
     u32 blocks = 0;
     u32 idle = 0;              // stores since the last block went
     bool lines_stale = false;  // blocks went away since `lines` was computed
+    bool claimed = false;      // this processor's bit is set in the flag, and the others know
     u8* flag = nullptr;
 };
 
@@ -88,6 +89,19 @@ struct BlockCache {
     std::mutex queue_lock;
     std::vector<std::pair<Physical, u64>> queue;
     bool queue_all = false;
+    // With several processors; see shared.cpp. Under queue_lock: pages from which others cache code, and whether this
+    // processor runs.
+    std::vector<Physical> foreign;
+    bool running = false;
+    // Pages that others may not have taken notice of yet.
+    std::vector<Physical> provisional;
+    bool several = false;
+    u8 code_bit = 1;
+    bool may_unflag = true;  // nobody else has the bit
+    void unflag(CodePage& p) const {
+        p.claimed = false;
+        if (p.flag != nullptr && may_unflag) __atomic_fetch_and(p.flag, static_cast<u8>(~code_bit), __ATOMIC_RELEASE);
+    }
     // Block for code that cannot be cached.
     std::unique_ptr<u8[]> scratch{new u8[sizeof(Block) + 4 * sizeof(Insn)]()};
     u64 decoded = 0, flushes = 0;

@@ -1,6 +1,8 @@
 // Registers, modes, lines and the clock of the processor.
 #include "cpu.hpp"
 
+#include <algorithm>
+
 #include "block.hpp"
 #include "breakpoints.hpp"
 #include "flags.hpp"
@@ -45,8 +47,15 @@ Cpu::~Cpu() = default;
 
 void Cpu::attach(bp_vcpu* vcpu_in, const bp_cpu_bus* bus_in) {
     vcpu = vcpu_in;
-    bus = *bus_in;
+    bus = bp_cpu_bus{};
+    std::memcpy(&bus, bus_in, std::min<std::size_t>(bus_in->size, sizeof bus));
     count = vcpu->instructions;
+    several = bus.code_cached != nullptr && bus.code_written != nullptr && bus.code_settled != nullptr;
+    constexpr u32 own_bits = 7;  // the eighth one is everybody else's
+    code_bit = static_cast<u8>(several ? 1u << std::min(vcpu->index, own_bits) : 1u);
+    cache->several = several;
+    cache->code_bit = code_bit;
+    cache->may_unflag = !several || vcpu->index < own_bits;
 }
 
 void Cpu::reset(bool power_on) {
@@ -56,9 +65,12 @@ void Cpu::reset(bool power_on) {
     sse_reset(this);
     tsc_offset = 0;
     smbase = kSmbaseAtReset;
-    lines.fetch_and(~static_cast<u32>(kLineSmi));
+    lines.fetch_and(~(u32{kLineSmi} | kLineSipi | kSipiVector));
     if (vcpu != nullptr) write_tsc(0);
     init_signal();
+    // Whether it waits for STARTUP is the local APIC's to say, which may not have been reset yet.
+    wait_for_sipi = false;
+    startup_undecided = true;
     cr0 = 0x60000010;
     mode_changed();
     update_ferr();
@@ -103,6 +115,29 @@ void Cpu::init_signal() {
     insn = nullptr;
     lines.fetch_and(~static_cast<u32>(kLineInit | kLineNmi));
     tlb_flush(true);
+    startup_undecided = true;
+    decide_startup();
+}
+
+// The bootstrap processor begins by itself, and so does one without a local APIC (SDM 3, 8.4.2).
+void Cpu::decide_startup() {
+    if (!startup_undecided) return;
+    startup_undecided = false;
+    constexpr i64 bootstrap = 1 << 8;
+    const i64 base = host.apic_base != nullptr ? host.apic_base(host.self) : -1;
+    wait_for_sipi = base >= 0 && (base & bootstrap) == 0;
+}
+
+void Cpu::startup(u32 vector) {
+    if ((lines.load() & kLineSipi) != 0) return;  // the first one counts
+    lines.fetch_or(kLineSipi | (vector << kSipiVectorShift & kSipiVector));
+    if (vcpu != nullptr) __atomic_fetch_or(&vcpu->attention, BP_ATTENTION_LINES, __ATOMIC_RELEASE);
+}
+
+void Cpu::start_at(u32 vector) {
+    set_segment(kCs, static_cast<u16>(vector << 8), u64{vector} << 12, 0xffff, kRealData);
+    eip = prev_eip = 0;
+    wait_for_sipi = halted = false;
 }
 
 void Cpu::set_segment_base(Seg s, u64 base) { seg[s].base = base; }
@@ -203,7 +238,11 @@ void Cpu::set_line(LineBit line, bool level) {
         const u32 level_bit = line == kLineNmi ? kLineNmiLevel : line == kLineInit ? kLineInitLevel : kLineSmiLevel;
         if (level) {
             const u32 before = lines.fetch_or(level_bit);
-            if ((before & level_bit) == 0) lines.fetch_or(line);
+            if ((before & level_bit) == 0) {
+                // A STARTUP interrupt that came before INIT is not the one that the processor will wait for.
+                if (line == kLineInit) lines.fetch_and(~(u32{kLineSipi} | kSipiVector));
+                lines.fetch_or(line);
+            }
         } else {
             lines.fetch_and(~level_bit);
         }
@@ -226,6 +265,7 @@ void Cpu::invalidate(Physical address, u64 size) {
 void Cpu::state_replaced() {
     insn = nullptr;
     leave = 0;
+    startup_undecided = false;
     if (vcpu != nullptr) count = vcpu->instructions;
     for (PhysicalCache::Entry& e : phys_cache->entry) e.key = ~0ull;
     cache->flush(this);

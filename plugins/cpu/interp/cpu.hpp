@@ -172,8 +172,11 @@ enum LineBit : u32 {
     kLineNmiLevel = 64,  // level, to find the edge
     kLineInitLevel = 128,
     kLineSmiLevel = 256,
-    kLineA20Seen = 512  // somebody drives the A20 line
+    kLineA20Seen = 512,  // somebody drives the A20 line
+    kLineSipi = 1024     // no line: a STARTUP interrupt waits, its vector in kSipiVector
 };
+inline constexpr u32 kSipiVector = 0xff0000;
+inline constexpr unsigned kSipiVectorShift = 16;
 
 // Reasons to leave a block after the current instruction, bits of Cpu::leave.
 enum Leave : u32 {
@@ -258,6 +261,7 @@ struct Cpu {
     std::atomic<u32> lines{kLineA20};
     bool halted = false;
     bool wait_for_sipi = false;
+    bool startup_undecided = false;  // after a reset: wait_for_sipi is to follow from the local APIC's BSP bit
     bool shutdown = false;
     bool nmi_blocked = false;         // from NMI delivery to IRET
     bool inhibit_interrupts = false;  // one instruction after STI
@@ -293,6 +297,8 @@ struct Cpu {
     bp_cpu_bus bus{};  // calls are made under a HostFloat (sse.hpp)
     CpuHost host;
     const CpuModel* model = nullptr;
+    u32 apic_id = 0;     // as CPUID shows it
+    u32 processors = 1;  // in this one's package, likewise
     u64 tsc_hz = 0;
     u64 tsc_offset = 0;  // added to the clock-derived count
     u64 a20_mask = ~0ull;
@@ -307,6 +313,12 @@ struct Cpu {
     u32 jump_tag = 0;                       // generation and mode, tag of the jump cache
     bool mode64 = false;                    // 64-bit mode: EFER.LMA and CS.L
 
+    // --- several processors (shared.cpp) ---------------------------------------------------------------------------
+    bool several = false;  // others have the same memory
+    u8 code_bit = 1;       // this processor's in the code flags of pages; several may share the last one
+    u32 pauses = 0;        // PAUSE instructions without much between them
+    u64 last_pause = 0;    // `count` then
+
     Cpu();
     ~Cpu();
     Cpu(const Cpu&) = delete;
@@ -315,6 +327,9 @@ struct Cpu {
     void attach(bp_vcpu* vcpu_in, const bp_cpu_bus* bus_in);
     void reset(bool power_on);                    // RESET#; INIT# is init_signal()
     void init_signal();                           // registers as after INIT#: FPU, MSRs, TSC, caches keep their state
+    void startup(u32 vector);                     // a STARTUP interrupt came; any thread, as set_line()
+    void start_at(u32 vector);                    // what it does to a processor that waits for it
+    void decide_startup();                        // settles startup_undecided
     u32 run();                                    // BP_EXIT_*
     void invalidate(Physical address, u64 size);  // queued; any thread
     void set_line(LineBit line, bool level);      // any thread
@@ -411,6 +426,18 @@ struct Cpu {
     void phys_write(Physical address, u32 bytes, u64 value);
     [[nodiscard]] u8 phys_fetch(Physical address);  // a byte of code
     void update_a20_mask();                         // from the line, which system management mode ignores
+    // Sets bits in a byte at a linear address, or clears them, in one locked access; returns the old value.
+    u8 sys_locked_or(Linear address, u8 bits);
+    u8 sys_locked_and(Linear address, u8 bits);
+
+    // What a serializing instruction does besides its own work (SDM 3, 8.3): stores are visible to all, and code that
+    // others have written is decoded anew.
+    void serialize() {
+        if (several) serialize_slow();
+    }
+    void serialize_slow();
+    void code_cached_by_other(Physical page);  // bp.cpu.code/1; any thread, under the machine's lock
+    void pause();                              // PAUSE, MWAIT
 
     void tlb_flush(bool global_too);      // CR3 load: false (global pages stay if CR4.PGE)
     void tlb_flush_page(Linear address);  // INVLPG: also global

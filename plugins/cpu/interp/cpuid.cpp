@@ -1,9 +1,13 @@
 // CPUID (SDM 2, CPUID; board specification, "CPU models"). The models are in libs/cpumodel.
+#include <bit>
+
 #include "cpu.hpp"
 
 namespace backplane::interp {
 
 namespace {
+
+constexpr u32 kHyperThreading = 1u << 28;  // leaf 1 EDX: the number of processors in leaf 1 EBX holds
 
 u32 four_letters(std::string_view text, std::size_t at) {
     u32 value = 0;
@@ -32,7 +36,11 @@ bool apic_shows(const Cpu& c) {
 Leaf leaf_1(Cpu& c) {
     const CpuModel& m = *c.model;
     constexpr u32 cache_line = 8u << 8;  // in units of 8 bytes, shown even without CLFLUSH
-    Leaf l{m.version, (c.vcpu != nullptr ? c.vcpu->index << 24 : 0) | cache_line, m.features_ecx, m.features_edx};
+    Leaf l{m.version, c.apic_id << 24 | cache_line, m.features_ecx, m.features_edx};
+    if (c.processors > 1) {
+        l.ebx |= c.processors << 16;
+        l.edx |= kHyperThreading;
+    }
     if (!apic_shows(c)) l.edx &= ~kFeatApic;
     c.msr.bios_sign = 1ull << 32;  // the revision of the microcode appears in BIOS_SIGN (SDM 3, 9.11.7)
     return l;
@@ -40,8 +48,19 @@ Leaf leaf_1(Cpu& c) {
 
 Leaf leaf_80000001(const Cpu& c) {
     const CpuModel& m = *c.model;
+    constexpr u32 legacy_cores = 1u << 1;  // leaf 1 counts cores, not threads
+    const bool says_so = c.processors > 1 && std::string_view(m.vendor, 12) != "GenuineIntel";
     // The APIC's bit goes with the one of leaf 1, in the models that repeat it.
-    return {m.version, 0, m.extended_ecx, apic_shows(c) ? m.extended_edx : m.extended_edx & ~kFeatApic};
+    return {m.version, 0, m.extended_ecx | (says_so ? legacy_cores : 0),
+            apic_shows(c) ? m.extended_edx : m.extended_edx & ~kFeatApic};
+}
+
+Leaf leaf_80000008(const Cpu& c) {
+    constexpr u32 linear_bits = 48;
+    const CpuModel& m = *c.model;
+    const u32 last = c.processors - 1;
+    return {m.physical_bits | (c.has_long_mode() ? linear_bits << 8 : 0), 0,
+            last == 0 ? 0 : static_cast<u32>(std::bit_width(last)) << 12 | last, 0};
 }
 
 Leaf leaf_of(Cpu& c, u32 number, u32 index) {
@@ -62,16 +81,14 @@ Leaf leaf_of(Cpu& c, u32 number, u32 index) {
                     four_letters(m.brand, at + 12)};
         }
         case 0x80000007u: return {0, 0, 0, m.power_edx};
-        case 0x80000008u: {
-            constexpr u32 linear_bits = 48;
-            return {m.physical_bits | (c.has_long_mode() ? linear_bits << 8 : 0), 0, 0, 0};
-        }
+        case 0x80000008u: return leaf_80000008(c);
         default: break;
     }
     for (const cpumodel::LeafData& l : m.leaves) {
         // Only leaf 4 has parts.
-        if (l.number == number && (number != 4 || l.index == index))
-            return {l.registers[0], l.registers[1], l.registers[2], l.registers[3]};
+        if (l.number != number || (number == 4 && l.index != index)) continue;
+        const u32 cores = number == 4 && l.registers[0] != 0 ? c.processors - 1 : 0;
+        return {l.registers[0] | cores << 26, l.registers[1], l.registers[2], l.registers[3]};
     }
     return {};
 }
@@ -84,6 +101,7 @@ void Cpu::cpuid() {
     r32(kEbx) = l.ebx;
     r32(kEcx) = l.ecx;
     r32(kEdx) = l.edx;
+    serialize();
 }
 
 }  // namespace backplane::interp

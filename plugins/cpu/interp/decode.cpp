@@ -92,7 +92,8 @@ void Decoder::alu(Alu op, AluForm operands, unsigned size) {
     what.operands = operands;
     what.size = static_cast<u8>(size);
     what.form = form;
-    if ((operands == AluForm::kMemReg || operands == AluForm::kMemImm) && !what.compares) lockable = true;
+    if ((operands == AluForm::kMemReg || operands == AluForm::kMemImm) && !what.compares)
+        may_lock(locked_alu(op, operands == AluForm::kMemImm, size));
 }
 
 void Decoder::group1(u8 opcode) {
@@ -130,8 +131,9 @@ void Decoder::group3(u8 opcode) {
         return alu(Alu::kTest, memory() ? AluForm::kMemImm : AluForm::kRegImm, size);
     }
     if (r == 2 || r == 3) {
-        o.fn = unary_handler(r == 2 ? Unary::kNot : Unary::kNeg, size, form);
-        lockable = memory();
+        const Unary op = r == 2 ? Unary::kNot : Unary::kNeg;
+        o.fn = unary_handler(op, size, form);
+        may_lock(locked_unary(op, size));
         return;
     }
     o.fn = mul_handler(r, size, form);
@@ -142,8 +144,9 @@ void Decoder::group5(u8 opcode) {
     const unsigned size = wsize(opcode);
     set_dst(rm, size);
     if (r < 2) {
-        o.fn = unary_handler(r == 0 ? Unary::kInc : Unary::kDec, size, form);
-        lockable = memory();
+        const Unary op = r == 0 ? Unary::kInc : Unary::kDec;
+        o.fn = unary_handler(op, size, form);
+        may_lock(locked_unary(op, size));
         return;
     }
     if (opcode == 0xfe || r == 7 || ((r == 3 || r == 5) && !memory())) return undefined();
@@ -303,7 +306,7 @@ void Decoder::one_byte(u8 opcode) {
             set_src(rx, size);
             set_dst(rm, size);
             lockable = memory();
-            o.fn = xchg_handler(size, form);
+            o.fn = memory() ? locked_xchg(size) : xchg_handler(size);  // locked with and without the prefix
             return;
         case 0x88:
         case 0x89:
@@ -345,7 +348,7 @@ void Decoder::one_byte(u8 opcode) {
             return;
         case 0x90:
             if (rex_b() != 0) break;
-            o.fn = nop_handler();
+            o.fn = repeat == 0xf3 && in.cache->several ? pause_handler() : nop_handler();
             return;
         case 0x9a:
         case 0xea: {
@@ -500,7 +503,7 @@ void Decoder::one_byte(u8 opcode) {
         case 0x90:
             set_dst(kEax, osize());
             set_src(n, osize());
-            o.fn = xchg_handler(osize(), Form::kReg);
+            o.fn = xchg_handler(osize());
             return;
         case 0xb0:
             set_dst(n, 1);

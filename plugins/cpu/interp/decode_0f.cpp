@@ -144,16 +144,16 @@ void Decoder::two_byte() {
             parse_modrm();
             set_dst(rm, size);
             set_src(rx, size);
-            lockable = memory() && opcode != 0xa3;
             o.fn = bit_handler(static_cast<BitOp>(opcode >> 3 & 3u), size, form, false);
+            if (opcode != 0xa3) may_lock(locked_bit(static_cast<BitOp>(opcode >> 3 & 3u), size, false));
             return;
         case 0xba:
             parse_modrm();
             if (r < 4) return undefined();
             set_dst(rm, size);
             o.imm = imm8();
-            lockable = memory() && r != 4;
             o.fn = bit_handler(static_cast<BitOp>(r & 3u), size, form, true);
+            if (r != 4) may_lock(locked_bit(static_cast<BitOp>(r & 3u), size, true));
             return;
         case 0xa4:
         case 0xa5:
@@ -182,8 +182,8 @@ void Decoder::two_byte() {
             const unsigned w = wsize(opcode);
             set_dst(rm, w);
             set_src(rx, w);
-            lockable = memory();
             o.fn = cmpxchg_handler(w, form);
+            may_lock(locked_cmpxchg(w));
             return;
         }
         case 0xb2:
@@ -218,8 +218,8 @@ void Decoder::two_byte() {
             const unsigned w = wsize(opcode);
             set_dst(rm, w);
             set_src(rx, w);
-            lockable = memory();
             o.fn = xadd_handler(w, form);
+            may_lock(locked_xadd(w));
             return;
         }
         case 0xc7:
@@ -228,10 +228,11 @@ void Decoder::two_byte() {
             lockable = true;
             if (rex_w()) {
                 if ((in.model->features_ecx & kFeatCx16) == 0) return undefined();
-                o.fn = cmpxchg16b_handler();
+                o.fn = locked_cmpxchg16b();
                 return;
             }
             o.fn = cmpxchg8b_handler();
+            may_lock(locked_cmpxchg8b());
             return;
         default: break;
     }

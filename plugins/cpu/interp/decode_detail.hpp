@@ -83,6 +83,11 @@ struct Decoder {
         return (in.mode & kAll) == kAll;
     }
     [[nodiscard]] bool memory() const { return form != Form::kReg; }
+    // The instruction takes a LOCK prefix with an operand in memory; with it, its handler is this one.
+    void may_lock(Handler locked) {
+        lockable = memory();
+        if (lock && lockable) o.fn = locked;
+    }
 
     // With any REX prefix bytes 4 to 7 are SPL, BPL, SIL and DIL.
     [[nodiscard]] u8 reg_offset(unsigned n, unsigned size) const {

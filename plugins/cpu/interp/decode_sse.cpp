@@ -122,7 +122,7 @@ bool Decoder::group15() {
         handler = clflush_handler();
     } else if (registers && (op == 5 || op == 6)) {  // LFENCE, MFENCE
         feature = Feature::kSse2;
-        handler = nop_handler();
+        handler = op == 6 ? mfence_handler() : nop_handler();
     } else if (registers && op == 7) {  // SFENCE
         feature = Feature::kMmxExtensions;
         handler = nop_handler();

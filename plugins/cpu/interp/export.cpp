@@ -55,8 +55,10 @@ struct Edge {
     u32 bit;
     u32 line;
 };
-constexpr Edge kEdges[] = {
-    {BP_X86_NMI_PENDING, kLineNmi}, {BP_X86_INIT_PENDING, kLineInit}, {BP_X86_SMI_PENDING, kLineSmi}};
+constexpr Edge kEdges[] = {{BP_X86_NMI_PENDING, kLineNmi},
+                           {BP_X86_INIT_PENDING, kLineInit},
+                           {BP_X86_SMI_PENDING, kLineSmi},
+                           {BP_X86_SIPI_PENDING, kLineSipi}};
 
 // Arrays of registers, of which this processor has some.
 template <class From, class To>
@@ -199,6 +201,7 @@ void export_state(const Cpu& c, bp_x86_state& s) {
     const u32 lines = c.lines.load();
     for (const Edge& e : kEdges)
         if ((lines & e.line) != 0) s.events |= e.bit;
+    s.sipi_vector = static_cast<u8>((lines & kSipiVector) >> kSipiVectorShift);
     for (unsigned n = 0; n < 16; ++n) s.gpr[n] = c.gpr[n];
     s.rip = c.eip;
     s.rflags = c.flags();
@@ -235,6 +238,8 @@ const char* import_state(Cpu& c, const bp_x86_state& s) {
         else
             c.lines.fetch_and(~e.line);
     }
+    c.lines.fetch_and(~kSipiVector);
+    if ((s.events & BP_X86_SIPI_PENDING) != 0) c.lines.fetch_or(u32{s.sipi_vector} << kSipiVectorShift);
     const bool wide = (debug_features(*c.model) & BP_CPU_HAS_LONG_MODE) != 0;
     for (unsigned n = 0; n < 16; ++n) c.gpr[n] = wide ? s.gpr[n] : n < 8 ? s.gpr[n] & 0xffffffffu : 0;
     put(c.eip, s.rip);

@@ -133,7 +133,7 @@ u64 copy_to_guest(Cpu& c, u64 address, const void* data, u64 size, u32 how) {
     return by_pages(c, address, size, how, [&](Physical at, u64 done, u64 bytes) {
         const bp_page page = page_behind(c, at);
         if (page.write == nullptr) return false;
-        if (page.code_flag != nullptr && *page.code_flag != 0) c.cache->store(at, bytes);
+        if (page.code_flag != nullptr && flag_value(page.code_flag) != 0) c.cache->store(at, bytes);
         std::memcpy(page.write + (at & 0xfffu), static_cast<const u8*>(data) + done, bytes);
         if (page.dirty != nullptr) *page.dirty = 1;
         return true;

@@ -51,15 +51,20 @@ struct PhysicalCache {
         bp_page what{};
     };
     Entry entry[kSize];
+    // Pages that were last written to without an entry of the TLB for it (host_span), with several processors.
+    Physical span[8] = {~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull};
+    u32 next_span = 0;
 };
 const bp_page& physical_page(Cpu* c, Physical address, int view);
 
 [[gnu::always_inline]] inline TlbEntry& tlb_entry(Tlb* t, Linear a) { return t->entry[a >> 12 & (kTlbSize - 1)]; }
 
-// A guest value in host memory: any alignment, and it may be code, tables or data at once.
+// A guest value in host memory: any alignment, and it may be code, tables or data at once. Others may write it at any
+// moment: each access is a single one, and the compiler keeps their order; the host's processor has the guest's memory
+// model.
 template <typename T>
 struct [[gnu::packed, gnu::may_alias]] Guest {
-    T value;
+    volatile T value;
 };
 // Hit: `p` is where a load or store may go at once. An access that straddles two pages misses, because the tag is
 // compared with the page of its last byte.
@@ -136,7 +141,57 @@ FetchPage fetch_translate(Cpu* c, Linear address);
 TlbInfo& tlb_fill(Cpu* c, Linear address, bool write, bool user);
 // Host address of `bytes` at a linear address inside one page, or nullptr if it must go element by element.
 u8* host_span(Cpu* c, Linear address, bool write);
-// Takes the write permission from all entries of a physical page that begins to hold cached code.
-void tlb_protect(Cpu* c, Physical page);
+// Takes the write permission from all entries of a physical page that begins to hold cached code. True if one had it.
+bool tlb_protect(Cpu* c, Physical page);
+[[nodiscard]] inline u8 flag_value(const u8* flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
+
+// --- several processors (shared.cpp) ---
+// Entries of the TLB that allow stores are about to go: nobody will know of such stores afterwards.
+void before_forgetting_slow(Cpu* c);
+inline void before_forgetting(Cpu* c) {
+    if (c->several) before_forgetting_slow(c);
+}
+// A store to a page with a code flag has been made that was not allowed by an entry of the TLB.
+void after_store_slow(Cpu* c, Physical address, u64 size, const u8* code_flag);
+inline void after_store(Cpu* c, Physical address, u64 size, const u8* code_flag) {
+    if (c->several && code_flag != nullptr) after_store_slow(c, address, size, code_flag);
+}
+void notice_foreign_code(Cpu* c);  // BP_ATTENTION_CODE
+void enter_shared(Cpu* c);         // run() begins
+void leave_shared(Cpu* c);         // run() ends
+
+// --- locked accesses (locked.cpp, SDM 3, 8.1) ---
+// Where a locked access to an operand of `bytes` bytes goes, with all checks of a store; faults. host: there, by an
+// atomic operation of the host; nullptr: by locked_read() and locked_write().
+struct LockedPlace {
+    u8* host;
+    const TlbInfo* page;  // if more is to be done after the store
+};
+LockedPlace locked_place(Cpu* c, Linear address, u32 bytes, bool user);
+void locked_stored(Cpu* c, const TlbInfo& page, Linear address, u32 bytes, bool user);
+// The way for devices' registers and for operands that straddle cache lines. Between the two, which must be a pair, the
+// machine's lock is held: such accesses are atomic among each other.
+[[nodiscard]] u64 locked_read(Cpu* c, Linear address, u32 bytes, bool user);
+void locked_write(Cpu* c, Linear address, u32 bytes, u64 value, bool user);
+// fn(old value) is the new one; it may be asked several times. Returns the old value.
+template <typename T, class Fn>
+[[gnu::always_inline]] inline T locked_update(Cpu* c, Linear address, bool user, Fn fn) {
+    const LockedPlace at = locked_place(c, address, sizeof(T), user);
+    if (at.host == nullptr) [[unlikely]] {
+        const T old = static_cast<T>(locked_read(c, address, sizeof(T), user));
+        locked_write(c, address, sizeof(T), fn(old), user);
+        return old;
+    }
+    T* const p = reinterpret_cast<T*>(at.host);
+    T old = reinterpret_cast<const Guest<T>*>(p)->value;
+    for (;;) {
+        const T found = __sync_val_compare_and_swap(p, old, fn(old));
+        if (found == old) break;
+        old = found;
+    }
+    if (at.page != nullptr) [[unlikely]]
+        locked_stored(c, *at.page, address, sizeof(T), user);
+    return old;
+}
 
 }  // namespace backplane::interp

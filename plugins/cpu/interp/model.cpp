@@ -20,6 +20,11 @@ const bp_cpu kTable{
     [](void* i, bp_str path) -> bp_status { return of(i)->trace_instructions(to_view(path)); },
 };
 
+const bp_cpu_code kCode{sizeof(bp_cpu_code),
+                        [](void* i, uint64_t address) { of(i)->cpu->code_cached_by_other(address & ~0xfffull); }};
+const bp_cpu_startup kStartup{sizeof(bp_cpu_startup),
+                              [](void* i, uint32_t vector) { of(i)->cpu->startup(vector & 0xffu); }};
+
 // A call into a linked interface or a line needs the machine's lock.
 struct Locked {
     explicit Locked(Cpu& c) : bus(c.bus), outside(&c) {
@@ -97,6 +102,13 @@ void InterpCpu::describe(Schema<InterpCpu>& s) {
                 .def = "1000000000",
                 .min = 1000000,
                 .max = 100000000000ull});
+    s.property("apic_id", &InterpCpu::apic_id,
+               {.doc = "initial APIC id that CPUID shows: that of the local APIC", .def = "0", .max = 255});
+    s.property("processors", &InterpCpu::processors,
+               {.doc = "cores of the package that this processor belongs to, as CPUID shows it",
+                .def = "1",
+                .min = 1,
+                .max = 64});
     s.line_in<&InterpCpu::intr_changed>("intr", "maskable interrupt request (level)");
     s.line_in<&InterpCpu::nmi_changed>("nmi", "non-maskable interrupt (rising edge)");
     s.line_in<&InterpCpu::init_changed>("init", "INIT# (rising edge)");
@@ -106,6 +118,8 @@ void InterpCpu::describe(Schema<InterpCpu>& s) {
     s.line_out("ferr", &InterpCpu::ferr, "an unmasked numeric error waits and CR0.NE is 0 (FERR#)");
     s.link("intr", &InterpCpu::intr, BP_INTR_ID, "interrupt controller that acknowledges", true);
     s.offer(BP_CPU_ID, &kTable);
+    s.offer(BP_CPU_CODE_ID, &kCode);
+    s.offer(BP_CPU_STARTUP_ID, &kStartup);
     s.offer(BP_CPU_STATE_ID, &kInterpState);
     s.offer(BP_CPU_DEBUG_ID, &kInterpDebug);
 }
@@ -121,6 +135,8 @@ bp_status InterpCpu::start() {
     selected = chosen.model;
     cpu->model = &selected;
     cpu->tsc_hz = tsc_frequency;
+    cpu->apic_id = static_cast<u32>(apic_id);
+    cpu->processors = static_cast<u32>(processors);
     return BP_OK;
 }
 
@@ -154,6 +170,7 @@ bp_status InterpCpu::trace_instructions(std::string_view path) {
 
 void InterpCpu::state(StateVisitor& v) {
     Cpu& c = *cpu;
+    c.decide_startup();
     static constexpr const char* kRegisters[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
     static constexpr const char* kMore[] = {"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
     for (unsigned n = 0; n < 8; ++n) v(kRegisters[n], c.gpr[n]);

@@ -39,7 +39,7 @@ struct InterpCpu final : Device<InterpCpu> {
 
     std::string model, features;
     interp::CpuModel selected{};  // with its changes
-    u64 tsc_frequency = 0;
+    u64 tsc_frequency = 0, apic_id = 0, processors = 1;
     LineOut ferr;
     Link<bp_intr> intr;
     std::unique_ptr<interp::Cpu> cpu;

@@ -15,6 +15,7 @@ Cpu& cpu_of(void* instance) { return *static_cast<InterpCpu*>(instance)->cpu; }
 
 bp_status get_state(void* instance, bp_x86_state* out) {
     bp_x86_state all;
+    cpu_of(instance).decide_startup();
     interp::export_state(cpu_of(instance), all);
     all.size = static_cast<u32>(std::min<std::size_t>(out->size, sizeof all));
     if (all.size < sizeof all.size) return BP_ERR_INVALID;

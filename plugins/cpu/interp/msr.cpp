@@ -275,6 +275,7 @@ void Cpu::wrmsr() {
     if ((model->features_edx & kFeatMsr) == 0) raise(kUd);
     require_cpl0();
     if (!write_msr(*this, r32(kEcx), static_cast<u64>(r32(kEdx)) << 32 | r32(kEax))) raise(kGp, 0);
+    serialize();
 }
 
 }  // namespace backplane::interp

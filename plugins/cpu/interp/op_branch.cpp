@@ -121,10 +121,13 @@ void op_ret(Cpu* c, Insn* i) {
     if constexpr (kFlat) {
         const StackWord<T> sp = flat_sp<T>(c);
         const Guest<T>* p;
-        if (!fast_read<T>(c, sp, p) || !reachable<T>(p->value)) [[unlikely]]
+        if (!fast_read<T>(c, sp, p)) [[unlikely]]
+            return op_ret<T, false>(c, i);
+        const T target = p->value;
+        if (!reachable<T>(target)) [[unlikely]]
             return op_ret<T, false>(c, i);
         flat_sp<T>(c) = sp + static_cast<u32>(sizeof(T)) + i->imm;
-        return dispatch_to(c, p->value);
+        return dispatch_to(c, target);
     } else {
         mark(c, i);
         const u64 target = c->read<T>(kSs, c->sp());
@@ -153,10 +156,12 @@ void op_jmp_mem(Cpu* c, Insn* i) {
 template <typename T, Form kForm>
 void op_jmp_flat(Cpu* c, Insn* i) {
     const Guest<T>* p;
-    if (!fast_read<T>(c, address_of<kForm>(c, i), p) || (c->mode & kModeFlatCode) == 0 || !reachable<T>(p->value))
-        [[unlikely]]
+    if (!fast_read<T>(c, address_of<kForm>(c, i), p) || (c->mode & kModeFlatCode) == 0) [[unlikely]]
         return op_jmp_mem<T>(c, i);
-    return dispatch_to(c, p->value);
+    const T target = p->value;
+    if (!reachable<T>(target)) [[unlikely]]
+        return op_jmp_mem<T>(c, i);
+    return dispatch_to(c, target);
 }
 template <typename T, bool kMemory>
 void op_call_general(Cpu* c, Insn* i) {

@@ -64,17 +64,6 @@ void op_xchg_r(Cpu* c, Insn* i) {
     reg<T>(c, i->src) = v;
     return next(c, i);
 }
-template <typename T, Form kForm>
-void op_xchg_m(Cpu* c, Insn* i) {
-    return with_update<T, kForm>(
-        c, i, op_xchg_m<T, Form::kGeneral>, [ c, i ](T v) __attribute__((always_inline)) {
-            const T r = reg<T>(c, i->src);
-            // In the general form the store comes after this; it cannot fault any more.
-            reg<T>(c, i->src) = v;
-            return r;
-        });
-}
-
 template <unsigned kCode, typename T>
 void op_cmov_r(Cpu* c, Insn* i) {
     // Written in any case: the upper half of a 64-bit register is cleared.
@@ -150,28 +139,6 @@ void op_xadd_m(Cpu* c, Insn* i) {
             return sum;
         });
 }
-// The other half of the memory operand is at the offset behind it; both stand in one 16-byte block.
-[[gnu::noinline]] void cmpxchg16b(Cpu* c, const Insn* i) {
-    const Seg s = static_cast<Seg>(i->seg);
-    const u64 offset = offset_of(c, i);
-    if (((c->segment_base(s) + offset) & 15u) != 0) c->raise(kGp, 0);
-    c->probe_write(s, offset, 8);
-    const u64 low = c->read<u64>(s, offset);
-    const u64 high = c->read<u64>(s, offset + 8);
-    const bool equal = low == c->gpr[kEax] && high == c->gpr[kEdx];
-    c->write<u64>(s, offset, equal ? c->gpr[kEbx] : low);
-    c->write<u64>(s, offset + 8, equal ? c->gpr[kEcx] : high);
-    if (!equal) {
-        c->gpr[kEax] = low;
-        c->gpr[kEdx] = high;
-    }
-    set_zf(c, equal);
-}
-void op_cmpxchg16b(Cpu* c, Insn* i) {
-    mark(c, i);
-    cmpxchg16b(c, i);
-    return next_checked(c, i);
-}
 void op_mov_ri64(Cpu* c, Insn* i) {
     reg<u64>(c, i->dst) = static_cast<u64>(i->disp);
     return next(c, i);
@@ -235,11 +202,8 @@ Handler lea_handler(unsigned size, Form form) {
         return by_form<T>(form, []<Form kForm>() -> Handler { return op_lea<T, kForm>; });
     });
 }
-Handler xchg_handler(unsigned size, Form form) {
-    return by_size(size, [=]<typename T>() -> Handler {
-        if (form == Form::kReg) return op_xchg_r<T>;
-        return by_form<T>(form, []<Form kForm>() -> Handler { return op_xchg_m<T, kForm>; });
-    });
+Handler xchg_handler(unsigned size) {
+    return by_size(size, []<typename T>() -> Handler { return op_xchg_r<T>; });
 }
 Handler cmov_handler(unsigned code, unsigned size, Form form) {
     return by_number<16>(code, [=]<std::size_t kCode>() -> Handler {
@@ -270,7 +234,6 @@ Handler xadd_handler(unsigned size, Form form) {
     });
 }
 Handler mov_ri64() { return op_mov_ri64; }
-Handler cmpxchg16b_handler() { return op_cmpxchg16b; }
 Handler bswap_handler(unsigned size) { return size == 8 ? op_bswap<u64> : op_bswap<u32>; }
 Handler xlat_handler() { return op_xlat; }
 

@@ -143,6 +143,7 @@ void mwait(Cpu* c, Insn* i) {
     mark(c, i);
     if (c->cpl != 0) c->raise(kUd);
     if ((c->r32(kEcx) & ~1u) != 0) c->raise(kGp, 0);
+    if (c->several) c->pause();
     return next_checked(c, i);
 }
 

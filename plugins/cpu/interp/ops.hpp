@@ -128,12 +128,11 @@ Handler mov_store(unsigned size, Form form);
 Handler mov_store_imm(unsigned size, Form form);
 Handler extend_handler(bool sign, unsigned from, unsigned to, Form form);
 Handler lea_handler(unsigned size, Form form);
-Handler xchg_handler(unsigned size, Form form);
+Handler xchg_handler(unsigned size);  // registers; with memory it is locked_xchg()
 Handler cmov_handler(unsigned code, unsigned size, Form form);
 Handler setcc_handler(unsigned code, Form form);
 Handler cmpxchg_handler(unsigned size, Form form);
 Handler cmpxchg8b_handler();
-Handler cmpxchg16b_handler();
 Handler xadd_handler(unsigned size, Form form);
 Handler bswap_handler(unsigned size);
 Handler xlat_handler();
@@ -149,6 +148,19 @@ Handler imul3_handler(unsigned size, Form form);             // dst = r/m * imm
 enum class BitOp : u8 { kTest, kSet, kReset, kComplement };
 Handler bit_handler(BitOp op, unsigned size, Form form, bool immediate);
 Handler bit_scan_handler(bool reverse, unsigned size, Form form);
+
+// The same with a LOCK prefix, always with a memory operand (op_locked.cpp).
+Handler locked_alu(Alu op, bool immediate, unsigned size);
+Handler locked_unary(Unary op, unsigned size);
+Handler locked_xchg(unsigned size);
+Handler locked_xadd(unsigned size);
+Handler locked_cmpxchg(unsigned size);
+Handler locked_cmpxchg8b();
+Handler locked_cmpxchg16b();  // also without the prefix
+Handler locked_bit(BitOp op, unsigned size, bool immediate);
+// Memory barriers of several processors.
+Handler pause_handler();
+Handler mfence_handler();
 
 // Stack. `flat`: 32-bit flat stack segment; an operand size of 8 is always flat.
 Handler push_reg(unsigned size, bool flat);

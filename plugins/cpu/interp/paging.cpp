@@ -1,7 +1,7 @@
-// Page walks, TLB fills and the slow paths of guest memory access (SDM volume 3, chapter 4).
+// Page walks, and the TLB that they fill (SDM volume 3, chapter 4). What accesses do with it: access.cpp, locked.cpp.
+#include "access.hpp"
 #include "block.hpp"
 #include "breakpoints.hpp"
-#include "memory.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -61,18 +61,21 @@ struct Walker {
         Physical at;
         u64 value;
     };
-    void finish(Walk& w, const Above* above, unsigned count, Physical leaf_at, u64 leaf, u32 width, u64 phys) {
+    // False: another processor has changed one of the entries meanwhile, and the walk must begin anew.
+    bool finish(Walk& w, const Above* above, unsigned count, Physical leaf_at, u64 leaf, u32 width, u64 phys) {
         const bool write = access == Access::kWrite;
         if (!permitted(write) || (access == Access::kFetch && no_execute != 0)) fault(kErrorPresent);
         for (unsigned n = 0; n < count; ++n) {
-            if ((above[n].value & kAccessed) == 0)
-                c->phys_write(above[n].at & c->a20_mask, width, above[n].value | kAccessed);
+            const u64 seen = above[n].value;
+            if ((seen & kAccessed) == 0 && !phys_replace(c, above[n].at & c->a20_mask, width, seen, seen | kAccessed))
+                return false;
         }
         const u64 marked = leaf | kAccessed | (write ? kDirty : 0u);
-        if (marked != leaf) c->phys_write(leaf_at & c->a20_mask, width, marked);
+        if (marked != leaf && !phys_replace(c, leaf_at & c->a20_mask, width, leaf, marked)) return false;
         w.phys = phys & c->a20_mask;
         w.writable = (marked & kDirty) != 0 && permitted(true);
         w.global = (leaf & kGlobal) != 0 && (c->cr4 & kCr4Pge) != 0;
+        return true;
     }
     // Bits 13 to 20 of a 4M entry are bits 32 to 39 of the address, as far as those exist.
     [[nodiscard]] u64 pse36_reserved() const { return c->physical_reserved() >> 32 << 13 & 0x1fe000ull; }
@@ -84,7 +87,7 @@ constexpr u64 kFrame = 0x000ffffffffff000ull;
 constexpr u64 kReserved2M = 0x1fe000ull, kReserved1G = 0x3fffe000ull;
 
 // From the page directory on, which PAE and long mode have in common.
-void walk_directory(Walker& k, Walk& w, Walker::Above* above, unsigned count, Physical directory) {
+bool walk_directory(Walker& k, Walk& w, Walker::Above* above, unsigned count, Physical directory) {
     const Physical pde_at = directory + (k.address >> 21 & 0x1ffu) * 8;
     const u64 pde = k.entry(pde_at, 0);
     if ((pde & kLarge) != 0) {
@@ -95,10 +98,10 @@ void walk_directory(Walker& k, Walk& w, Walker::Above* above, unsigned count, Ph
     above[count++] = {pde_at, pde};
     const Physical pte_at = (pde & kFrame) + (k.address >> 12 & 0x1ffu) * 8;
     const u64 pte = k.entry(pte_at, 0);
-    k.finish(w, above, count, pte_at, pte, 8, pte & kFrame);
+    return k.finish(w, above, count, pte_at, pte, 8, pte & kFrame);
 }
 
-void walk_long(Walker& k, Walk& w) {
+bool walk_long(Walker& k, Walk& w) {
     Walker::Above above[3];
     const Physical top_at = (k.c->cr3 & kFrame) + (k.address >> 39 & 0x1ffu) * 8;
     const u64 top = k.entry(top_at, kLarge);
@@ -112,10 +115,10 @@ void walk_long(Walker& k, Walk& w) {
         return k.finish(w, above, 1, pdpte_at, pdpte, 8, (pdpte & kFrame & ~0x3fffffffull) | (k.address & 0x3ffff000u));
     }
     above[1] = {pdpte_at, pdpte};
-    walk_directory(k, w, above, 2, pdpte & kFrame);
+    return walk_directory(k, w, above, 2, pdpte & kFrame);
 }
 
-void walk_32(Walker& k, Walk& w) {
+bool walk_32(Walker& k, Walk& w) {
     Cpu* c = k.c;
     const Physical pde_at = (c->cr3 & 0xfffff000u) + (k.address >> 22) * 4;
     const u64 pde = c->phys_read(pde_at & c->a20_mask, 4);
@@ -133,86 +136,25 @@ void walk_32(Walker& k, Walk& w) {
     const u64 pte = c->phys_read(pte_at & c->a20_mask, 4);
     if ((pte & kPresent) == 0) k.fault();
     k.permissions &= pte;
-    k.finish(w, &above, 1, pte_at, pte, 4, pte & ~0xfffull);
+    return k.finish(w, &above, 1, pte_at, pte, 4, pte & ~0xfffull);
+}
+
+bool walk_once(Walker& k, Walk& w) {
+    if (k.c->long_mode()) return walk_long(k, w);
+    if ((k.c->cr4 & kCr4Pae) == 0) return walk_32(k, w);
+    const u64 pdpte = k.c->pdpte[k.address >> 30 & 3u];
+    if ((pdpte & kPresent) == 0) k.fault();
+    Walker::Above above[1];
+    return walk_directory(k, w, above, 0, pdpte & kFrame);
 }
 
 Walk walk(Cpu* c, Linear address, Access access, bool user) {
     if (!c->paging()) return {(address & ~kPageMask) & c->a20_mask, true, false};
-    Walk w{};
-    Walker k(c, address, access, user);
-    if (c->long_mode()) {
-        walk_long(k, w);
-    } else if ((c->cr4 & kCr4Pae) != 0) {
-        const u64 pdpte = c->pdpte[address >> 30 & 3u];
-        if ((pdpte & kPresent) == 0) k.fault();
-        Walker::Above above[1];
-        walk_directory(k, w, above, 0, pdpte & kFrame);
-    } else {
-        walk_32(k, w);
+    for (;;) {
+        Walk w{};
+        Walker k(c, address, access, user);
+        if (walk_once(k, w)) return w;
     }
-    return w;
-}
-
-void set_fast(TlbEntry& e, const TlbInfo& n) {
-    e.read = n.read_host != nullptr && !n.watched ? n.page : kNoPage;
-    const bool write = n.writable && n.write_host != nullptr && n.write_host == n.read_host && n.dirty == nullptr &&
-                       !n.watched && (n.code_flag == nullptr || *n.code_flag == 0);
-    e.write = write ? n.page : kNoPage;
-    e.addend = reinterpret_cast<u64>(n.read_host) - n.page;
-}
-
-u32 straddle(Linear address, u32 bytes) {  // bytes in the first page, 0 if all are
-    const u32 room = 0x1000u - static_cast<u32>(address & kPageMask);
-    return bytes > room ? room : 0;
-}
-
-u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
-    c->sync_out();
-    const HostFloat outside(c);
-    const u64 v = c->bus.read(c->bus.self, address, bytes, view);
-    if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
-    return v;
-}
-
-void bus_write(Cpu* c, Physical address, u32 bytes, u64 value) {
-    c->sync_out();
-    const HostFloat outside(c);
-    c->bus.write(c->bus.self, address, bytes, value, c->data_view());
-    if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
-}
-
-u64 load(const u8* p, u32 bytes) {
-    u64 v = 0;
-    std::memcpy(&v, p, bytes);
-    return v;
-}
-
-void store_host(Cpu* c, Physical address, u8* p, u8* code_flag, u8* dirty, u32 bytes, u64 value) {
-    if (code_flag != nullptr && *code_flag != 0 && c->cache->store(address, bytes)) c->leave |= kLeaveCode;
-    std::memcpy(p, &value, bytes);
-    if (dirty != nullptr) *dirty = 1;
-}
-
-// Linear addresses have 32 bits outside long mode.
-Linear wrapped(const Cpu* c, Linear a) { return c->long_mode() ? a : a & 0xffffffffu; }
-
-// Inside one page.
-u64 slow_read(Cpu* c, Linear address, u32 bytes, bool user) {
-    const TlbInfo& n = tlb_fill(c, address, false, user);
-    if (n.watched) c->debug_data(address, bytes, false);
-    const u32 in_page = static_cast<u32>(address & kPageMask);
-    if (n.read_host != nullptr) return load(n.read_host + in_page, bytes);
-    return bus_read(c, n.phys + in_page, bytes, c->data_view());
-}
-
-void slow_write(Cpu* c, Linear address, u32 bytes, u64 value, bool user) {
-    TlbInfo& n = tlb_fill(c, address, true, user);
-    if (n.watched) c->debug_data(address, bytes, true);
-    const u32 in_page = static_cast<u32>(address & kPageMask);
-    if (n.write_host == nullptr) return bus_write(c, n.phys + in_page, bytes, value);
-    store_host(c, n.phys + in_page, n.write_host + in_page, n.code_flag, n.dirty, bytes, value);
-    // The page may have lost its last cached code.
-    set_fast(tlb_entry(&c->tlbs[user ? 1 : 0], address), n);
 }
 
 }  // namespace
@@ -236,6 +178,7 @@ TlbInfo& tlb_fill(Cpu* c, Linear address, bool write, bool user) {
     TlbInfo& n = t.info[index];
     const Linear page = address & ~kPageMask;
     if (n.page == page && (!write || n.writable)) return n;
+    if (t.entry[index].write != kNoPage) before_forgetting(c);
     const Walk w = walk(c, address, write ? Access::kWrite : Access::kRead, user);
     const bp_page& p = physical_page(c, w.phys, c->data_view());
     if (!n.listed) {
@@ -256,14 +199,18 @@ TlbInfo& tlb_fill(Cpu* c, Linear address, bool write, bool user) {
     return n;
 }
 
-void tlb_protect(Cpu* c, Physical page) {
+bool tlb_protect(Cpu* c, Physical page) {
+    bool had = false;
     for (unsigned u = 0; u < 2; ++u) {
         Tlb& t = c->tlbs[u];
         for (u32 n = 0; n < t.used; ++n) {
             const u32 k = t.used_index[n];
-            if (t.info[k].page != kNoPage && t.info[k].phys == page) t.entry[k].write = kNoPage;
+            if (t.info[k].page == kNoPage || t.info[k].phys != page) continue;
+            had = had || t.entry[k].write != kNoPage;
+            t.entry[k].write = kNoPage;
         }
     }
+    return had;
 }
 
 u8* host_span(Cpu* c, Linear address, bool write) {
@@ -272,8 +219,9 @@ u8* host_span(Cpu* c, Linear address, bool write) {
     if (n.watched) return nullptr;
     const u32 in_page = static_cast<u32>(address & kPageMask);
     if (!write) return n.read_host == nullptr ? nullptr : n.read_host + in_page;
-    if (n.write_host == nullptr || (n.code_flag != nullptr && *n.code_flag != 0)) return nullptr;
+    if (n.write_host == nullptr || (n.code_flag != nullptr && flag_value(n.code_flag) != 0)) return nullptr;
     if (n.dirty != nullptr) *n.dirty = 1;
+    if (c->several && tlb_entry(c->tlb, address).write == kNoPage) note_span(c, n.phys);
     return n.write_host + in_page;
 }
 
@@ -293,133 +241,8 @@ FetchPage fetch_translate(Cpu* c, Linear address) {
     return {e.phys, e.host, e.code_flag};
 }
 
-u64 Cpu::phys_read(Physical address, u32 bytes) {
-    const bp_page& p = physical_page(this, address, data_view());
-    if (p.read != nullptr && (address & kPageMask) + bytes <= 0x1000u)
-        return load(p.read + (address & kPageMask), bytes);
-    return bus_read(this, address, bytes, data_view());
-}
-
-u8 Cpu::phys_fetch(Physical address) {
-    const bp_page& p = physical_page(this, address, code_view());
-    if (p.read != nullptr) return p.read[address & kPageMask];
-    return static_cast<u8>(bus_read(this, address, 1, code_view()));
-}
-
-void Cpu::phys_write(Physical address, u32 bytes, u64 value) {
-    const bp_page& p = physical_page(this, address, data_view());
-    if (p.write == nullptr || (address & kPageMask) + bytes > 0x1000u) return bus_write(this, address, bytes, value);
-    store_host(this, address, p.write + (address & kPageMask), p.code_flag, p.dirty, bytes, value);
-}
-
-template <typename T>
-T Cpu::lin_read(Linear address, bool user_access) {
-    const TlbEntry& e = tlb_entry(&tlbs[user_access ? 1 : 0], address);
-    if (((address + sizeof(T) - 1) & ~kPageMask) == e.read) {
-        return reinterpret_cast<const Guest<T>*>(e.addend + address)->value;
-    }
-    const u32 first = straddle(address, sizeof(T));
-    if (first == 0) return static_cast<T>(slow_read(this, address, sizeof(T), user_access));
-    tlb_fill(this, address, false, user_access);
-    tlb_fill(this, wrapped(this, address + first), false, user_access);
-    u64 v = 0;
-    for (u32 k = 0; k < sizeof(T); ++k) v |= slow_read(this, wrapped(this, address + k), 1, user_access) << (8 * k);
-    return static_cast<T>(v);
-}
-
-template <typename T>
-void Cpu::lin_write(Linear address, T value, bool user_access) {
-    const TlbEntry& e = tlb_entry(&tlbs[user_access ? 1 : 0], address);
-    if (((address + sizeof(T) - 1) & ~kPageMask) == e.write) {
-        reinterpret_cast<Guest<T>*>(e.addend + address)->value = value;
-        return;
-    }
-    const u32 first = straddle(address, sizeof(T));
-    if (first == 0) return slow_write(this, address, sizeof(T), value, user_access);
-    tlb_fill(this, address, true, user_access);
-    tlb_fill(this, wrapped(this, address + first), true, user_access);
-    for (u32 k = 0; k < sizeof(T); ++k)
-        slow_write(this, wrapped(this, address + k), 1, static_cast<u64>(value) >> (8 * k) & 0xffu, user_access);
-}
-
-void Cpu::lin_probe_write(Linear address, u32 size, bool user_access) {
-    tlb_fill(this, address, true, user_access);
-    const u32 first = straddle(address, size);
-    if (first != 0) tlb_fill(this, wrapped(this, address + first), true, user_access);
-}
-
-namespace {
-
-// The full segment check; returns if the access is allowed.
-void check_segment(Cpu* c, Seg s, u64 offset, u32 bytes, bool write) {
-    const Segment& g = c->seg[s];
-    const u8 vector = s == kSs ? kSsFault : kGp;
-    if (!g.present()) c->raise(vector, 0);
-    const bool code = (g.attr & kAttrCode) != 0;
-    if (write ? code || (g.attr & kAttrWritable) == 0 : code && (g.attr & kAttrReadable) == 0) {
-        if (c->protected_mode()) c->raise(vector, 0);
-    }
-    const u64 last = offset + bytes - 1;
-    if (!code && (g.attr & kAttrExpandDown) != 0) {
-        const u64 top = g.big() ? 0xffffffffull : 0xffffull;
-        if (offset <= g.limit || last > top) c->raise(vector, 0);
-    } else if (last > g.limit) {
-        c->raise(vector, 0);
-    }
-}
-
-Linear checked(Cpu* c, Seg s, u64 offset, u32 bytes, bool write, u32 alignment) {
-    const Segment& g = c->seg[s];
-    Linear a = 0;
-    if (c->mode64) {
-        a = c->segment_base(s) + offset;
-        if (!canonical(a) || !canonical(a + bytes - 1)) [[unlikely]]
-            c->raise(s == kSs ? kSsFault : kGp, 0);
-    } else {
-        if (offset + bytes > (write ? g.write_end : g.read_end)) [[unlikely]]
-            check_segment(c, s, offset, bytes, write);
-        a = (g.base + offset) & 0xffffffffu;
-    }
-    if (c->alignment_checks && (a & (alignment - 1)) != 0) [[unlikely]]
-        c->raise(kAcFault, 0);
-    return a;
-}
-
-}  // namespace
-
-Linear Cpu::check_data(Seg s, u64 offset, u32 bytes, bool write, u32 alignment) {
-    return checked(this, s, offset, bytes, write, alignment);
-}
-template <typename T>
-T Cpu::read(Seg s, u64 offset) {
-    return lin_read<T>(checked(this, s, offset, sizeof(T), false, sizeof(T)), cpl == 3);
-}
-template <typename T>
-void Cpu::write(Seg s, u64 offset, T value) {
-    lin_write<T>(checked(this, s, offset, sizeof(T), true, sizeof(T)), value, cpl == 3);
-}
-void Cpu::probe_write(Seg s, u64 offset, u32 size) {
-    lin_probe_write(checked(this, s, offset, size, true, size), size, cpl == 3);
-}
-
-template u8 Cpu::lin_read<u8>(Linear, bool);
-template u16 Cpu::lin_read<u16>(Linear, bool);
-template u32 Cpu::lin_read<u32>(Linear, bool);
-template u64 Cpu::lin_read<u64>(Linear, bool);
-template void Cpu::lin_write<u8>(Linear, u8, bool);
-template void Cpu::lin_write<u16>(Linear, u16, bool);
-template void Cpu::lin_write<u32>(Linear, u32, bool);
-template void Cpu::lin_write<u64>(Linear, u64, bool);
-template u8 Cpu::read<u8>(Seg, u64);
-template u16 Cpu::read<u16>(Seg, u64);
-template u32 Cpu::read<u32>(Seg, u64);
-template u64 Cpu::read<u64>(Seg, u64);
-template void Cpu::write<u8>(Seg, u64, u8);
-template void Cpu::write<u16>(Seg, u64, u16);
-template void Cpu::write<u32>(Seg, u64, u32);
-template void Cpu::write<u64>(Seg, u64, u64);
-
 void Cpu::tlb_flush(bool global_too) {
+    before_forgetting(this);
     const bool keep = !global_too && (cr4 & kCr4Pge) != 0;
     for (unsigned u = 0; u < 2; ++u) {
         Tlb& t = tlbs[u];
@@ -448,6 +271,7 @@ void Cpu::tlb_flush(bool global_too) {
 }
 
 void Cpu::tlb_flush_page(Linear address) {
+    before_forgetting(this);
     // A large page is cached in pieces; all of them go.
     const bool large = tlbs[0].huge || tlbs[0].large_region(address);
     const Linear region = tlbs[0].huge ? ~0x3fffffffull : ~0x3fffffull;

@@ -41,6 +41,7 @@ u32 take_attention(Cpu* c) {
     const u32 a = __atomic_load_n(&c->vcpu->attention, __ATOMIC_ACQUIRE);
     const u32 mine = a & (BP_ATTENTION_LINES | BP_ATTENTION_VIEW | BP_ATTENTION_INVALIDATE | 0xffff0000u);
     __atomic_fetch_and(&c->vcpu->attention, ~mine, __ATOMIC_ACQUIRE);
+    if ((a & BP_ATTENTION_CODE) != 0) notice_foreign_code(c);
     if ((a & BP_ATTENTION_VIEW) != 0) view_changed(c);
     if ((a & BP_ATTENTION_INVALIDATE) != 0) drop_written_code(c);
     if ((a & BP_ATTENTION_LINES) != 0) apply_a20(c);
@@ -68,6 +69,14 @@ bool take_events(Cpu* c, bool shadow_intr, bool shadow_all) {
         c->init_signal();
         return true;
     }
+    if ((lines & kLineSipi) != 0) {
+        const u32 before = c->lines.fetch_and(~(u32{kLineSipi} | kSipiVector));
+        if ((before & kLineSipi) != 0 && c->wait_for_sipi) {
+            c->start_at((before & kSipiVector) >> kSipiVectorShift);
+            return true;
+        }
+    }
+    // SMI, NMI and interrupts wait as well.
     if (c->wait_for_sipi) return false;
     if (c->debug_pending != 0 && !shadow_all) {
         c->halted = false;
@@ -190,6 +199,8 @@ u32 loop(Cpu* c) {
 
 u32 Cpu::run() {
     count = vcpu->instructions;  // a restore may have set it
+    if (several) enter_shared(this);
+    decide_startup();
     if (debugger != nullptr) debugger->begin(*this);
     sse_enter(this);
     if (_setjmp(fault_exit) != 0) take_fault(this);
@@ -197,6 +208,7 @@ u32 Cpu::run() {
     sse_leave(this);
     insn = nullptr;
     sync_out();
+    if (several) leave_shared(this);
     return why;
 }
 

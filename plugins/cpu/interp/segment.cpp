@@ -23,7 +23,7 @@ void mark_accessed(Cpu& c, u16 selector, Descriptor& d) {
     constexpr u32 accessed = u32{kAttrAccessed} << 8;
     if (is_system(d) || (d.high & accessed) != 0) return;
     d.high |= accessed;
-    c.sys_write<u8>(descriptor_address(c, selector) + 5, static_cast<u8>(d.high >> 8));
+    c.sys_locked_or(descriptor_address(c, selector) + 5, static_cast<u8>(kAttrAccessed));
 }
 
 u64 need_upper_half(Cpu& c, u16 selector, u8 vector) {
@@ -177,6 +177,7 @@ void Cpu::load_ldtr(u16 selector) {
     const u64 upper = long_mode() ? need_upper_half(*this, selector, kGp) : 0;
     put_system_segment(ldtr, selector, d);
     ldtr.base |= upper;
+    serialize();
 }
 
 void Cpu::load_tr(u16 selector) {
@@ -190,7 +191,10 @@ void Cpu::load_tr(u16 selector) {
     if (!is_present(d)) refuse(*this, kNp, selector);
     const u64 upper = long_mode() ? need_upper_half(*this, selector, kGp) : 0;
     d.high |= kTypeBusyBit << 8;
-    sys_write<u8>(descriptor_address(*this, selector) + 5, static_cast<u8>(d.high >> 8));
+    // Of several processors that load the same TSS at once one gets it.
+    const u8 before = sys_locked_or(descriptor_address(*this, selector) + 5, static_cast<u8>(kTypeBusyBit));
+    if ((before & kTypeBusyBit) != 0) refuse(*this, kGp, selector);
+    serialize();
     put_system_segment(tr, selector, d);
     tr.base |= upper;
 }

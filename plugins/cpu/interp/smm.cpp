@@ -308,6 +308,7 @@ void Cpu::resume_from_smm() {
     halted = s.halted;
     inhibit_interrupts = inhibit_all = false;
     update_ferr();
+    serialize();
 }
 
 }  // namespace backplane::interp

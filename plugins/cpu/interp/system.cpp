@@ -96,6 +96,7 @@ void Cpu::lgdt(u64 base, u16 limit, u32 bytes) {
     if (!canonical(base)) raise(kGp, 0);
     gdtr.base = bytes == 2 ? base & 0xffffffu : base;
     gdtr.limit = limit;
+    serialize();
 }
 
 void Cpu::lidt(u64 base, u16 limit, u32 bytes) {
@@ -103,6 +104,7 @@ void Cpu::lidt(u64 base, u16 limit, u32 bytes) {
     if (!canonical(base)) raise(kGp, 0);
     idtr.base = bytes == 2 ? base & 0xffffffu : base;
     idtr.limit = limit;
+    serialize();
 }
 
 void Cpu::lmsw(u16 value) {
@@ -142,6 +144,7 @@ void Cpu::mov_to_cr(unsigned n, u64 value) {
             break;
         default: set_cr4(*this, value); break;
     }
+    if (n != 8) serialize();
 }
 
 u64 Cpu::mov_from_dr(unsigned n) {
@@ -163,11 +166,13 @@ void Cpu::mov_to_dr(unsigned n, u64 value) {
     }
     tlb_flush(true);  // watched pages are marked in the TLB
     mode_changed();
+    serialize();
 }
 
 void Cpu::invlpg(Linear address) {
     require_cpl0();
     if (canonical(address)) tlb_flush_page(address);
+    serialize();
 }
 
 void Cpu::rdtsc() {
@@ -190,7 +195,10 @@ void Cpu::rdpmc() {
     r32(kEdx) = static_cast<u32>(msr.perf_counter[index] >> 32);
 }
 
-void Cpu::wbinvd() { require_cpl0(); }
+void Cpu::wbinvd() {
+    require_cpl0();
+    serialize();
+}
 
 void Cpu::halt() {
     require_cpl0();

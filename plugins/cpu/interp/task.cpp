@@ -85,8 +85,10 @@ void probe_old_tss(Cpu& c) {
 Linear type_byte(const Cpu& c, u16 selector) { return descriptor_address(c, selector) + 5; }
 
 void set_busy(Cpu& c, u16 selector, bool busy) {
-    const u8 old = c.sys_read<u8>(type_byte(c, selector));
-    c.sys_write<u8>(type_byte(c, selector), static_cast<u8>(busy ? old | kTypeBusyBit : old & ~kTypeBusyBit));
+    if (busy)
+        c.sys_locked_or(type_byte(c, selector), static_cast<u8>(kTypeBusyBit));
+    else
+        c.sys_locked_and(type_byte(c, selector), static_cast<u8>(~kTypeBusyBit));
 }
 
 // --- the new task: faults from here on belong to it ----------------------------------------------------------------

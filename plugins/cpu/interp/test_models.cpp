@@ -106,6 +106,46 @@ TEST_CASE("CPUID of qemu64 is the specification's, leaf by leaf") {
     CHECK(shown_by("qemu64") == expected);
 }
 
+// QEMU 7.2 with -smp 4,sockets=1,cores=4 against -smp 1; processors in packages of their own change the APIC id only.
+TEST_CASE("cores of one package show in CPUID as QEMU shows them") {
+    struct Row {
+        const char* model;
+        u32 version_edx, extended_ecx, sizes;
+    };
+    const Row r = GENERATE(values<Row>({{"core2duo", 0x1fcbfbfd, 1, 0x2003},
+                                        {"phenom", 0x178bfbfd, 0x67, 0x2003},
+                                        {"coreduo", 0x1fc9fbfd, 0, 0x2003},
+                                        {"pentium2", 0x1183fbfd, 0, 0}}));
+    INFO(r.model);
+    Bench b;
+    Cpu& c = b.cpu;
+    c.model = find_model(r.model);
+    c.host.apic_base = [](void*) -> i64 { return 0xfee00900; };
+    c.apic_id = 3;
+    const auto leaf = [&c](u32 number, u32 part = 0) {
+        c.r32(kEax) = number;
+        c.r32(kEcx) = part;
+        c.cpuid();
+        return Registers{c.r32(kEax), c.r32(kEbx), c.r32(kEcx), c.r32(kEdx)};
+    };
+    CHECK(leaf(1)[1] == 0x03000800);
+    CHECK((leaf(1)[3] & 1u << 28) == 0);
+    c.processors = 4;
+    CHECK(leaf(1)[1] == 0x03040800);
+    // The oracle's host hides some features that are the models'.
+    CHECK((leaf(1)[3] & 0x1183fbfd) == (r.version_edx & 0x1183fbfd));
+    if (leaf(0)[0] >= 4) {
+        CHECK(leaf(4, 0)[0] == 0x0c000121);
+        CHECK(leaf(4, 2)[0] == 0x0c000143);
+        CHECK(leaf(4, 3)[0] == 0);
+    }
+    if (r.sizes == 0) return;
+    CHECK((leaf(0x80000001)[2] & 2u) == (r.extended_ecx & 2u));
+    CHECK(leaf(0x80000008)[2] == r.sizes);
+    c.processors = 3;
+    CHECK(leaf(0x80000008)[2] == 0x2002);
+}
+
 TEST_CASE("models have the registers that systems look for on them") {
     struct Row {
         const char* model;

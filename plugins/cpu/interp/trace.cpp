@@ -141,8 +141,11 @@ std::string describe_state(Cpu& c) {
     const char* width = c.mode64 ? "" : c.seg[kCs].big() ? ", 32-bit" : ", 16-bit";
     std::snprintf(line, sizeof line, "cs:eip=%04x:%08llx (linear %08llx) %s mode%s, cpl %u%s%s%s, %llu instructions\n",
                   c.seg[kCs].selector, ull(c.eip), ull(c.code_address(c.eip)), mode, width, c.cpl,
-                  c.smm ? ", system management" : "", c.halted ? ", halted" : "", c.shutdown ? ", shut down" : "",
-                  ull(c.count));
+                  c.smm ? ", system management" : "",
+                  c.wait_for_sipi ? ", waits for STARTUP"
+                  : c.halted      ? ", halted"
+                                  : "",
+                  c.shutdown ? ", shut down" : "", ull(c.count));
     out += line;
     out += registers_text(c, "\n");
     std::snprintf(line, sizeof line, " eflags=%08x\n", c.flags());

@@ -353,6 +353,7 @@ void Cpu::far_return(u32 bytes, u32 release) {
 }
 
 void Cpu::interrupt_return(u32 bytes) {
+    serialize();
     nmi_blocked = false;  // also if this IRET faults (SDM 3, 6.7.1)
     if (protected_mode() && v86()) {
         iret_v86(*this, bytes);

@@ -20,7 +20,10 @@ struct NoCpu final : Device<NoCpu> {
     void ignored(bool) {}
 
     std::string model_, features_;
+    static const bp_cpu_startup kStartup;
+
     u64 tsc_frequency_ = 0;
+    u32 apic_id_ = 0, processors_ = 1;
     LineOut ferr_;
     Link<bp_intr> intr_;
 };

@@ -119,14 +119,21 @@ void Translator::processors(const std::string& value, const std::string& option)
     constexpr std::uint64_t kMost = 1024;
     const auto number = [&](const char* name) { return keys.number(name, 1, kMost); };
     const auto cpus = number("cpus");
-    std::uint64_t product = 1;
-    for (const char* name : {"sockets", "dies", "clusters", "cores", "threads"}) product *= number(name).value_or(1);
+    const auto part = [&](const char* name) { return number(name).value_or(1); };
+    std::uint64_t package = part("dies") * part("clusters") * part("cores") * part("threads");
+    const std::uint64_t product = part("sockets") * package;
     const auto most = number("maxcpus");
     keys.reject_rest({"cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus"});
-    const std::uint64_t count = cpus ? *cpus : most ? *most : product;
-    if (count > 1 || (most && *most > 1))
-        warn(option + ": this version runs one processor; the guest sees 1 instead of " +
-             std::to_string(std::max(count, most.value_or(1))));
+    // As QEMU has it, a number that is missing follows from the others.
+    const std::uint64_t count = cpus ? *cpus : most && product == 1 ? *most : product;
+    if (most && *most < count) keys.fail("maxcpus is smaller than the number of processors");
+    if (most && *most > count) warn(option + ": no processor can be added to a running machine; maxcpus has no effect");
+    // As 0.12 had it: cores that nobody asked for are none, with sockets named they follow from the number of all.
+    if (keys.has("sockets") && cpus && !keys.has("cores"))
+        package = std::max<std::uint64_t>(count / part("sockets"), 1);
+    // Not every board has a place for processors.
+    if (count > 1 || vm_.has("cpu.count")) vm_.set("cpu.count", std::to_string(count), option);
+    if (count > 1 && package > 1) vm_.set("cpu.cores", std::to_string(std::min(package, count)), option);
 }
 
 void Translator::cpu(const std::string& value, const std::string& option) {

@@ -25,7 +25,7 @@ constexpr std::array kOptions{
     Option{"M", "MACHINE", &T::machine, "the board: pc, pc-0.12, pc-0.11, isapc, none; help lists them"},
     Option{"machine", "TYPE,accel=...", &T::machine, "the same, with accel="},
     Option{"m", "MEGABYTES", &T::memory, "memory: 1024, 1G, size=1G"},
-    Option{"smp", "N", &T::processors, "processors; one is shown"},
+    Option{"smp", "N", &T::processors, "number of processors; also cpus=, sockets=, cores=, threads="},
     Option{"cpu", "MODEL", &T::cpu, "processor; help lists them"},
     Option{"accel", "NAME", &T::accelerator, "tcg, qtest; may be repeated, the first usable one is taken"},
     Option{"enable-kvm", "", &T::enable_kvm, "not usable: instructions are interpreted"},

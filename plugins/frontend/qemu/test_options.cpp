@@ -47,11 +47,18 @@ TEST_CASE("a debugger attaches where it was told, or where it always did") {
     CHECK(refusal({"-gdb", "stdio"}).find("-gdb stdio") == 0);
 }
 
-TEST_CASE("one processor is shown, whichever way more are asked for") {
-    CHECK_FALSE(warned(translated({"-smp", "1"}), "-smp"));
+TEST_CASE("the number of processors, whichever way it is written") {
+    CHECK_FALSE(says(translated({"-smp", "1"}), "count"));
     CHECK_FALSE(warned(translated({"-smp", "1,sockets=1,cores=1,threads=1"}), "-smp"));
-    for (const char* more : {"2", "2,cores=2", "cpus=4", "sockets=2,cores=2", "1,maxcpus=4", "maxcpus=2"})
-        CHECK(warned(translated({"-smp", more}), "-smp " + std::string(more)));
+    for (const char* two : {"2", "2,cores=2", "cpus=2", "sockets=1,cores=2", "2,maxcpus=2", "maxcpus=2", "threads=2"}) {
+        INFO(two);
+        CHECK(says(translated({"-smp", two}), "  count: 2"));
+        CHECK_FALSE(warned(translated({"-smp", two}), "-smp"));
+    }
+    CHECK(says(translated({"-smp", "cpus=4,sockets=2,cores=2,threads=1"}), "  count: 4"));
+    CHECK(says(translated({"-smp", "4", "-smp", "1"}), "  count: 1"));
+    CHECK(warned(translated({"-smp", "1,maxcpus=4"}), "-smp 1,maxcpus=4"));
+    CHECK(refusal({"-smp", "4,maxcpus=2"}).find("-smp 4,maxcpus=2") == 0);
     CHECK(refusal({"-smp", "x"}).find("-smp x") == 0);
 }
 

@@ -76,7 +76,7 @@ bool ApicBus::addressed(const Member<bp_apic_local>& local, const bp_apic_messag
 u32 ApicBus::deliver(const bp_apic_message& m, const void* sender) {
     trace_("mode %u vector %02x to %s%02x%s", m.mode, m.vector, m.logical ? "logical " : "", m.destination,
            m.level_triggered ? ", level" : "");
-    if (m.mode == BP_APIC_LOWEST_PRIORITY && m.shorthand == BP_APIC_TO_DESTINATION) return deliver_lowest(m);
+    if (m.mode == BP_APIC_LOWEST_PRIORITY) return deliver_lowest(m, sender);
     u32 taken = 0;
     for (const auto& local : locals_) {
         if (!addressed(local, m, sender)) continue;
@@ -86,12 +86,14 @@ u32 ApicBus::deliver(const bp_apic_message& m, const void* sender) {
     return taken;
 }
 
-u32 ApicBus::deliver_lowest(const bp_apic_message& m) {
+// One of the addressed takes it: the one with the lowest processor priority, and among equals the next one after who
+// took the last (SDM, "Lowest Priority Delivery Mode"). There is no focus processor.
+u32 ApicBus::deliver_lowest(const bp_apic_message& m, const void* sender) {
     const auto count = static_cast<u32>(locals_.size());
     u32 best = kRefuses, chosen = 0;
     for (u32 i = 1; i <= count; ++i) {
         const u32 n = (last_ + i) % count;
-        if (!addressed(locals_[n], m, nullptr)) continue;
+        if (!addressed(locals_[n], m, sender)) continue;
         const u32 priority = locals_[n].table->priority(locals_[n].instance);
         if (priority < best) best = priority, chosen = n;
     }

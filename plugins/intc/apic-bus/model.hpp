@@ -29,7 +29,7 @@ class ApicBus : public Device<ApicBus> {
 
     void write_window(u64 offset, u32 bytes, u64 value);
     u32 deliver(const bp_apic_message& message, const void* sender);
-    u32 deliver_lowest(const bp_apic_message& message);
+    u32 deliver_lowest(const bp_apic_message& message, const void* sender);
     bool addressed(const Member<bp_apic_local>& local, const bp_apic_message& message, const void* sender) const;
     void msi(u64 address, u32 data);
     void end_of_interrupt(u32 vector);

@@ -81,6 +81,15 @@ TEST_CASE("lowest priority picks the least busy one, and equals in turn") {
     CHECK(bus.send(BP_APIC_LOWEST_PRIORITY, 0x60, 0xff, 1) == 0);
 }
 
+TEST_CASE("lowest priority to a shorthand picks one of those it stands for") {
+    Bus bus;
+    bus.locals[1].level = 0x10, bus.locals[2].level = 0x20;
+    CHECK(bus.send(BP_APIC_LOWEST_PRIORITY, 0x60, 0, 0, BP_APIC_TO_OTHERS, &bus.locals[0]) == 1);
+    CHECK(bus.counts() == Counts{0, 1, 0});
+    CHECK(bus.send(BP_APIC_LOWEST_PRIORITY, 0x60, 0, 0, BP_APIC_TO_ALL, &bus.locals[2]) == 1);
+    CHECK(bus.counts() == Counts{1, 1, 0});
+}
+
 TEST_CASE("message-signalled interrupts are decoded from address and data") {
     Bus bus;
     bus.out("msi", 0x1000, 0x0051, 4);  // FEE02000h: APIC id 2

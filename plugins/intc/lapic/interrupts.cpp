@@ -47,8 +47,11 @@ void LocalApic::accept(const bp_apic_message& m) {
             initialise();
             init_.pulse();
             break;
+        case BP_APIC_STARTUP:
+            if (startup_) startup_.call(&bp_cpu_startup::startup, m.vector);
+            break;
         case BP_APIC_EXTINT: extint_message_ = true; break;
-        default: break;  // a start-up message is nothing to a processor that does not wait for it
+        default: break;
     }
     update();
 }

@@ -32,13 +32,17 @@ void LocalApic::describe(Schema<LocalApic>& s) {
     s.doc(
         "Local APIC of one processor. The processor links to it (bp.intr/1) and takes its lines intr, nmi, smi and "
         "init; the PIC's "
-        "INTR goes to lint0. The registers stay at the address the board gives, whatever IA32_APIC_BASE says.");
+        "INTR goes to lint0. With `processor` only that one sees the registers, where its IA32_APIC_BASE puts them; "
+        "without, all of the board does, at the address the board gives, whatever IA32_APIC_BASE says.");
     s.link("bus", &LocalApic::bus_, BP_APIC_BUS_ID, "interrupt messages");
     s.link("pic", &LocalApic::pic_, BP_INTR_ID, "controller that answers ExtINT acknowledge cycles", true);
+    s.link("startup", &LocalApic::startup_, BP_CPU_STARTUP_ID, "processor that STARTUP messages start", true);
     s.property("id", &LocalApic::board_id_, {"APIC id at reset", "0", false, {}, 0, 254});
     s.property("boot_processor", &LocalApic::boot_processor_,
                {"IA32_APIC_BASE.BSP; the PIC reaches this processor from reset on", "true"});
-    s.memory<&LocalApic::read, &LocalApic::write>("registers", 0x1000, 4, "register page");
+    s.property("processor", &LocalApic::processor_,
+               {"number of its processor on the board; 255: the board has one", "255", false, {}, 0, kEverybody});
+    s.memory<&LocalApic::read, &LocalApic::write>("registers", 0x1000, 4, "register page", &LocalApic::registers_);
     s.line_in<&LocalApic::lint0>("lint0", "local interrupt pin 0: INTR of the PIC");
     s.line_in<&LocalApic::lint1>("lint1", "local interrupt pin 1: NMI");
     s.line_out("intr", &LocalApic::intr_, "an interrupt waits for the processor");
@@ -51,6 +55,8 @@ void LocalApic::describe(Schema<LocalApic>& s) {
 }
 
 bp_status LocalApic::start() {
+    // A processor is reset before its APIC, and asks then whether it is the first one.
+    base_ = kDefaultBase | kBaseEnable | (boot_processor_ ? kBaseBootProcessor : 0);
     bus_.call(&bp_apic_bus::join_local, &kLocal, static_cast<void*>(this));
     return BP_OK;
 }
@@ -59,6 +65,24 @@ void LocalApic::reset(Reset) {
     base_ = kDefaultBase | kBaseEnable | (boot_processor_ ? kBaseBootProcessor : 0);
     id_ = board_id_;
     initialise();
+    place_registers();
+}
+
+// Each processor has its own at the same address, and may move it or switch it off. One whose processor is driven from
+// outside the machine is nobody's: then everybody sees the first one.
+void LocalApic::place_registers() {
+    if (!follows_base()) return;
+    if (!globally_enabled()) {
+        registers_.unmap_for_vcpu();
+        registers_.unmap();
+        return;
+    }
+    const u64 base = base_ & kBaseAddress;
+    const bp_status status = registers_.map_for(processor_, base);
+    if (status == BP_ERR_NOT_FOUND && processor_ == 0)
+        registers_.map(base, BP_PRIORITY_FIXED);
+    else if (status != BP_OK && status != BP_ERR_NOT_FOUND)
+        registers_.unmap_for_vcpu();  // beyond the end of memory
 }
 
 // What an INIT resets: everything but the id and IA32_APIC_BASE.
@@ -80,12 +104,13 @@ void LocalApic::initialise() {
 
 bp_status LocalApic::set_apic_base(u64 value) {
     const bool was = globally_enabled();
-    if ((value & kBaseAddress) != kDefaultBase)
+    if (!follows_base() && (value & kBaseAddress) != kDefaultBase)
         log_guest("IA32_APIC_BASE moves the registers to %llx; they stay",
                   static_cast<unsigned long long>(value & kBaseAddress));
     base_ = (value & (kBaseAddress | kBaseEnable)) | (base_ & kBaseBootProcessor);
     // Switching the APIC off loses its state, as a reset does.
     if (was && !globally_enabled()) initialise();
+    place_registers();
     update();
     return BP_OK;
 }
@@ -232,6 +257,7 @@ void LocalApic::state(StateVisitor& v) {
 bp_status LocalApic::restored() {
     // A damaged snapshot must not lead the timer's arithmetic out of range.
     timer_start_ = std::clamp(timer_start_, now() - (i64{1} << 40), now());
+    place_registers();
     return BP_OK;
 }
 

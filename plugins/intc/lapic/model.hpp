@@ -35,6 +35,8 @@ class LocalApic : public Device<LocalApic> {
     bool software_enabled() const { return (spurious_ & lapic::kSpuriousEnable) != 0; }
     i64 apic_base() const { return static_cast<i64>(base_); }
     bp_status set_apic_base(u64 value);
+    bool follows_base() const { return processor_ != kEverybody; }
+    void place_registers();
 
     // interrupts.cpp
     bool matches(u32 destination, bool logical) const;
@@ -67,10 +69,14 @@ class LocalApic : public Device<LocalApic> {
     static const bp_intr kIntr;
     static const bp_apic_local kLocal;
 
+    static constexpr u32 kEverybody = 255;
+
     Link<bp_apic_bus> bus_;
     Link<bp_intr> pic_;
+    Link<bp_cpu_startup> startup_;
     u8 board_id_ = 0;
     bool boot_processor_ = true;
+    u32 processor_ = kEverybody;
 
     u64 base_ = 0;
     u8 id_ = 0;
@@ -89,6 +95,7 @@ class LocalApic : public Device<LocalApic> {
     std::array<bool, 2> lint_{};   // levels
     LineOut intr_, nmi_, smi_, init_;
     Timer timer_;
+    Region registers_;
     TracePoint trace_;
 };
 

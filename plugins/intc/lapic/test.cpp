@@ -46,9 +46,17 @@ struct FakePic {
                                     [](void*, u32) {}};
 };
 
+struct FakeProcessor {
+    std::vector<u32> started;
+    static constexpr bp_cpu_startup kTable{
+        sizeof(bp_cpu_startup), [](void* i, u32 vector) { static_cast<FakeProcessor*>(i)->started.push_back(vector); }};
+};
+
 struct Cpu {
     explicit Cpu(testkit::Properties p = testkit::Properties{})
-        : apic(p, {{"bus", {&FakeBus::kTable, &bus}}, {"pic", {&FakePic::kTable, &pic}}}) {}
+        : apic(p, {{"bus", {&FakeBus::kTable, &bus}},
+                   {"pic", {&FakePic::kTable, &pic}},
+                   {"startup", {&FakeProcessor::kTable, &processor}}}) {}
     u32 get(u32 reg) { return static_cast<u32>(apic.in("registers", reg << 4, 4)); }
     void set(u32 reg, u32 value) { apic.out("registers", reg << 4, value, 4); }
     void enable() { set(kSpurious, 0x1ff); }
@@ -67,6 +75,7 @@ struct Cpu {
     bool request() { return apic.line("intr"); }
     FakeBus bus;
     FakePic pic;
+    FakeProcessor processor;
     testkit::Bench<LocalApic> apic;
 };
 
@@ -347,6 +356,68 @@ TEST_CASE("messages of the other modes reach the processor's pins") {
     CHECK(c.apic.rises("init") == 1);
     CHECK(c.get(kTaskPriority) == 0);
     CHECK(c.get(kSpurious) == 0xff);
+}
+
+TEST_CASE("STARTUP messages reach the processor, also while the APIC is software disabled") {
+    Cpu c(testkit::Properties{{"id", "2"}, {"boot_processor", "false"}});
+    c.message(BP_APIC_INIT, 0);
+    c.message(BP_APIC_STARTUP, 0x9f);
+    CHECK(c.apic.rises("init") == 1);
+    CHECK(c.processor.started == std::vector<u32>{0x9f});
+    CHECK_FALSE(c.request());
+    c.intr().set_apic_base(c.self(), 0xfee00000);
+    c.message(BP_APIC_STARTUP, 0x9f);
+    c.message(BP_APIC_INIT, 0);
+    CHECK(c.processor.started.size() == 1);
+    CHECK(c.apic.rises("init") == 1);
+}
+
+TEST_CASE("an INIT leaves the id and IA32_APIC_BASE, and only the first processor's pin open") {
+    for (const bool boot : {true, false}) {
+        Cpu c(testkit::Properties{{"id", "3"}, {"boot_processor", boot ? "true" : "false"}});
+        c.enable();
+        c.set(kId, 0x07000000);
+        c.lvt(kLvtLint0, 0x8034);
+        c.message(BP_APIC_INIT, 0);
+        CHECK(c.get(kId) == 0x07000000);
+        CHECK(c.lvt(kLvtLint0) == (boot ? 0x700u : 0x10000u));
+        CHECK(c.intr().apic_base(c.self()) == (boot ? 0xfee00900 : 0xfee00800));
+    }
+}
+
+TEST_CASE("the registers follow their processor's IA32_APIC_BASE") {
+    std::vector<std::string> seen;
+    Cpu c(testkit::Properties{{"processor", "2"}, {"boot_processor", "false"}});
+    c.apic.observe = [&](const std::string& what) {
+        if (what.starts_with("region")) seen.push_back(what);
+    };
+    const auto moved = [&](u64 base) {
+        seen.clear();
+        CHECK(c.intr().set_apic_base(c.self(), base) == BP_OK);
+        return seen.empty() ? "" : seen.front();
+    };
+    const std::string first = moved(0xfee00800);
+    CHECK(first.starts_with("region registers at "));
+    CHECK(first.ends_with("fee00000 for vCPU 2"));
+    CHECK(moved(0x12345800).ends_with("12345000 for vCPU 2"));
+    CHECK(moved(0xfee00000) == "region registers for no vCPU");
+    CHECK(moved(0xfee00800).ends_with("fee00000 for vCPU 2"));
+    CHECK(c.apic.log.empty());
+    Cpu one;  // of a board with one processor they stay
+    one.intr().set_apic_base(one.self(), 0x12345800);
+    CHECK(one.apic.log.size() == 1);
+}
+
+TEST_CASE("a processor learns whether it is the first one before its APIC is reset") {
+    for (const bool boot : {true, false}) {
+        FakeBus bus;
+        testkit::Board apic(&DeviceType<LocalApic>::value,
+                            testkit::Properties{{"boot_processor", boot ? "true" : "false"}},
+                            {{"bus", {&FakeBus::kTable, &bus}}});
+        REQUIRE(apic.start() == BP_OK);
+        const bp_interface intr = apic.offer(BP_INTR_ID);
+        CHECK(((static_cast<const bp_intr*>(intr.table)->apic_base(intr.instance) & 0x100) != 0) == boot);
+    }
 }
 
 TEST_CASE("destinations: physical, flat and cluster") {

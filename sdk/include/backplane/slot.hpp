@@ -33,6 +33,7 @@ class Slot {
           input_(find<bp_input_api>(slot, BP_INPUT_API)),
           events_(find<bp_events_api>(slot, BP_EVENTS_API)),
           files_(find<bp_files_api>(slot, BP_FILES_API)),
+          vcpu_(find<bp_vcpu_api>(slot, BP_VCPU_API)),
           control_(find<bp_control_api>(slot, BP_CONTROL_API)) {}
 
     /// First argument of every service.
@@ -63,6 +64,7 @@ class Slot {
     const bp_input_api& input() const { return *input_; }
     const bp_events_api* events() const { return events_; }     ///< nullptr on kernels that hear of none
     const bp_files_api* files() const { return files_; }        ///< nullptr unless the plugin declared the need
+    const bp_vcpu_api* vcpu() const { return vcpu_; }           ///< nullptr on kernels that do not tell
     const bp_control_api* control() const { return control_; }  ///< nullptr unless the plugin is a front end
 
   private:
@@ -85,6 +87,7 @@ class Slot {
     const bp_input_api* input_ = nullptr;
     const bp_events_api* events_ = nullptr;
     const bp_files_api* files_ = nullptr;
+    const bp_vcpu_api* vcpu_ = nullptr;
     const bp_control_api* control_ = nullptr;
 };
 
@@ -147,6 +150,15 @@ class Region {
     }
     /// Gives the range up.
     void unmap() { slot_->space().unmap(slot_->self(), index_); }
+    /// Claims the range in the eyes of one vCPU; moves it if it is mapped so. BP_ERR_NOT_FOUND: there is no such vCPU.
+    bp_status map_for(u32 vcpu, u64 base) {
+        const bp_vcpu_api* api = slot_->vcpu();
+        return api ? api->map(slot_->self(), vcpu, index_, base) : bp_status{BP_ERR_NOT_FOUND};
+    }
+    /// Gives that range up.
+    void unmap_for_vcpu() {
+        if (const bp_vcpu_api* api = slot_->vcpu()) api->unmap(slot_->self(), index_);
+    }
     /// Changes its length while it is not mapped.
     bp_status resize(u64 bytes) { return slot_->space().resize(slot_->self(), index_, bytes); }
 

@@ -106,6 +106,21 @@ struct Services {
                                             return BP_OK;
                                         }};
 
+    // What one vCPU sees is noted; the device's own registers are reached by name all the same.
+    static constexpr bp_vcpu_api vcpu{
+        sizeof(bp_vcpu_api), [](void*) { return i32{-1}; },
+        [](void* s, u32 cpu, u32 i, u64 base) -> bp_status {
+            const auto& region = item(s, at(s).declaration_.regions, i, "region");
+            if (region.kind != BP_REGION_MEMORY || !region.length || base + (region.length - 1) < base)
+                return BP_ERR_INVALID;
+            board(s).note("region " + region.name + " at " + hex(base) + " for vCPU " + std::to_string(cpu));
+            return BP_OK;
+        },
+        [](void* s, u32 i) {
+            const auto& region = item(s, at(s).declaration_.regions, i, "region");
+            board(s).note("region " + region.name + " for no vCPU");
+        }};
+
     // Whether a transfer would reach a register of the device itself.
     static bool own_register(const Board& b, u64 address, u64 size) {
         for (u32 i = 0; i < b.bases_.size(); ++i) {
@@ -266,6 +281,7 @@ inline const void* Board::service(void*, bp_str id) {
     if (v == BP_EVENTS_API) return &Services::events;
     if (v == BP_FILES_API) return &Services::files;
     if (v == BP_CONTROL_API) return &Services::control;
+    if (v == BP_VCPU_API) return &Services::vcpu;
     return nullptr;
 }
 

@@ -21,6 +21,7 @@ enum {
     BP_ATTENTION_VIEW = 1u << 2, /**< the memory view changed: flush what was derived from page() */
     BP_ATTENTION_INVALIDATE =
         1u << 3, /**< a page with translated code was written by somebody else: drop pages in the ring */
+    BP_ATTENTION_CODE = 1u << 4,   /**< another engine caches code: set and cleared by this one, see bp.cpu.code/1 */
     BP_ATTENTION_ENGINE = 1u << 16 /**< first of 16 bits for the engine's own use */
 };
 
@@ -36,12 +37,13 @@ typedef struct bp_vcpu {
 
 /** What lies behind one 4 KiB page of guest-physical memory. */
 typedef struct bp_page {
-    uint8_t* read;  /**< host address of the page for loads and fetches, or NULL: use read() */
-    uint8_t* write; /**< host address for stores, or NULL: use write() */
-    uint8_t*
-        code_flag;  /**< of this page, or NULL. The engine stores 1 when it caches code from the page. A store to a page
-                       whose flag is 1 must drop that code first; the kernel does the same for DMA via invalidate(). */
-    uint8_t* dirty; /**< a store writes 1 here, or NULL if nobody watches the page */
+    uint8_t* read;      /**< host address of the page for loads and fetches, or NULL: use read() */
+    uint8_t* write;     /**< host address for stores, or NULL: use write() */
+    uint8_t* code_flag; /**< of this page, or NULL. An engine that caches code from the page sets a bit in it by an
+                           atomic OR: 1 << bp_vcpu.index, 1 << 7 from the eighth vCPU on, which is never cleared. A
+                           store to a page whose flag is not 0 must drop that code, its own and by code_written() that
+                           of others; the kernel does the same for DMA via invalidate(). */
+    uint8_t* dirty;     /**< a store writes 1 here, or NULL if nobody watches the page */
 } bp_page;
 
 /** Whose eyes an access to memory sees with: argument `smm` below. An answer of page() holds for one view. */
@@ -65,12 +67,15 @@ typedef struct bp_cpu_bus {
     void (*lock)(void* self);
     void (*unlock)(void* self);
     int64_t (*now)(void* self); /**< virtual time in ns; in deterministic mode derived from vcpu.instructions */
-    /** The engine has just set the code flag of the page at `address`: the others hear of it (bp.cpu.code/1). Without
-     * the lock. */
+    /** The engine has just set its bit in the code flag of the page at `address` and has not read the code yet: the
+     * others hear of it (bp.cpu.code/1). Without the lock. This and the next two are NULL where there is one vCPU. */
     void (*code_cached)(void* self, uint64_t address);
-    /** The engine stored to [address, address+size), where a code flag was set: other engines drop what they have of
-     * it (bp_cpu.invalidate). Without the lock. */
+    /** The engine has stored to [address, address+size), and a code flag is set there: other engines drop what they
+     * have of it (bp_cpu.invalidate). Without the lock. */
     void (*code_written)(void* self, uint64_t address, uint64_t size);
+    /** Not 0: all others have taken notice of every code_cached() before; what they stored until then has been told of.
+     * A serializing instruction after which this is 0 drops the code of those pages. Without the lock. */
+    uint32_t (*code_settled)(void* self);
 } bp_cpu_bus;
 
 /** Why run() returned. */
@@ -108,9 +113,10 @@ typedef struct bp_cpu {
 /** Table of bp.cpu.code/1. */
 typedef struct bp_cpu_code {
     uint32_t size;
-    /** Another engine has set the code flag of the page at `address`. From now on a store there is told of by
+    /** Another engine has set a bit in the code flag of the page at `address`. From now on a store there is told of by
      * bp_cpu_bus.code_written; one that is under way at the latest when the block of instructions that it belongs to
-     * ends. Under the lock, any thread. */
+     * ends. Until that is so for every page that it heard of, the engine keeps BP_ATTENTION_CODE set. Under the lock,
+     * any thread. */
     void (*cached)(void* instance, uint64_t address);
 } bp_cpu_code;
 

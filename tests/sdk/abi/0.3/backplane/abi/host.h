@@ -69,13 +69,19 @@ typedef struct bp_trace_api {
     void (*emit)(void* self, uint32_t index, bp_str text);
 } bp_trace_api;
 
-/** "bp.vcpu/1": who asks. For what every CPU has at the same address (local APICs). */
+/** "bp.vcpu/1": who asks, and registers that only one vCPU sees. For what every CPU has at the same address (local
+ * APICs). */
 #define BP_VCPU_API "bp.vcpu/1"
 /** Table of bp.vcpu/1. */
 typedef struct bp_vcpu_api {
     uint32_t size;
     /** Index (bp_vcpu.index) of the vCPU whose access is under way, or -1: another bus master's, or none. */
     int32_t (*current)(void* self);
+    /** Places memory region `region` at `base` in the eyes of vCPU `vcpu` alone, in front of whatever else is there. A
+     * region has at most one such place: mapping again moves it. From reset() on; not kept in a snapshot. Returns
+     * BP_ERR_NOT_FOUND if there is no such vCPU. */
+    bp_status (*map)(void* self, uint32_t vcpu, uint32_t region, uint64_t base);
+    void (*unmap)(void* self, uint32_t region);
 } bp_vcpu_api;
 
 /** "bp.clock/1". */
