@@ -64,7 +64,8 @@ inline constexpr u32 kCr0Pe = 1u << 0, kCr0Mp = 1u << 1, kCr0Em = 1u << 2, kCr0T
                      kCr0Pg = 1u << 31;
 inline constexpr u32 kCr4Vme = 1u << 0, kCr4Pvi = 1u << 1, kCr4Tsd = 1u << 2, kCr4De = 1u << 3, kCr4Pse = 1u << 4,
                      kCr4Pae = 1u << 5, kCr4Mce = 1u << 6, kCr4Pge = 1u << 7, kCr4Pce = 1u << 8, kCr4Osfxsr = 1u << 9,
-                     kCr4Osxmmexcpt = 1u << 10;
+                     kCr4Osxmmexcpt = 1u << 10, kCr4Umip = 1u << 11, kCr4Fsgsbase = 1u << 16, kCr4Osxsave = 1u << 18,
+                     kCr4Smep = 1u << 20;
 
 // Vectors
 enum Vector : u8 {
@@ -202,6 +203,7 @@ struct CpuHost {
     u32 (*tpr)(void* self) = nullptr;
     void (*set_tpr)(void* self, u32 value) = nullptr;
     void (*log)(void* self, u32 kind, std::string_view text) = nullptr;
+    u64 (*random)(void* self) = nullptr;  // RDRAND
 };
 
 // A 32-bit register: writing it clears the upper half of the 64-bit one.
@@ -514,7 +516,8 @@ struct Cpu {
     void require_cpl0() {
         if (cpl != 0) raise(kGp, 0);
     }
-    void cpuid();  // cpuid.cpp
+    void require_table_access();  // SGDT, SIDT, SLDT, STR, SMSW: UMIP leaves them to the supervisor
+    void cpuid();                 // cpuid.cpp
 
     // debug.cpp
     [[nodiscard]] bool debug_data_enabled() const { return (dr7 & 0xffu) != 0; }  // any breakpoint armed

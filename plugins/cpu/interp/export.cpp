@@ -174,6 +174,7 @@ const char* refusal(const Cpu& c, const bp_x86_state& s) {
     if (((s.efer & kEferLma) != 0) != active || (active && (s.cr4 & kCr4Pae) == 0))
         return "EFER does not go with CR0 and CR4";
     if ((s.mxcsr & ~mxcsr_writable(*c.model)) != 0) return "MXCSR has bits that this processor model has not";
+    if (s.xcr0 != 0 && !xcr0_valid(*c.model, s.xcr0)) return "XCR0 has bits that this processor model has not";
     for (const bp_x86_segment* g :
          {&s.segment[0], &s.segment[1], &s.segment[2], &s.segment[3], &s.segment[4], &s.segment[5], &s.ldtr, &s.tr})
         if ((g->attributes & 0x0f00u) != 0) return "a segment's attributes have undefined bits";
@@ -212,7 +213,7 @@ void export_state(const Cpu& c, bp_x86_state& s) {
     s.cr3 = c.cr3;
     s.cr4 = c.cr4;
     s.cr8 = c.host.tpr != nullptr ? c.host.tpr(c.host.self) & 15u : 0;
-    s.xcr0 = 1;
+    s.xcr0 = c.sse.xcr0;
     s.efer = c.msr.efer;
     copy_some(c.pdpte, s.pdpte);
     copy_some(c.dr, s.dr);
@@ -260,6 +261,7 @@ const char* import_state(Cpu& c, const bp_x86_state& s) {
     c.debug_pending = s.debug_pending;
     c.smm_debug_pending = s.smm_debug_pending;
     c.smbase = s.smbase;
+    c.sse.xcr0 = s.xcr0 != 0 ? s.xcr0 : kXcr0X87;
     import_fpu(c, s);
     import_msrs(c, s);
     c.step_suppressed = c.esp_guard = false;
