@@ -157,6 +157,7 @@ struct Msrs {  // owned by system.cpp
     u64 mcg_status = 0, mcg_ctl = 0;
     std::array<u64, 5 * 4> mc_bank{};
     std::array<u64, 2> perf_event{}, perf_counter{};
+    std::array<u64, 4> amd_event{}, amd_counter{};  // of processors of AMD
     u64 debug_ctl = 0;
     u64 bios_sign = 1ull << 32, bios_update = 0;
     u64 platform_id = 0, ebl_cr_poweron = 0;
@@ -506,8 +507,9 @@ struct Cpu {
     void rdtsc();
     void rdtscp();
     void rdpmc();
-    void wbinvd();  // also INVD: CPL check only
-    void halt();    // HLT: CPL check, sets halted
+    [[nodiscard]] const u64* performance_counter(u32 index) const;  // nullptr if there is none; msr.cpp
+    void wbinvd();                                                  // also INVD: CPL check only
+    void halt();                                                    // HLT: CPL check, sets halted
     void cli();
     void sti();                                    // sets inhibit_interrupts if IF changes
     void push_flags_value(u32 bytes, u32& value);  // PUSHF: the checks (V86/VME) and the image; the handler pushes it

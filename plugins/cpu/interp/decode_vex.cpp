@@ -145,7 +145,8 @@ bool Decoder::vex_operands(const VexEntry& e, const Vex& v) {
     const unsigned modrm_at = pos;
     parse_modrm();
     if ((shape(kMemoryOnly) && !memory()) || (shape(kRegisterOnly) && memory())) return false;
-    if ((rule(kVexL0) && v.l) || (rule(kVexL1) && !v.l) || (rule(kVexW0) && v.w) || (rule(kVexW1) && !v.w)) return false;
+    if ((rule(kVexL0) && v.l) || (rule(kVexL1) && !v.l) || (rule(kVexW0) && v.w) || (rule(kVexW1) && !v.w))
+        return false;
     const bool avx2 = has_feature(*in.model, Feature::kAvx2);
     if (!avx2 && ((rule(kVexWide2) && v.l) || (rule(kVexReg2) && !memory()))) return false;
     const bool second = rule(kVexSecond) || (rule(kVexSecondReg) && !memory());
@@ -183,7 +184,8 @@ bool Decoder::vex_operands(const VexEntry& e, const Vex& v) {
     }
     const bool in_memory = memory() && e.key != sse_key(kMap0f, k66, 0xf7);
     if (in_memory) o.bits |= kVecMemory;
-    if (in_memory && (form == Form::kFlat || form == Form::kFlatIndex || form == Form::kLong || form == Form::kLongIndex))
+    if (in_memory &&
+        (form == Form::kFlat || form == Form::kFlatIndex || form == Form::kLong || form == Form::kLongIndex))
         o.bits |= kVecFlat;
     // Outside 64-bit mode VEX.W makes no general register wider.
     const bool wide_gpr = general || shape(kDstGpr) || shape(kSrcGpr) || (e.key & 0xfeu) == 0x60;

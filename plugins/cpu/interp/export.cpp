@@ -123,8 +123,9 @@ void export_msrs(const Cpu& c, bp_x86_state& s) {
     s.mcg_status = m.mcg_status;
     s.mcg_ctl = m.mcg_ctl;
     copy_some(m.mc_bank, s.mc_bank);
-    copy_some(m.perf_event, s.perf_event);
-    copy_some(m.perf_counter, s.perf_counter);
+    const bool amd = c.performance_counter(2) != nullptr;  // four instead of two
+    amd ? copy_some(m.amd_event, s.perf_event) : copy_some(m.perf_event, s.perf_event);
+    amd ? copy_some(m.amd_counter, s.perf_counter) : copy_some(m.perf_counter, s.perf_counter);
     s.microcode = m.bios_sign;
     s.platform_id = m.platform_id;
     s.ebl_cr_poweron = m.ebl_cr_poweron;
@@ -154,8 +155,9 @@ void import_msrs(Cpu& c, const bp_x86_state& s) {
     m.mcg_status = s.mcg_status;
     m.mcg_ctl = s.mcg_ctl;
     copy_some(s.mc_bank, m.mc_bank);
-    copy_some(s.perf_event, m.perf_event);
-    copy_some(s.perf_counter, m.perf_counter);
+    const bool amd = c.performance_counter(2) != nullptr;
+    amd ? copy_some(s.perf_event, m.amd_event) : copy_some(s.perf_event, m.perf_event);
+    amd ? copy_some(s.perf_counter, m.amd_counter) : copy_some(s.perf_counter, m.perf_counter);
     m.bios_sign = s.microcode;
     m.platform_id = s.platform_id;
     m.ebl_cr_poweron = s.ebl_cr_poweron;

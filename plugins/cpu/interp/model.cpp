@@ -251,6 +251,8 @@ void InterpCpu::state(StateVisitor& v) {
         v("mc_bank", m.mc_bank);
         v("perf_event", m.perf_event);
         v("perf_counter", m.perf_counter);
+        v("amd_event", m.amd_event, {.since = 4});
+        v("amd_counter", m.amd_counter, {.since = 4});
         v("debug_ctl", m.debug_ctl);
         v("bios_sign", m.bios_sign);
         v("bios_update", m.bios_update);

@@ -10,31 +10,32 @@ namespace {
 bool host_has_fma() {
     static const bool kHas = [] {
         unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-        return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & (1u << 12 | 1u << 27 | 1u << 28)) == (1u << 12 | 1u << 27 | 1u << 28);
+        return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 &&
+               (ecx & (1u << 12 | 1u << 27 | 1u << 28)) == (1u << 12 | 1u << 27 | 1u << 28);
     }();
     return kHas;
 }
 
 // Destination, VEX.vvvv, r/m: the order in which the first NaN is looked for is that of the instruction's form.
-#define BP_FMA_STRUCT(OPCODE, NAME, TEXT, FLOAT)                         \
-    struct NAME {                                                        \
-        static constexpr Fp kFloat = Fp::FLOAT;                          \
-        static constexpr u32 kOpcode = OPCODE;                           \
-        [[gnu::always_inline]] static Vec run(Vec d, Vec b, Vec c) {     \
-            asm(TEXT " %2, %1, %0" : "+x"(d) : "x"(b), "x"(c));          \
-            return d;                                                    \
-        }                                                                \
+#define BP_FMA_STRUCT(OPCODE, NAME, TEXT, FLOAT)                     \
+    struct NAME {                                                    \
+        static constexpr Fp kFloat = Fp::FLOAT;                      \
+        static constexpr u32 kOpcode = OPCODE;                       \
+        [[gnu::always_inline]] static Vec run(Vec d, Vec b, Vec c) { \
+            asm(TEXT " %2, %1, %0" : "+x"(d) : "x"(b), "x"(c));      \
+            return d;                                                \
+        }                                                            \
     };
-#define BP_FMA_FORMS(OPCODE, NAME, TEXT, SUFFIX, FLOAT)                          \
-    BP_FMA_STRUCT(0x90 + OPCODE, NAME##132##SUFFIX, TEXT "132" #SUFFIX, FLOAT)   \
-    BP_FMA_STRUCT(0xa0 + OPCODE, NAME##213##SUFFIX, TEXT "213" #SUFFIX, FLOAT)   \
+#define BP_FMA_FORMS(OPCODE, NAME, TEXT, SUFFIX, FLOAT)                        \
+    BP_FMA_STRUCT(0x90 + OPCODE, NAME##132##SUFFIX, TEXT "132" #SUFFIX, FLOAT) \
+    BP_FMA_STRUCT(0xa0 + OPCODE, NAME##213##SUFFIX, TEXT "213" #SUFFIX, FLOAT) \
     BP_FMA_STRUCT(0xb0 + OPCODE, NAME##231##SUFFIX, TEXT "231" #SUFFIX, FLOAT)
-#define BP_FMA_PACKED(OPCODE, NAME, TEXT)                \
-    BP_FMA_FORMS(OPCODE, NAME, TEXT, ps, kSingles)       \
+#define BP_FMA_PACKED(OPCODE, NAME, TEXT)          \
+    BP_FMA_FORMS(OPCODE, NAME, TEXT, ps, kSingles) \
     BP_FMA_FORMS(OPCODE, NAME, TEXT, pd, kDoubles)
-#define BP_FMA_ALL(OPCODE, NAME, TEXT)                   \
-    BP_FMA_PACKED(OPCODE, NAME, TEXT)                    \
-    BP_FMA_FORMS(OPCODE + 1, NAME, TEXT, ss, kSingle)    \
+#define BP_FMA_ALL(OPCODE, NAME, TEXT)                \
+    BP_FMA_PACKED(OPCODE, NAME, TEXT)                 \
+    BP_FMA_FORMS(OPCODE + 1, NAME, TEXT, ss, kSingle) \
     BP_FMA_FORMS(OPCODE + 1, NAME, TEXT, sd, kDouble)
 BP_FMA_PACKED(6, Vfmaddsub, "vfmaddsub")
 BP_FMA_PACKED(7, Vfmsubadd, "vfmsubadd")
@@ -46,12 +47,16 @@ BP_FMA_ALL(0xe, Vfnmsub, "vfnmsub")
 template <class Op>
 constexpr bool kScalarFma = Op::kFloat == Fp::kSingle || Op::kFloat == Fp::kDouble;
 template <class Op, bool kWide>
-constexpr u32 kFmaBytes = kWide ? 32 : Op::kFloat == Fp::kSingle ? 4 : Op::kFloat == Fp::kDouble ? 8 : 16;
+constexpr u32 kFmaBytes = kWide                       ? 32
+                          : Op::kFloat == Fp::kSingle ? 4
+                          : Op::kFloat == Fp::kDouble ? 8
+                                                      : 16;
 
 template <class Op, bool kWide>
 [[gnu::always_inline]] inline Halves fused(Cpu* c, const Insn* i, const u8* p) {
     constexpr u32 kBytes = kFmaBytes<Op, kWide>;
-    Halves r{Op::run(half(c, i->dst, 0), half(c, i->extra, 0), load_vec < kBytes == 32 ? 16 : kBytes > (p)), _mm_setzero_si128()};
+    Halves r{Op::run(half(c, i->dst, 0), half(c, i->extra, 0), load_vec < kBytes == 32 ? 16 : kBytes > (p)),
+             _mm_setzero_si128()};
     if constexpr (kWide) r.high = Op::run(half(c, i->dst, 1), half(c, i->extra, 1), load_vec<16>(p + 16));
     return r;
 }
@@ -113,14 +118,14 @@ Handler pick_fma(const SseChoice& s) {
 
 #define BP_FMA_ENTRY(OPCODE, SINGLE, DOUBLE) \
     {sse_key(kMap38, k66, OPCODE), Feature::kFma, 0, kVexSecond | kVexOperation, pick_fma<SINGLE, DOUBLE>},
-#define BP_FMA_PACKED_ENTRIES(OPCODE, NAME)                        \
-    BP_FMA_ENTRY(0x90 + OPCODE, NAME##132ps, NAME##132pd)          \
-    BP_FMA_ENTRY(0xa0 + OPCODE, NAME##213ps, NAME##213pd)          \
+#define BP_FMA_PACKED_ENTRIES(OPCODE, NAME)               \
+    BP_FMA_ENTRY(0x90 + OPCODE, NAME##132ps, NAME##132pd) \
+    BP_FMA_ENTRY(0xa0 + OPCODE, NAME##213ps, NAME##213pd) \
     BP_FMA_ENTRY(0xb0 + OPCODE, NAME##231ps, NAME##231pd)
-#define BP_FMA_ENTRIES(OPCODE, NAME)                               \
-    BP_FMA_PACKED_ENTRIES(OPCODE, NAME)                            \
-    BP_FMA_ENTRY(0x91 + OPCODE, NAME##132ss, NAME##132sd)          \
-    BP_FMA_ENTRY(0xa1 + OPCODE, NAME##213ss, NAME##213sd)          \
+#define BP_FMA_ENTRIES(OPCODE, NAME)                      \
+    BP_FMA_PACKED_ENTRIES(OPCODE, NAME)                   \
+    BP_FMA_ENTRY(0x91 + OPCODE, NAME##132ss, NAME##132sd) \
+    BP_FMA_ENTRY(0xa1 + OPCODE, NAME##213ss, NAME##213sd) \
     BP_FMA_ENTRY(0xb1 + OPCODE, NAME##231ss, NAME##231sd)
 constexpr VexEntry kEntries[] = {
     // clang-format off

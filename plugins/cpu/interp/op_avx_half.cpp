@@ -43,7 +43,9 @@ template <bool kWide>
     if (unmasked == 0) vex_store(c, i, r.bytes, 2 * kCount, false);
     sse_add_flags(c, flags);
 }
-Handler pick_to_singles(const SseChoice& s) { return s.vex_l ? vex_body<to_singles<true>> : vex_body<to_singles<false>>; }
+Handler pick_to_singles(const SseChoice& s) {
+    return s.vex_l ? vex_body<to_singles<true>> : vex_body<to_singles<false>>;
+}
 Handler pick_to_halves(const SseChoice& s) { return s.vex_l ? vex_body<to_halves<true>> : vex_body<to_halves<false>>; }
 
 constexpr VexEntry kEntries[] = {

@@ -6,10 +6,10 @@ namespace {
 
 // --- broadcasts ----------------------------------------------------------------------------------------------------
 
-#define BP_SPLAT(NAME, MEM, EXPRESSION)                                      \
-    struct NAME {                                                            \
-        static constexpr Mem kMemory = Mem::MEM;                             \
-        static constexpr Fp kFloat = Fp::kNone;                              \
+#define BP_SPLAT(NAME, MEM, EXPRESSION)                                          \
+    struct NAME {                                                                \
+        static constexpr Mem kMemory = Mem::MEM;                                 \
+        static constexpr Fp kFloat = Fp::kNone;                                  \
         [[gnu::always_inline]] static Vec run(Vec, Vec b) { return EXPRESSION; } \
     }
 [[gnu::always_inline]] inline Vec words(Vec b) { return _mm_shuffle_epi32(_mm_shufflelo_epi16(b, 0), 0); }
@@ -156,8 +156,7 @@ template <unsigned kSize, bool kWide>
 [[gnu::always_inline]] inline void blend_by(Cpu* c, const Insn* i, const u8* p) {
     const Vec low = blend(half(c, i->extra, 0), load_vec<16>(p), top_bits<kSize>(half(c, i->imm, 0)));
     Vec high = _mm_setzero_si128();
-    if constexpr (kWide)
-        high = blend(half(c, i->extra, 1), load_vec<16>(p + 16), top_bits<kSize>(half(c, i->imm, 1)));
+    if constexpr (kWide) high = blend(half(c, i->extra, 1), load_vec<16>(p + 16), top_bits<kSize>(half(c, i->imm, 1)));
     put_vex(c, i, low, high);
 }
 template <unsigned kSize, bool kWide>
@@ -168,7 +167,7 @@ template <unsigned kSize, bool kWide>
 }
 template <unsigned kSize, bool kWide>
 void blend_by_register(Cpu* c, Insn* i) {
-    const u8* p = vex_place<kWide ? 32 : 16>(c, i);
+    const u8* p = vex_place < kWide ? 32 : 16 > (c, i);
     if (c->sse.vex_slow != 0 || p == nullptr) [[unlikely]]
         return vex_body<blend_by_general<kSize, kWide>>(c, i);
     blend_by<kSize, kWide>(c, i, p);

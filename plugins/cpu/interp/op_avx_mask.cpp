@@ -59,7 +59,7 @@ template <unsigned kSize, bool kWide>
 }
 template <unsigned kSize, bool kWide>
 void test_op(Cpu* c, Insn* i) {
-    const u8* p = vex_place<kWide ? 32 : 16>(c, i);
+    const u8* p = vex_place < kWide ? 32 : 16 > (c, i);
     if (c->sse.vex_slow != 0 || p == nullptr) [[unlikely]]
         return vex_body<test_general<kSize, kWide>>(c, i);
     test<kSize, kWide>(c, i, p);
@@ -86,7 +86,8 @@ template <typename T>
     for (unsigned n = 0; n < count; ++n) {
         if (chosen(mask[n])) value[n] = c->read<T>(static_cast<Seg>(i->seg), offset_plus(i, at, n * sizeof(T)));
     }
-    put_vex(c, i, load_vec<16>(reinterpret_cast<const u8*>(value)), load_vec<16>(reinterpret_cast<const u8*>(value) + 16));
+    put_vex(c, i, load_vec<16>(reinterpret_cast<const u8*>(value)),
+            load_vec<16>(reinterpret_cast<const u8*>(value) + 16));
 }
 template <typename T>
 [[gnu::noinline]] void masked_store(Cpu* c, const Insn* i, unsigned count) {

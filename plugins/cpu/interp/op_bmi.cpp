@@ -18,9 +18,9 @@ template <typename T>
     return reg<T>(c, i->extra);
 }
 // AF and PF, and what else the manual leaves undefined, are as after a logic operation.
-#define BP_BMI(NAME, ...)                                                      \
-    struct NAME {                                                              \
-        template <typename T>                                                  \
+#define BP_BMI(NAME, ...)                                                        \
+    struct NAME {                                                                \
+        template <typename T>                                                    \
         [[gnu::always_inline]] static void run(Cpu* c, Insn* i, T v) __VA_ARGS__ \
     }
 BP_BMI(Andn, { put<T>(c, i->dst, do_logic<T>(c, v & static_cast<T>(~second<T>(c, i)))); });

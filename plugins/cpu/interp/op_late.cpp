@@ -4,7 +4,8 @@
 namespace backplane::interp {
 namespace {
 
-// The number is the machine's: of the host, or of its seed where runs must be repeatable. There always is one: CF is set.
+// The number is the machine's: of the host, or of its seed where runs must be repeatable. There always is one: CF is
+// set.
 template <typename T>
 [[gnu::noinline]] void run_random(Cpu* c, const Insn* i) {
     u64 v = 0;

@@ -58,13 +58,16 @@ std::string sse_host_missing(const CpuModel& model) {
                                       {Feature::kSsse3, 9, "SSSE3"},   {Feature::kSse41, 19, "SSE4.1"},
                                       {Feature::kSse42, 20, "SSE4.2"}, {Feature::kPopcnt, 23, "POPCNT"},
                                       {Feature::kAes, 25, "AES"}};
-    // Shuffles of SSE and SSE2 are done with PSHUFB.
+    // Shuffles of SSE and SSE2 are done with PSHUFB. AVX has forms of all that came before it, AES and PCLMULQDQ apart;
+    // FMA and F16C are computed without the host if need be.
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     __get_cpuid(1, &eax, &ebx, &ecx, &edx);
     std::string missing;
     for (const Need& need : kNeeds) {
-        const bool wanted =
-            has_feature(model, need.feature) || (need.feature == Feature::kSsse3 && has_feature(model, Feature::kSse));
+        const bool with_avx = need.feature >= Feature::kSse3 && need.feature <= Feature::kSse42;
+        const bool wanted = has_feature(model, need.feature) ||
+                            (need.feature == Feature::kSsse3 && has_feature(model, Feature::kSse)) ||
+                            (with_avx && has_feature(model, Feature::kAvx));
         if (!wanted || (ecx >> need.host_bit & 1u) != 0) continue;
         if (!missing.empty()) missing += ", ";
         missing += need.name;

@@ -192,10 +192,10 @@ void Cpu::rdtscp() {
 
 void Cpu::rdpmc() {
     if ((cr4 & kCr4Pce) == 0 && cpl != 0) raise(kGp, 0);
-    const u32 index = r32(kEcx);
-    if (index >= msr.perf_counter.size()) raise(kGp, 0);
-    r32(kEax) = static_cast<u32>(msr.perf_counter[index]);
-    r32(kEdx) = static_cast<u32>(msr.perf_counter[index] >> 32);
+    const u64* counter = performance_counter(r32(kEcx));
+    if (counter == nullptr) raise(kGp, 0);
+    r32(kEax) = static_cast<u32>(*counter);
+    r32(kEdx) = static_cast<u32>(*counter >> 32);
 }
 
 void Cpu::wbinvd() { require_cpl0(); }

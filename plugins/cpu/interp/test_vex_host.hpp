@@ -78,19 +78,19 @@ class HostInstruction {
     void set(const std::uint8_t* bytes, std::size_t size) {
         size_ = 0;
         append({0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57});  // push rbx, rbp, r12 to r15
-        append({0x49, 0x89, 0xff});                                          // mov r15, rdi
+        append({0x49, 0x89, 0xff});                                            // mov r15, rdi
         for (unsigned n = 0; n < 16; ++n) vector(0x6f, n);
-        append({0x41, 0x0f, 0xae, 0x97, 0x88, 2, 0, 0});     // ldmxcsr [r15+288h]
-        append({0x41, 0xff, 0xb7, 0x80, 2, 0, 0, 0x9d});     // push [r15+280h]; popfq
+        append({0x41, 0x0f, 0xae, 0x97, 0x88, 2, 0, 0});  // ldmxcsr [r15+288h]
+        append({0x41, 0xff, 0xb7, 0x80, 2, 0, 0, 0x9d});  // push [r15+280h]; popfq
         for (unsigned n = 0; n < 15; ++n) general(0x8b, n);
         for (std::size_t n = 0; n < size; ++n) append({bytes[n]});
         after_ = size_;
         for (unsigned n = 0; n < 15; ++n) general(0x89, n);
-        append({0x9c, 0x41, 0x8f, 0x87, 0x80, 2, 0, 0});     // pushfq; pop [r15+280h]
-        append({0x41, 0x0f, 0xae, 0x9f, 0x88, 2, 0, 0});     // stmxcsr [r15+288h]
-        append({0x41, 0x0f, 0xae, 0x97, 0x8c, 2, 0, 0});     // ldmxcsr [r15+28Ch]
+        append({0x9c, 0x41, 0x8f, 0x87, 0x80, 2, 0, 0});  // pushfq; pop [r15+280h]
+        append({0x41, 0x0f, 0xae, 0x9f, 0x88, 2, 0, 0});  // stmxcsr [r15+288h]
+        append({0x41, 0x0f, 0xae, 0x97, 0x8c, 2, 0, 0});  // ldmxcsr [r15+28Ch]
         for (unsigned n = 0; n < 16; ++n) vector(0x7f, n);
-        append({0xc5, 0xf8, 0x77, 0xfc});                    // vzeroupper; cld
+        append({0xc5, 0xf8, 0x77, 0xfc});  // vzeroupper; cld
         append({0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3});
     }
     void run(HostState& s) {
@@ -119,8 +119,8 @@ class HostInstruction {
     // MOV between register n and [r15 + 200h + 8 * n]
     void general(std::uint8_t opcode, unsigned n) {
         if (n == 4) return;
-        append({static_cast<std::uint8_t>(n < 8 ? 0x49 : 0x4d), opcode,
-                static_cast<std::uint8_t>(0x87 | (n & 7u) << 3), static_cast<std::uint8_t>(n * 8), 2, 0, 0});
+        append({static_cast<std::uint8_t>(n < 8 ? 0x49 : 0x4d), opcode, static_cast<std::uint8_t>(0x87 | (n & 7u) << 3),
+                static_cast<std::uint8_t>(n * 8), 2, 0, 0});
     }
 
     std::uint8_t* page_ = nullptr;

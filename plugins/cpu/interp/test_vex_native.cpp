@@ -1,6 +1,6 @@
 // Every VEX encoding against the host's own processor, in 64-bit mode: all opcodes of the three maps with all values of
-// the prefix's fields, the undefined ones among them, then gathers, instructions without the prefix that leave the upper
-// halves alone or came with BMI and ADX, and sequences.
+// the prefix's fields, the undefined ones among them, then gathers, instructions without the prefix that leave the
+// upper halves alone or came with BMI and ADX, and sequences.
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <string>
@@ -28,9 +28,7 @@ constexpr u32 kCode = 0x10000000, kData = 0x10010000, kDataSize = 0x2000;
 // Operands lie in the last part of the data; behind it there is no page.
 constexpr u32 kWindow = 512, kWindowAt = kDataSize - kWindow;
 
-const CpuModel& vex_model() {
-    return *find_model("max");
-}
+const CpuModel& vex_model() { return *find_model("max"); }
 
 std::string hex(const u8* p, std::size_t size) {
     std::string text;
@@ -102,8 +100,8 @@ class Comparison {
         before_.gpr[kEsp] = before_.gpr[15] = 0;
         for (unsigned n = 0; e.indices != 0 && n < 32 / e.indices; ++n) {
             // Small, of both signs; rarely out of the page.
-            const i64 index = static_cast<i64>(r.below(64) >> e.scale) - static_cast<i64>(32 >> e.scale) +
-                              (r.chance(3) ? 100000 : 0);
+            const i64 index =
+                static_cast<i64>(r.below(64) >> e.scale) - static_cast<i64>(32 >> e.scale) + (r.chance(3) ? 100000 : 0);
             std::memcpy(before_.ymm[e.index_register] + n * e.indices, &index, e.indices);
         }
         const u32 flags = (static_cast<u32>(r.bits()) & kArith) | kFixed1;
@@ -190,8 +188,8 @@ bool foreign(unsigned map, unsigned prefix, u8 o, bool l) {
     if (map == 2) {
         if (prefix == 1 && o >= 0xdc && o <= 0xdf) return l;
         return o == 0x49 || o == 0x4b || (o >= 0x50 && o <= 0x53) || o == 0x5c || o == 0x5e || o == 0x6c || o == 0x72 ||
-               o == 0xb0 || o == 0xb1 || o == 0xb4 || o == 0xb5 || (o >= 0xcb && o <= 0xcf) || o == 0xd2 ||
-               o == 0xd3 || o == 0xda || (o >= 0xe0 && o <= 0xef);
+               o == 0xb0 || o == 0xb1 || o == 0xb4 || o == 0xb5 || (o >= 0xcb && o <= 0xcf) || o == 0xd2 || o == 0xd3 ||
+               o == 0xda || (o >= 0xe0 && o <= 0xef);
     }
     if (prefix == 1 && o == 0x44) return l;
     return (o >= 0x30 && o <= 0x33) || o == 0x48 || o == 0x49 || (o >= 0x5c && o <= 0x5f) || (o >= 0x68 && o <= 0x6f) ||
@@ -202,7 +200,9 @@ bool has_immediate(unsigned map, u8 o) {
 }
 // With general registers: RSP and R15 are the test's own.
 bool general(unsigned map, u8 o) {
-    if (map == 1) return o == 0x2a || o == 0x2c || o == 0x2d || o == 0x6e || o == 0x7e || o == 0x50 || o == 0xd7 || o == 0xc4 || o == 0xc5;
+    if (map == 1)
+        return o == 0x2a || o == 0x2c || o == 0x2d || o == 0x6e || o == 0x7e || o == 0x50 || o == 0xd7 || o == 0xc4 ||
+               o == 0xc5;
     if (map == 2) return o >= 0xf2;
     return (o >= 0x14 && o <= 0x17) || o == 0x20 || o == 0x22 || o == 0xf0;
 }
@@ -257,14 +257,15 @@ class Encoder {
         while (uses_general && (n == kEsp || n == 15 || n == kEsi || n == kEdi)) n = r_.below(16);
         return n;
     }
-    void prefix_bytes(Encoding& e, unsigned map, unsigned prefix, bool l, bool w, unsigned reg, unsigned rm, unsigned index,
-                      unsigned second) {
+    void prefix_bytes(Encoding& e, unsigned map, unsigned prefix, bool l, bool w, unsigned reg, unsigned rm,
+                      unsigned index, unsigned second) {
         const u8 fields = static_cast<u8>((~second & 15u) << 3 | (l ? 4u : 0u) | prefix);
         if (map == 1 && !w && rm < 8 && r_.chance(70)) {
             e.bytes = {0xc5, static_cast<u8>(fields | (reg < 8 ? 0x80u : 0u))};
             return;
         }
-        e.bytes = {0xc4, static_cast<u8>((reg < 8 ? 0x80u : 0u) | (index < 8 ? 0x40u : 0u) | (rm < 8 ? 0x20u : 0u) | map),
+        e.bytes = {0xc4,
+                   static_cast<u8>((reg < 8 ? 0x80u : 0u) | (index < 8 ? 0x40u : 0u) | (rm < 8 ? 0x20u : 0u) | map),
                    static_cast<u8>(fields | (w ? 0x80u : 0u))};
     }
     Random& r_;
@@ -401,7 +402,8 @@ TEST_CASE("multiply-add without the host's gives the host's results", "[vex]") {
     for (unsigned opcode = 0x96; opcode <= 0xbf; ++opcode) {
         if ((opcode & 15u) < 6) continue;
         for (const bool doubles : {false, true}) {
-            const std::vector<u8> bytes{0xc4, 0xe2, static_cast<u8>(doubles ? 0xf1 : 0x71), static_cast<u8>(opcode), 0xc2};
+            const std::vector<u8> bytes{0xc4, 0xe2, static_cast<u8>(doubles ? 0xf1 : 0x71), static_cast<u8>(opcode),
+                                        0xc2};
             host.set(bytes.data(), bytes.size());
             for (unsigned n = 0; n < random_cases(400); ++n) {
                 HostState h;
@@ -419,10 +421,10 @@ TEST_CASE("multiply-add without the host's gives the host's results", "[vex]") {
                 const u32 count = scalar ? 1 : doubles ? 2 : 4;
                 const u32 flags = soft_fma(opcode, doubles, before.mxcsr, d, before.ymm[1], before.ymm[2], count);
                 if (std::memcmp(d, h.ymm[0], 16) == 0 && flags == (h.mxcsr & kMxcsrFlags)) continue;
-                FAIL_CHECK(std::hex << opcode << (doubles ? " doubles" : " singles") << " mxcsr " << before.mxcsr << ": "
-                                    << hex(d, 16) << " host " << hex(h.ymm[0], 16) << " flags " << flags << " host "
-                                    << h.mxcsr << " of " << hex(before.ymm[0], 16) << ' ' << hex(before.ymm[1], 16)
-                                    << ' ' << hex(before.ymm[2], 16));
+                FAIL_CHECK(std::hex << opcode << (doubles ? " doubles" : " singles") << " mxcsr " << before.mxcsr
+                                    << ": " << hex(d, 16) << " host " << hex(h.ymm[0], 16) << " flags " << flags
+                                    << " host " << h.mxcsr << " of " << hex(before.ymm[0], 16) << ' '
+                                    << hex(before.ymm[1], 16) << ' ' << hex(before.ymm[2], 16));
                 return;
             }
         }

@@ -1,7 +1,9 @@
-// VEX and XSAVE: availability and modes, faults and their order, state and its area, CPUID; BMI, RDRAND, FSGSBASE, UMIP.
+// VEX and XSAVE: availability and modes, faults and their order, state and its area, CPUID; BMI, RDRAND, FSGSBASE,
+// UMIP.
 #include <catch2/catch.hpp>
 
 #include "block.hpp"
+#include "test_long_bench.hpp"
 #include "test_sse_machine.hpp"
 
 namespace backplane::interp::sse_test {
@@ -13,7 +15,8 @@ constexpr std::initializer_list<u8> kXgetbv{0x0f, 0x01, 0xd0}, kXsetbv{0x0f, 0x0
 
 struct VexMachine : Machine {
     CpuModel wanted;
-    explicit VexMachine(const char* model = "max", unsigned level = 0) : Machine(level), wanted(cpumodel::select(model).model) {
+    explicit VexMachine(const char* model = "max", unsigned level = 0)
+        : Machine(level), wanted(cpumodel::select(model).model) {
         cpu.model = &wanted;
         cpu.cr4 |= kCr4Osxsave;
         cpu.sse.xcr0 = 7;
@@ -41,8 +44,8 @@ TEST_CASE("VEX instructions are undefined or not available as CR0, CR4 and XCR0 
         u64 xcr0;
         int vector, general, control;  // VADDPS and the like; ANDN; XGETBV
     };
-    const Row rows[] = {{0, true, 7, -1, -1, -1},      {kCr0Ts, true, 7, kNm, -1, -1},  {kCr0Em, true, 7, -1, -1, -1},
-                        {0, false, 7, kUd, -1, kUd},   {kCr0Ts, false, 7, kUd, -1, kUd}, {0, true, 3, kUd, -1, -1},
+    const Row rows[] = {{0, true, 7, -1, -1, -1},       {kCr0Ts, true, 7, kNm, -1, -1},   {kCr0Em, true, 7, -1, -1, -1},
+                        {0, false, 7, kUd, -1, kUd},    {kCr0Ts, false, 7, kUd, -1, kUd}, {0, true, 3, kUd, -1, -1},
                         {kCr0Ts, true, 3, kUd, -1, -1}, {0, true, 1, kUd, -1, -1}};
     m.cpu.cr4 &= ~kCr4Osfxsr;  // it does not matter
     for (const Row& row : rows) {
@@ -51,16 +54,16 @@ TEST_CASE("VEX instructions are undefined or not available as CR0, CR4 and XCR0 
         m.cpu.sse.xcr0 = row.xcr0;
         m.cpu.mode_changed();
         INFO("cr0 " << row.cr0 << " osxsave " << row.osxsave << " xcr0 " << row.xcr0);
-        CHECK(m.go({0xc5, 0xf4, 0x58, 0xc2}) == row.vector);              // VADDPS ymm
-        CHECK(m.go({0xc5, 0xf4, 0x58, 0x06}) == row.vector);              // its memory form
-        CHECK(m.go({0xc5, 0xfc, 0x11, 0x06}) == row.vector);              // VMOVUPS store
-        CHECK(m.go({0xc5, 0xf8, 0x77}) == row.vector);                    // VZEROUPPER
-        CHECK(m.go({0xc4, 0xe2, 0x75, 0x98, 0xc2}) == row.vector);        // VFMADD132PS
-        CHECK(m.go({0xc5, 0xf9, 0x7e, 0xc0}) == row.vector);              // VMOVD
-        CHECK(m.go({0xc5, 0xfd, 0xd7, 0xc1}) == row.vector);              // VPMOVMSKB
-        CHECK(m.go({0xc4, 0xe2, 0x7d, 0x2e, 0x06}) == row.vector);        // VMASKMOVPS store
-        CHECK(m.go({0xc5, 0xf8, 0xae, 0x1e}) == row.vector);              // VSTMXCSR
-        CHECK(m.go({0xc4, 0xe2, 0x78, 0xf2, 0xc1}) == row.general);       // ANDN
+        CHECK(m.go({0xc5, 0xf4, 0x58, 0xc2}) == row.vector);         // VADDPS ymm
+        CHECK(m.go({0xc5, 0xf4, 0x58, 0x06}) == row.vector);         // its memory form
+        CHECK(m.go({0xc5, 0xfc, 0x11, 0x06}) == row.vector);         // VMOVUPS store
+        CHECK(m.go({0xc5, 0xf8, 0x77}) == row.vector);               // VZEROUPPER
+        CHECK(m.go({0xc4, 0xe2, 0x75, 0x98, 0xc2}) == row.vector);   // VFMADD132PS
+        CHECK(m.go({0xc5, 0xf9, 0x7e, 0xc0}) == row.vector);         // VMOVD
+        CHECK(m.go({0xc5, 0xfd, 0xd7, 0xc1}) == row.vector);         // VPMOVMSKB
+        CHECK(m.go({0xc4, 0xe2, 0x7d, 0x2e, 0x06}) == row.vector);   // VMASKMOVPS store
+        CHECK(m.go({0xc5, 0xf8, 0xae, 0x1e}) == row.vector);         // VSTMXCSR
+        CHECK(m.go({0xc4, 0xe2, 0x78, 0xf2, 0xc1}) == row.general);  // ANDN
         m.cpu.r32(kEcx) = 0;
         CHECK(m.go(kXgetbv) == row.control);
         m.cpu.r32(kEsi) = kArea;
@@ -106,17 +109,17 @@ TEST_CASE("a model has the instructions that it announces", "[vex]") {
         int vector;
     };
     const Row r = GENERATE(values<Row>({
-        {"max", {0xc5, 0xf5, 0xfe, 0xc2}, -1},                       // VPADDD ymm
+        {"max", {0xc5, 0xf5, 0xfe, 0xc2}, -1},  // VPADDD ymm
         {"max,-avx2", {0xc5, 0xf5, 0xfe, 0xc2}, kUd},
-        {"max,-avx2", {0xc5, 0xf1, 0xfe, 0xc2}, -1},                 // xmm
-        {"max,-avx2", {0xc4, 0xe2, 0x7d, 0x18, 0xc1}, kUd},          // VBROADCASTSS from a register
-        {"max,-avx2", {0xc4, 0xe2, 0x7d, 0x18, 0x06}, -1},           // from memory
+        {"max,-avx2", {0xc5, 0xf1, 0xfe, 0xc2}, -1},         // xmm
+        {"max,-avx2", {0xc4, 0xe2, 0x7d, 0x18, 0xc1}, kUd},  // VBROADCASTSS from a register
+        {"max,-avx2", {0xc4, 0xe2, 0x7d, 0x18, 0x06}, -1},   // from memory
         {"max,-avx2,-fma,-f16c,-avx", {0xc5, 0xf1, 0xfe, 0xc2}, kUd},
         {"max,-fma", {0xc4, 0xe2, 0x75, 0x98, 0xc2}, kUd},
         {"max,-f16c", {0xc4, 0xe2, 0x7d, 0x13, 0xc1}, kUd},
         {"max,-aes", {0xc4, 0xe2, 0x71, 0xdc, 0xc2}, kUd},
         {"max", {0xc4, 0xe2, 0x71, 0xdc, 0xc2}, -1},
-        {"max", {0xc4, 0xe2, 0x75, 0xdc, 0xc2}, kUd},                // 256 bits of AES are another feature
+        {"max", {0xc4, 0xe2, 0x75, 0xdc, 0xc2}, kUd},  // 256 bits of AES are another feature
         {"max,-bmi1", {0xc4, 0xe2, 0x78, 0xf2, 0xc1}, kUd},
         {"max,-bmi2", {0xc4, 0xe2, 0x79, 0xf7, 0xc1}, kUd},
         {"max,-adx", {0x66, 0x0f, 0x38, 0xf6, 0xc1}, kUd},
@@ -141,8 +144,16 @@ TEST_CASE("XSETBV takes what the processor has, and CPUID tells of it", "[vex]")
         u32 ecx, eax, edx;
         int vector;
     };
-    for (const Row& row : {Row{0, 1, 0, -1}, {0, 3, 0, -1}, {0, 7, 0, -1}, {0, 5, 0, kGp}, {0, 2, 0, kGp},
-                           {0, 6, 0, kGp}, {0, 15, 0, kGp}, {0, 7, 1, kGp}, {1, 7, 0, kGp}, {0, 0, 0, kGp}}) {
+    for (const Row& row : {Row{0, 1, 0, -1},
+                           {0, 3, 0, -1},
+                           {0, 7, 0, -1},
+                           {0, 5, 0, kGp},
+                           {0, 2, 0, kGp},
+                           {0, 6, 0, kGp},
+                           {0, 15, 0, kGp},
+                           {0, 7, 1, kGp},
+                           {1, 7, 0, kGp},
+                           {0, 0, 0, kGp}}) {
         INFO(row.ecx << ' ' << row.eax << ' ' << row.edx);
         m.cpu.sse.xcr0 = 1;
         m.cpu.r32(kEcx) = row.ecx;
@@ -335,9 +346,11 @@ TEST_CASE("handlers of VEX instructions use up no stack, fast or slow", "[vex]")
     // All instructions of a block go by jumps; calls would have used up the host's stack long before.
     std::vector<u8> code;
     for (unsigned n = 0; n < 8; ++n) {
-        for (const std::initializer_list<u8>& i :
-             {std::initializer_list<u8>{0xc5, 0xf4, 0x58, 0xc2}, {0xc5, 0xfc, 0x10, 0x06}, {0xc5, 0xfc, 0x11, 0x06},
-              {0xc4, 0xe2, 0x75, 0x36, 0xc2}, {0xc4, 0xe2, 0x75, 0x98, 0x06}}) {
+        for (const std::initializer_list<u8>& i : {std::initializer_list<u8>{0xc5, 0xf4, 0x58, 0xc2},
+                                                   {0xc5, 0xfc, 0x10, 0x06},
+                                                   {0xc5, 0xfc, 0x11, 0x06},
+                                                   {0xc4, 0xe2, 0x75, 0x36, 0xc2},
+                                                   {0xc4, 0xe2, 0x75, 0x98, 0x06}}) {
             code.insert(code.end(), i.begin(), i.end());
         }
     }
@@ -379,7 +392,8 @@ TEST_CASE("RDRAND takes the machine's numbers", "[vex]") {
 }
 
 TEST_CASE("UMIP leaves the tables' addresses to the supervisor", "[vex]") {
-    const std::vector<std::vector<u8>> all{{0x0f, 0x01, 0x06}, {0x0f, 0x01, 0x0e}, {0x0f, 0x00, 0xc0}, {0x0f, 0x00, 0xc8}, {0x0f, 0x01, 0xe0}};
+    const std::vector<std::vector<u8>> all{
+        {0x0f, 0x01, 0x06}, {0x0f, 0x01, 0x0e}, {0x0f, 0x00, 0xc0}, {0x0f, 0x00, 0xc8}, {0x0f, 0x01, 0xe0}};
     for (const unsigned level : {0u, 3u}) {
         for (const bool on : {false, true}) {
             VexMachine m("max", level);
@@ -395,6 +409,62 @@ TEST_CASE("UMIP leaves the tables' addresses to the supervisor", "[vex]") {
             }
         }
     }
+}
+
+TEST_CASE("with SMEP the supervisor runs no code of users' pages", "[vex]") {
+    for (const bool on : {false, true}) {
+        VexMachine m;
+        m.enable_paging();
+        for (u32 n = 0; n < 256; ++n) {
+            if (n != Machine::kAt >> 12) m.poke<u32>(0xf1000 + 4 * n, n << 12 | 3u);
+        }
+        m.cpu.mov_to_cr(4, m.cpu.cr4 | (on ? kCr4Smep : 0u));
+        CHECK(m.go({0x90}) == (on ? int{kPage} : -1));
+        if (on) CHECK(m.peek<u32>(Bench::kStack0 - 16) == 0x11);
+        // Users may.
+        VexMachine user("max", 3);
+        user.enable_paging();
+        user.cpu.cr4 |= on ? kCr4Smep : 0u;
+        for (u32 n = 0; n < 256; ++n) {
+            if (n != Machine::kAt >> 12) user.poke<u32>(0xf1000 + 4 * n, n << 12 | 3u);
+        }
+        CHECK(user.go({0x90}) == kGp);  // the HLT behind it
+    }
+    VexMachine old("max,-smep");
+    CHECK(old.outcome([&] { old.cpu.mov_to_cr(4, old.cpu.cr4 | kCr4Smep); }) == fault(kGp, 0));
+}
+
+TEST_CASE("programs read and write the bases of FS and GS if CR4 allows it", "[vex]") {
+    using test::LongBench, test::LongState, test::LowMemory;
+    constexpr u32 code_at = 0x10000000;
+    LowMemory memory(code_at, 0x1000, PROT_READ | PROT_WRITE);
+    LongBench b;
+    b.cpu.model = find_model("max");
+    b.map(code_at, memory.data(), 0x1000, true);
+    // WRFSBASE RAX; WRGSBASE EBX; RDFSBASE ECX; RDGSBASE RDX; INT3
+    constexpr u8 kBytes[] = {0xf3, 0x48, 0x0f, 0xae, 0xd0, 0xf3, 0x0f, 0xae, 0xdb, 0xf3,
+                             0x0f, 0xae, 0xc1, 0xf3, 0x48, 0x0f, 0xae, 0xca, 0xcc};
+    std::memcpy(memory.data(), kBytes, sizeof kBytes);
+    LongState s;
+    const auto run = [&](u64 rax) {
+        s = LongState{};
+        s.rip = code_at;
+        s.gpr[kEax] = rax;
+        s.gpr[kEbx] = 0xffffffff12345678ull;
+        s.gpr[kEcx] = s.gpr[kEdx] = ~0ull;
+        b.run(s);
+        return s.vector;
+    };
+    CHECK(run(0) == kUd);
+    b.more_cr4 = kCr4Fsgsbase;
+    REQUIRE(run(0x00007fff89abcdefull) == kBp);
+    CHECK(b.cpu.seg[kFs].base == 0x00007fff89abcdefull);
+    CHECK(s.gpr[kEcx] == 0x89abcdef);
+    CHECK(s.gpr[kEdx] == 0x12345678);
+    CHECK(run(0x0000800000000000ull) == kGp);
+    b.cpu.model = find_model("qemu64");
+    b.touched(code_at, 64);
+    CHECK(run(0) == kUd);
 }
 
 }  // namespace backplane::interp::sse_test

@@ -1,6 +1,6 @@
 // Handlers of instructions with a VEX prefix. Those that exist in the SSE family as well are made from the same
-// operations: 256 bits are two halves, each computed by one host instruction of 128 bits, so the engine needs nothing of
-// the host that the SSE family does not need.
+// operations: 256 bits are two halves, each computed by one host instruction of 128 bits, so the engine needs nothing
+// of the host that the SSE family does not need.
 //
 // Records: dst and src as for SSE, `extra` is the register of VEX.vvvv, like these. A memory operand is one of any
 // alignment; bits say where it is. Every handler looks at SseState::vex_slow once; the general part raises what is due.
@@ -11,7 +11,8 @@
 namespace backplane::interp {
 
 // Insn::bits of these instructions
-inline constexpr u8 kVecFlat = 0x40;    // the memory operand is at base + index + displacement, without a segment's base or limit
+inline constexpr u8 kVecFlat =
+    0x40;  // the memory operand is at base + index + displacement, without a segment's base or limit
 inline constexpr u8 kVecMemory = 0x80;  // the r/m operand is in memory
 
 // How the operation makes the result.
@@ -32,10 +33,11 @@ constexpr VexKind vex_kind(u16 key) {
         return opcode == 0x41 || opcode >= 0xdb ? VexKind::kLow : VexKind::kLanes;
     }
     if (map == kMap0f && opcode == 0xe6) return prefix == kF3 ? VexKind::kWidening : VexKind::kNarrowing;
-    if (map == kMap0f && opcode == 0x5a && prefix < kF3) return prefix == k00 ? VexKind::kWidening : VexKind::kNarrowing;
+    if (map == kMap0f && opcode == 0x5a && prefix < kF3)
+        return prefix == k00 ? VexKind::kWidening : VexKind::kNarrowing;
     if (map == kMap0f && opcode >= 0x51 && opcode <= 0x5f && opcode != 0x5b && prefix >= kF3) return VexKind::kScalar;
-    const bool shift = (opcode >= 0xd1 && opcode <= 0xd3) || opcode == 0xe1 || opcode == 0xe2 ||
-                       (opcode >= 0xf1 && opcode <= 0xf3);
+    const bool shift =
+        (opcode >= 0xd1 && opcode <= 0xd3) || opcode == 0xe1 || opcode == 0xe2 || (opcode >= 0xf1 && opcode <= 0xf3);
     return map == kMap0f && prefix == k66 && shift ? VexKind::kCount : VexKind::kLanes;
 }
 
@@ -272,18 +274,18 @@ struct Numbered<Op, kCount, std::index_sequence<kImm...>> {
 // --- what the decoder looks up -------------------------------------------------------------------------------------
 
 // VexEntry::rules
-inline constexpr u16 kVexSecond = 1;    // VEX.vvvv names a register; otherwise it must be 1111
-inline constexpr u16 kVexTo = 2;        // it is the destination (the groups of shifts, BLSR and its like)
-inline constexpr u16 kVexL0 = 4;        // #UD if VEX.L = 1
-inline constexpr u16 kVexL1 = 8;        // #UD if VEX.L = 0
-inline constexpr u16 kVexW0 = 0x10;     // #UD if VEX.W = 1
-inline constexpr u16 kVexW1 = 0x20;     // #UD if VEX.W = 0
-inline constexpr u16 kVexWide2 = 0x40;  // 256 bits came with AVX2
-inline constexpr u16 kVexReg2 = 0x80;   // the register form came with AVX2
-inline constexpr u16 kVexFourth = 0x100;  // the immediate's upper half names a register
-inline constexpr u16 kVexGeneral = 0x200;  // general registers only: BMI
-inline constexpr u16 kVexIndices = 0x400;  // the index register is a vector
-inline constexpr u16 kVexOperation = 0x800;  // imm tells the opcode and VEX.W (bit 8): FMA
+inline constexpr u16 kVexSecond = 1;          // VEX.vvvv names a register; otherwise it must be 1111
+inline constexpr u16 kVexTo = 2;              // it is the destination (the groups of shifts, BLSR and its like)
+inline constexpr u16 kVexL0 = 4;              // #UD if VEX.L = 1
+inline constexpr u16 kVexL1 = 8;              // #UD if VEX.L = 0
+inline constexpr u16 kVexW0 = 0x10;           // #UD if VEX.W = 1
+inline constexpr u16 kVexW1 = 0x20;           // #UD if VEX.W = 0
+inline constexpr u16 kVexWide2 = 0x40;        // 256 bits came with AVX2
+inline constexpr u16 kVexReg2 = 0x80;         // the register form came with AVX2
+inline constexpr u16 kVexFourth = 0x100;      // the immediate's upper half names a register
+inline constexpr u16 kVexGeneral = 0x200;     // general registers only: BMI
+inline constexpr u16 kVexIndices = 0x400;     // the index register is a vector
+inline constexpr u16 kVexOperation = 0x800;   // imm tells the opcode and VEX.W (bit 8): FMA
 inline constexpr u16 kVexSecondReg = 0x1000;  // VEX.vvvv names a register in the register form
 struct VexEntry {
     u16 key;

@@ -1,4 +1,5 @@
-// XSAVE, XSAVEOPT, XRSTOR, XGETBV, XSETBV (SDM 1, chapter 13): the standard format with the components x87, SSE and AVX.
+// XSAVE, XSAVEOPT, XRSTOR, XGETBV, XSETBV (SDM 1, chapter 13): the standard format with the components x87, SSE and
+// AVX.
 #include "block.hpp"
 #include "vex_ops.hpp"
 
