@@ -131,7 +131,7 @@ template <typename I, typename T>
     const I* index = reinterpret_cast<const I*>(&half(c, i->src, 0));
     T* mask = reinterpret_cast<T*>(&half(c, i->extra, 0));
     T* value = reinterpret_cast<T*>(&half(c, i->dst, 0));
-    for (unsigned n = 0; n < 32 / sizeof(T); ++n) mask[n] = n < count && chosen(mask[n]) ? static_cast<T>(~T{0}) : T{0};
+    for (unsigned n = 0; n < count; ++n) mask[n] = chosen(mask[n]) ? static_cast<T>(~T{0}) : T{0};
     const u64 base = reg<u64>(c, i->base) + static_cast<u64>(i->disp);
     for (unsigned n = 0; n < count; ++n) {
         if (mask[n] == 0) continue;
@@ -139,7 +139,7 @@ template <typename I, typename T>
         value[n] = c->read<T>(static_cast<Seg>(i->seg), truncate_offset(i, base + scaled));
         mask[n] = 0;
     }
-    for (unsigned n = count; n < 32 / sizeof(T); ++n) value[n] = 0;
+    for (unsigned n = count; n < 32 / sizeof(T); ++n) value[n] = mask[n] = 0;
 }
 template <typename I, typename T, bool kWide>
 void gather_body(Cpu* c, const Insn* i) {
