@@ -164,20 +164,31 @@ void collect_missing(const CpuModel& m, const FeatureInfo& f, std::vector<std::s
 
 }  // namespace
 
-std::string unmet(const CpuModel& m) {
+std::vector<std::string_view> missing(const CpuModel& m) {
+    std::vector<std::string_view> all;
     for (const FeatureInfo& f : features()) {
-        if (!has(m, f)) continue;
-        std::vector<std::string_view> missing;
-        collect_missing(m, f, missing);
-        if (missing.empty()) continue;
-        std::string text = "the feature `" + std::string(f.name) + "` needs ";
-        for (std::size_t n = 0; n < missing.size(); ++n) {
-            if (n != 0) text += n + 1 == missing.size() ? " and " : ", ";
-            text += "`" + std::string(missing[n]) + "`";
-        }
-        return text;
+        if (has(m, f)) collect_missing(m, f, all);
+        if (!all.empty()) break;
     }
-    return "";
+    return all;
+}
+
+std::string unmet(const CpuModel& m) {
+    const std::vector<std::string_view> all = missing(m);
+    if (all.empty()) return "";
+    const FeatureInfo* whose = nullptr;
+    for (const FeatureInfo& f : features()) {
+        if (has(m, f) && std::find(f.needs.begin(), f.needs.end(), all[0]) != f.needs.end()) {
+            whose = &f;
+            break;
+        }
+    }
+    std::string text = "the feature `" + std::string(whose->name) + "` needs ";
+    for (std::size_t n = 0; n < all.size(); ++n) {
+        if (n != 0) text += n + 1 == all.size() ? " and " : ", ";
+        text += "`" + std::string(all[n]) + "`";
+    }
+    return text;
 }
 
 Selection select(std::string_view text) {

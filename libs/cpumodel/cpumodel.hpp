@@ -82,7 +82,9 @@ struct Change {
     bool valid = false;
 };
 [[nodiscard]] std::vector<Change> changes(std::string_view text);
-// What is missing in the model for one of its features, as a sentence; empty if nothing is.
+// What is missing in the model for the first of its features that lacks something, nearest first.
+[[nodiscard]] std::vector<std::string_view> missing(const CpuModel& model);
+// The same as a sentence; empty if nothing is.
 [[nodiscard]] std::string unmet(const CpuModel& model);
 // "; did you mean `x`?" or nothing.
 [[nodiscard]] std::string did_you_mean_model(std::string_view name);

@@ -99,6 +99,8 @@ TEST_CASE("what cannot be is refused with a reason and the nearest name") {
     CHECK_THAT(select("qemu64,+avx512f").error, Contains("`avx512f` is not emulated"));
     CHECK_THAT(select("qemu64,+avx2").error, Contains("`avx2` needs `avx` and `xsave`"));
     CHECK_THAT(select("qemu64,+fma,+xsave").error, Contains("`fma` needs `avx`"));
+    CHECK(missing(select("qemu64,+avx2").model) == std::vector<std::string_view>{"avx", "xsave"});
+    CHECK(missing(*find_model("max")).empty());
     CHECK_THAT(select("max,-xsave").error, Contains("needs `xsave`"));
     CHECK_THAT(select("max,+osxsave").error, Contains("by itself"));
     CHECK_THAT(select("qemu64,ssse3").error, Contains("`ssse3` is no change") && Contains("+feature"));
