@@ -59,8 +59,11 @@ void set_feature(CpuModel& m, const FeatureInfo& f, bool on) {
         if (!on) m.extended_edx &= ~bit;
         if (on && m.vendor[0] == 'A' && m.extended_level != 0) m.extended_edx |= bit;
     }
-    if (!on || f.word == Word::k1Edx || f.word == Word::k1Ecx) return;
-    // The leaf must be there, and with long mode the one that tells the widths of addresses.
+    if (!on) return;
+    // The leaf must be there, with XSAVE the one that tells of its area, and with long mode that of addresses' widths.
+    if (f.word == Word::k7Ebx || f.word == Word::k7Ecx) m.level = std::max(m.level, 7u);
+    if (f.word == Word::kXsaveEax || f.name == "xsave") m.level = std::max(m.level, 0xdu);
+    if (f.word != Word::kExtendedEdx && f.word != Word::kExtendedEcx && f.word != Word::kPowerEdx) return;
     u32 least = 0x80000001u;
     if (f.word == Word::kPowerEdx) least = 0x80000007u;
     if (f.name == "lm") least = 0x80000008u, m.physical_bits = std::max(m.physical_bits, 40u);
@@ -76,6 +79,9 @@ u32& word_of(CpuModel& m, Word word) {
         case Word::k1Ecx: return m.features_ecx;
         case Word::kExtendedEdx: return m.extended_edx;
         case Word::kExtendedEcx: return m.extended_ecx;
+        case Word::k7Ebx: return m.structured_ebx;
+        case Word::k7Ecx: return m.structured_ecx;
+        case Word::kXsaveEax: return m.xsave_eax;
         case Word::kPowerEdx: break;
     }
     return m.power_edx;
@@ -143,16 +149,46 @@ std::vector<Change> changes(std::string_view text) {
     return all;
 }
 
-std::string unmet(const CpuModel& m) {
+namespace {
+
+// Names of all that a feature needs and the model has not, nearest first.
+void collect_missing(const CpuModel& m, const FeatureInfo& f, std::vector<std::string_view>& missing) {
+    for (const std::string_view need : f.needs) {
+        if (std::find(missing.begin(), missing.end(), need) != missing.end()) continue;
+        const FeatureInfo* needed = find_feature(need);
+        if (needed != nullptr && has(m, *needed)) continue;
+        missing.push_back(need);
+        if (needed != nullptr) collect_missing(m, *needed, missing);
+    }
+}
+
+}  // namespace
+
+std::vector<std::string_view> missing(const CpuModel& m) {
+    std::vector<std::string_view> all;
     for (const FeatureInfo& f : features()) {
-        if (!has(m, f)) continue;
-        for (const std::string_view need : f.needs) {
-            const FeatureInfo* needed = find_feature(need);
-            if (needed == nullptr || !has(m, *needed))
-                return "the feature `" + std::string(f.name) + "` needs `" + std::string(need) + "`";
+        if (has(m, f)) collect_missing(m, f, all);
+        if (!all.empty()) break;
+    }
+    return all;
+}
+
+std::string unmet(const CpuModel& m) {
+    const std::vector<std::string_view> all = missing(m);
+    if (all.empty()) return "";
+    const FeatureInfo* whose = nullptr;
+    for (const FeatureInfo& f : features()) {
+        if (has(m, f) && std::find(f.needs.begin(), f.needs.end(), all[0]) != f.needs.end()) {
+            whose = &f;
+            break;
         }
     }
-    return "";
+    std::string text = "the feature `" + std::string(whose->name) + "` needs ";
+    for (std::size_t n = 0; n < all.size(); ++n) {
+        if (n != 0) text += n + 1 == all.size() ? " and " : ", ";
+        text += "`" + std::string(all[n]) + "`";
+    }
+    return text;
 }
 
 Selection select(std::string_view text) {

@@ -30,14 +30,16 @@ struct CpuModel {
     u32 features_ecx;
     u32 extended_level;  // 0: no extended leaves
     u32 extended_edx, extended_ecx;
-    u32 power_edx;  // leaf 80000007
+    u32 power_edx;                       // leaf 80000007
+    u32 structured_ebx, structured_ecx;  // leaf 7
+    u32 xsave_eax;                       // leaf 0D, part 1
     u32 physical_bits;
     std::string_view brand;
     std::span<const LeafData> leaves;
 };
 
 // A word of feature bits: leaf and register.
-enum class Word : u8 { k1Edx, k1Ecx, kExtendedEdx, kExtendedEcx, kPowerEdx };
+enum class Word : u8 { k1Edx, k1Ecx, kExtendedEdx, kExtendedEcx, kPowerEdx, k7Ebx, k7Ecx, kXsaveEax };
 [[nodiscard]] u32& word_of(CpuModel& model, Word word);
 [[nodiscard]] u32 word_of(const CpuModel& model, Word word);
 
@@ -80,7 +82,9 @@ struct Change {
     bool valid = false;
 };
 [[nodiscard]] std::vector<Change> changes(std::string_view text);
-// What is missing in the model for one of its features, as a sentence; empty if nothing is.
+// What is missing in the model for the first of its features that lacks something, nearest first.
+[[nodiscard]] std::vector<std::string_view> missing(const CpuModel& model);
+// The same as a sentence; empty if nothing is.
 [[nodiscard]] std::string unmet(const CpuModel& model);
 // "; did you mean `x`?" or nothing.
 [[nodiscard]] std::string did_you_mean_model(std::string_view name);

@@ -20,7 +20,10 @@ const std::vector<std::pair<std::string, std::string>> kWords{{"1.edx", "k1Edx"}
                                                               {"1.ecx", "k1Ecx"},
                                                               {"80000001.edx", "kExtendedEdx"},
                                                               {"80000001.ecx", "kExtendedEcx"},
-                                                              {"80000007.edx", "kPowerEdx"}};
+                                                              {"80000007.edx", "kPowerEdx"},
+                                                              {"7.ebx", "k7Ebx"},
+                                                              {"7.ecx", "k7Ecx"},
+                                                              {"0d.1.eax", "kXsaveEax"}};
 constexpr u32 kAliasBits = 0x0183f3ff;
 
 struct Feature {
@@ -157,8 +160,9 @@ void write_models(const YAML::Node& file, const Features& features, std::ostream
             << literal(m["source"].as<std::string>()) << ", " << literal(vendor) << ", " << hex(value("level", "0"))
             << ", " << hex(value("version", "0")) << ", " << hex(words["1.edx"]) << ", " << hex(words["1.ecx"]) << ", "
             << hex(value("xlevel", "0")) << ", " << hex(words["80000001.edx"]) << ", " << hex(words["80000001.ecx"])
-            << ", " << hex(words["80000007.edx"]) << ", " << value("physical", "36") << ", " << literal(brand)
-            << ", kLeaves_" << m["leaves"].as<std::string>() << "},\n";
+            << ", " << hex(words["80000007.edx"]) << ", " << hex(words["7.ebx"]) << ", " << hex(words["7.ecx"]) << ", "
+            << hex(words["0d.1.eax"]) << ", " << value("physical", "36") << ", " << literal(brand) << ", kLeaves_"
+            << m["leaves"].as<std::string>() << "},\n";
     }
     out << "};\n";
 }

@@ -81,6 +81,13 @@ TEST_CASE("features are switched on and off behind the model's name") {
     CHECK(wide.model.extended_level == 0x80000008);
     CHECK(wide.model.physical_bits == 40);
     CHECK(select("qemu64,+invtsc").model.power_edx == 0x100);
+    const Selection vectors = select("qemu64,+avx2,+avx,+xsave,+bmi1,+fma");
+    REQUIRE(vectors.error == "");
+    CHECK(vectors.model.level == 0xd);
+    CHECK(vectors.model.structured_ebx == (1u << 3 | 1u << 5));
+    CHECK(vectors.model.features_ecx == (0x00802001u | 1u << 12 | 1u << 26 | 1u << 28));
+    CHECK(select("qemu64,+bmi2").model.level == 7);
+    CHECK(select("max,-avx2").model.structured_ebx == (find_model("max")->structured_ebx & ~(1u << 5)));
 }
 
 TEST_CASE("what cannot be is refused with a reason and the nearest name") {
@@ -89,7 +96,13 @@ TEST_CASE("what cannot be is refused with a reason and the nearest name") {
     CHECK_THAT(select("zilog").error, Contains("zilog") && Contains("known: ") && !Contains("did you mean"));
     CHECK_THAT(select("qemu64,+sse3x").error, Contains("sse3x") && Contains("did you mean `sse3`?"));
     CHECK_THAT(select("qemu64,+vmx").error, Contains("`vmx` is not emulated: virtualization"));
-    CHECK_THAT(select("qemu64,+avx2").error, Contains("`avx2` is not emulated"));
+    CHECK_THAT(select("qemu64,+avx512f").error, Contains("`avx512f` is not emulated"));
+    CHECK_THAT(select("qemu64,+avx2").error, Contains("`avx2` needs `avx` and `xsave`"));
+    CHECK_THAT(select("qemu64,+fma,+xsave").error, Contains("`fma` needs `avx`"));
+    CHECK(missing(select("qemu64,+avx2").model) == std::vector<std::string_view>{"avx", "xsave"});
+    CHECK(missing(*find_model("max")).empty());
+    CHECK_THAT(select("max,-xsave").error, Contains("needs `xsave`"));
+    CHECK_THAT(select("max,+osxsave").error, Contains("by itself"));
     CHECK_THAT(select("qemu64,ssse3").error, Contains("`ssse3` is no change") && Contains("+feature"));
     CHECK_THAT(select("qemu64,").error, Contains("no change"));
     CHECK_THAT(select("qemu64,-sse2").error, Contains("needs `sse2`"));

@@ -64,7 +64,8 @@ inline constexpr u32 kCr0Pe = 1u << 0, kCr0Mp = 1u << 1, kCr0Em = 1u << 2, kCr0T
                      kCr0Pg = 1u << 31;
 inline constexpr u32 kCr4Vme = 1u << 0, kCr4Pvi = 1u << 1, kCr4Tsd = 1u << 2, kCr4De = 1u << 3, kCr4Pse = 1u << 4,
                      kCr4Pae = 1u << 5, kCr4Mce = 1u << 6, kCr4Pge = 1u << 7, kCr4Pce = 1u << 8, kCr4Osfxsr = 1u << 9,
-                     kCr4Osxmmexcpt = 1u << 10;
+                     kCr4Osxmmexcpt = 1u << 10, kCr4Umip = 1u << 11, kCr4Fsgsbase = 1u << 16, kCr4Osxsave = 1u << 18,
+                     kCr4Smep = 1u << 20;
 
 // Vectors
 enum Vector : u8 {
@@ -156,6 +157,7 @@ struct Msrs {  // owned by system.cpp
     u64 mcg_status = 0, mcg_ctl = 0;
     std::array<u64, 5 * 4> mc_bank{};
     std::array<u64, 2> perf_event{}, perf_counter{};
+    std::array<u64, 4> amd_event{}, amd_counter{};  // of processors of AMD
     u64 debug_ctl = 0;
     u64 bios_sign = 1ull << 32, bios_update = 0;
     u64 platform_id = 0, ebl_cr_poweron = 0;
@@ -205,6 +207,7 @@ struct CpuHost {
     u32 (*tpr)(void* self) = nullptr;
     void (*set_tpr)(void* self, u32 value) = nullptr;
     void (*log)(void* self, u32 kind, std::string_view text) = nullptr;
+    u64 (*random)(void* self) = nullptr;  // RDRAND
 };
 
 // A 32-bit register: writing it clears the upper half of the 64-bit one.
@@ -531,8 +534,9 @@ struct Cpu {
     void rdtsc();
     void rdtscp();
     void rdpmc();
-    void wbinvd();  // also INVD: CPL check only
-    void halt();    // HLT: CPL check, sets halted
+    [[nodiscard]] const u64* performance_counter(u32 index) const;  // nullptr if there is none; msr.cpp
+    void wbinvd();                                                  // also INVD: CPL check only
+    void halt();                                                    // HLT: CPL check, sets halted
     void cli();
     void sti();                                    // sets inhibit_interrupts if IF changes
     void push_flags_value(u32 bytes, u32& value);  // PUSHF: the checks (V86/VME) and the image; the handler pushes it
@@ -541,7 +545,8 @@ struct Cpu {
     void require_cpl0() {
         if (cpl != 0) raise(kGp, 0);
     }
-    void cpuid();  // cpuid.cpp
+    void require_table_access();  // SGDT, SIDT, SLDT, STR, SMSW: UMIP leaves them to the supervisor
+    void cpuid();                 // cpuid.cpp
 
     // debug.cpp
     [[nodiscard]] bool debug_data_enabled() const { return (dr7 & 0xffu) != 0; }  // any breakpoint armed

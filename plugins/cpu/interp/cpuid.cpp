@@ -42,6 +42,8 @@ Leaf leaf_1(Cpu& c) {
         l.edx |= kHyperThreading;
     }
     if (!apic_shows(c)) l.edx &= ~kFeatApic;
+    constexpr u32 osxsave = 1u << 27;
+    if ((c.cr4 & kCr4Osxsave) != 0) l.ecx |= osxsave;
     c.msr.bios_sign = 1ull << 32;  // the revision of the microcode appears in BIOS_SIGN (SDM 3, 9.11.7)
     return l;
 }
@@ -63,6 +65,19 @@ Leaf leaf_80000008(const Cpu& c) {
             last == 0 ? 0 : static_cast<u32>(std::bit_width(last)) << 12 | last, 0};
 }
 
+// XSAVE: the components of the state, the area's size for those that are enabled and for all.
+Leaf leaf_d(const Cpu& c, u32 index) {
+    const CpuModel& m = *c.model;
+    if (!has_feature(m, Feature::kXsave)) return {};
+    const u64 components = xcr0_components(m);
+    const auto size = [](u64 of) { return (of & kXcr0Avx) != 0 ? kXsaveSize : kXsaveAvxAt; };
+    constexpr u32 avx = 2;  // the number of its bit
+    if (index == 0) return {static_cast<u32>(components), size(c.sse.xcr0), size(components), 0};
+    if (index == 1) return {m.xsave_eax, 0, 0, 0};
+    if (index == avx && (components & kXcr0Avx) != 0) return {kXsaveSize - kXsaveAvxAt, kXsaveAvxAt, 0, 0};
+    return {};
+}
+
 Leaf leaf_of(Cpu& c, u32 number, u32 index) {
     const CpuModel& m = *c.model;
     const bool extended = (number & 0x80000000u) != 0;
@@ -71,6 +86,8 @@ Leaf leaf_of(Cpu& c, u32 number, u32 index) {
     switch (number) {
         case 0: return highest_leaf(m, m.level);
         case 1: return leaf_1(c);
+        case 7: return index == 0 ? Leaf{0, m.structured_ebx, m.structured_ecx, 0} : Leaf{};
+        case 0xd: return leaf_d(c, index);
         case 0x80000000u: return highest_leaf(m, m.extended_level);
         case 0x80000001u: return leaf_80000001(c);
         case 0x80000002u:

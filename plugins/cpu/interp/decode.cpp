@@ -192,8 +192,6 @@ bool Decoder::gone_in_long_mode(u8 opcode) const {
         case 0x62:
         case 0x82:
         case 0x9a:
-        case 0xc4:
-        case 0xc5:
         case 0xce:
         case 0xd4:
         case 0xd5:
@@ -399,6 +397,7 @@ void Decoder::one_byte(u8 opcode) {
         case 0xc3: o.imm = 0; return flow(ret_handler(branch_size(), flat_stack()));
         case 0xc4:
         case 0xc5:
+            if (vex_prefix(opcode)) return;
             parse_modrm();
             if (!memory()) return undefined();
             set_dst(rx, osize());

@@ -224,6 +224,12 @@ void Decoder::two_byte() {
         }
         case 0xc7:
             parse_modrm();
+            if (!memory() && r >= 6 && repeat == 0 &&
+                has_feature(*in.model, r == 6 ? Feature::kRdrand : Feature::kRdseed)) {
+                set_dst(rm, size);
+                o.fn = random_handler(size);
+                return;
+            }
             if (!memory() || r != 1 || !has(kFeatCx8)) return undefined();
             lockable = true;
             if (rex_w()) {

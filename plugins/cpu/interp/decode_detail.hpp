@@ -8,6 +8,7 @@ namespace backplane::interp {
 
 struct MmxExtension;
 struct SseEntry;
+struct VexEntry;
 
 struct Decoder {
     const DecodeInput& in;
@@ -138,6 +139,14 @@ struct Decoder {
     bool sse_instruction(u8 opcode);
     void sse_operands(const SseEntry& e);
     bool group15();
+    // decode_vex.cpp
+    bool vex_prefix(u8 opcode);
+    struct Vex {
+        unsigned map, prefix, second;
+        bool l, w;
+    };
+    void vex_instruction(const Vex& v);
+    bool vex_operands(const VexEntry& e, const Vex& v);
     bool monitor_mwait();
     [[nodiscard]] bool is_fisttp(u8 opcode) const { return memory() && r == 1 && (opcode & 1u) != 0 && opcode != 0xd9; }
     bool instruction_3dnow(u8 opcode);

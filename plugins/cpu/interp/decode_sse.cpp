@@ -23,6 +23,7 @@ Table make_table() {
     add(sse4_entries());
     add(sse_string_entries());
     add(sse_mmx_entries());
+    add(bmi_entries());
     return t;
 }
 const Table& table() {
@@ -77,7 +78,7 @@ void Decoder::sse_operands(const SseEntry& e) {
         absolute_address(0, kDs);
         o.base = kEdi * 8;
     }
-    const SseChoice choice{form, immediate, static_cast<u8>(r), rex_w(), prefix66};
+    const SseChoice choice{form, immediate, static_cast<u8>(r), rex_w(), prefix66, false};
     o.fn = e.pick(choice);
     if (o.fn == nullptr) undefined();
 }
@@ -120,6 +121,21 @@ bool Decoder::group15() {
     } else if (!registers && op == 7) {
         feature = Feature::kClflush;
         handler = clflush_handler();
+    } else if (!registers && (op == 4 || op == 5)) {
+        feature = Feature::kXsave;
+        handler = op == 4 ? xsave_handler() : xrstor_handler();
+    } else if (!registers && op == 6) {
+        feature = Feature::kXsaveopt;
+        handler = xsave_handler();
+    } else if (registers && op < 4 && repeat == 0xf3) {
+        parse_modrm();
+        if (prefix66 || !long_mode || !has_feature(*in.model, Feature::kFsgsbase)) {
+            undefined();
+            return true;
+        }
+        set_dst(rm, 4);
+        o.fn = base_handler(op, rex_w() ? 8 : 4);
+        return true;
     } else if (registers && (op == 5 || op == 6)) {  // LFENCE, MFENCE
         feature = Feature::kSse2;
         handler = op == 6 ? mfence_handler() : nop_handler();
@@ -137,8 +153,18 @@ bool Decoder::group15() {
     return true;
 }
 
+// 0F 01: MONITOR and MWAIT, XGETBV and XSETBV.
 bool Decoder::monitor_mwait() {
-    if (pos >= in.available || in.model == nullptr || (in.bytes[pos] & 0xfeu) != 0xc8) return false;
+    if (pos >= in.available || in.model == nullptr) return false;
+    if ((in.bytes[pos] & 0xfeu) == 0xd0) {
+        const bool set = (byte() & 1u) != 0;
+        if (prefix66 || repeat != 0 || !has_feature(*in.model, Feature::kXsave))
+            undefined();
+        else
+            o.fn = xcr_handler(set);
+        return true;
+    }
+    if ((in.bytes[pos] & 0xfeu) != 0xc8) return false;
     const u8 m = byte();
     if (prefix66 || repeat != 0 || !has_feature(*in.model, Feature::kMonitor)) {
         undefined();

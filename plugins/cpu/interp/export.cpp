@@ -125,8 +125,9 @@ void export_msrs(const Cpu& c, bp_x86_state& s) {
     s.mcg_status = m.mcg_status;
     s.mcg_ctl = m.mcg_ctl;
     copy_some(m.mc_bank, s.mc_bank);
-    copy_some(m.perf_event, s.perf_event);
-    copy_some(m.perf_counter, s.perf_counter);
+    const bool amd = c.performance_counter(2) != nullptr;  // four instead of two
+    amd ? copy_some(m.amd_event, s.perf_event) : copy_some(m.perf_event, s.perf_event);
+    amd ? copy_some(m.amd_counter, s.perf_counter) : copy_some(m.perf_counter, s.perf_counter);
     s.microcode = m.bios_sign;
     s.platform_id = m.platform_id;
     s.ebl_cr_poweron = m.ebl_cr_poweron;
@@ -156,8 +157,9 @@ void import_msrs(Cpu& c, const bp_x86_state& s) {
     m.mcg_status = s.mcg_status;
     m.mcg_ctl = s.mcg_ctl;
     copy_some(s.mc_bank, m.mc_bank);
-    copy_some(s.perf_event, m.perf_event);
-    copy_some(s.perf_counter, m.perf_counter);
+    const bool amd = c.performance_counter(2) != nullptr;
+    amd ? copy_some(s.perf_event, m.amd_event) : copy_some(s.perf_event, m.perf_event);
+    amd ? copy_some(s.perf_counter, m.amd_counter) : copy_some(s.perf_counter, m.perf_counter);
     m.bios_sign = s.microcode;
     m.platform_id = s.platform_id;
     m.ebl_cr_poweron = s.ebl_cr_poweron;
@@ -176,6 +178,7 @@ const char* refusal(const Cpu& c, const bp_x86_state& s) {
     if (((s.efer & kEferLma) != 0) != active || (active && (s.cr4 & kCr4Pae) == 0))
         return "EFER does not go with CR0 and CR4";
     if ((s.mxcsr & ~mxcsr_writable(*c.model)) != 0) return "MXCSR has bits that this processor model has not";
+    if (s.xcr0 != 0 && !xcr0_valid(*c.model, s.xcr0)) return "XCR0 has bits that this processor model has not";
     for (const bp_x86_segment* g :
          {&s.segment[0], &s.segment[1], &s.segment[2], &s.segment[3], &s.segment[4], &s.segment[5], &s.ldtr, &s.tr})
         if ((g->attributes & 0x0f00u) != 0) return "a segment's attributes have undefined bits";
@@ -215,7 +218,7 @@ void export_state(const Cpu& c, bp_x86_state& s) {
     s.cr3 = c.cr3;
     s.cr4 = c.cr4;
     s.cr8 = c.host.tpr != nullptr ? c.host.tpr(c.host.self) & 15u : 0;
-    s.xcr0 = 1;
+    s.xcr0 = c.sse.xcr0;
     s.efer = c.msr.efer;
     copy_some(c.pdpte, s.pdpte);
     copy_some(c.dr, s.dr);
@@ -265,6 +268,7 @@ const char* import_state(Cpu& c, const bp_x86_state& s) {
     c.debug_pending = s.debug_pending;
     c.smm_debug_pending = s.smm_debug_pending;
     c.smbase = s.smbase;
+    c.sse.xcr0 = s.xcr0 != 0 ? s.xcr0 : kXcr0X87;
     import_fpu(c, s);
     import_msrs(c, s);
     c.step_suppressed = c.esp_guard = false;

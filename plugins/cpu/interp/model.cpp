@@ -74,6 +74,13 @@ void set_task_priority(void* self, u32 value) {
     const Locked locked(*d->cpu);
     d->intr.call(&bp_intr::set_tpr, value);
 }
+u64 random_number(void* self) {
+    InterpCpu* d = of(self);
+    const Locked locked(*d->cpu);
+    u64 value = 0;
+    d->slot().machine().random(d->slot().self(), &value, sizeof value);
+    return value;
+}
 void log_text(void* self, u32 kind, std::string_view text) {
     const Slot& slot = of(self)->slot();
     slot.log().log(slot.self(), kind, to_bp(text));
@@ -89,7 +96,8 @@ void segment_state(StateVisitor& v, interp::Segment& s) {
 }  // namespace
 
 InterpCpu::InterpCpu(const Slot& slot) : Device(slot), cpu(std::make_unique<Cpu>()) {
-    cpu->host = {this, acknowledge, set_ferr, apic_base, set_apic_base, task_priority, set_task_priority, log_text};
+    cpu->host = {this,          acknowledge,       set_ferr, apic_base,    set_apic_base,
+                 task_priority, set_task_priority, log_text, random_number};
 }
 
 void InterpCpu::describe(Schema<InterpCpu>& s) {
@@ -235,7 +243,10 @@ void InterpCpu::state(StateVisitor& v) {
         w("2", words[2], {.since = 3});
         w("3", words[3], {.since = 3});
     });
-    v.group("sse", [&] { v("mxcsr", c.sse.mxcsr, {.since = 3}); });
+    v.group("sse", [&] {
+        v("mxcsr", c.sse.mxcsr, {.since = 3});
+        v("xcr0", c.sse.xcr0, {.since = 4});
+    });
     v.group("msr", [&] {
         interp::Msrs& m = c.msr;
         v("sysenter_cs", m.sysenter_cs);
@@ -257,6 +268,8 @@ void InterpCpu::state(StateVisitor& v) {
         v("mc_bank", m.mc_bank);
         v("perf_event", m.perf_event);
         v("perf_counter", m.perf_counter);
+        v("amd_event", m.amd_event, {.since = 4});
+        v("amd_counter", m.amd_counter, {.since = 4});
         v("debug_ctl", m.debug_ctl);
         v("bios_sign", m.bios_sign);
         v("bios_update", m.bios_update);
@@ -269,6 +282,7 @@ bp_status InterpCpu::restored() {
     Cpu& c = *cpu;
     c.eflags_rest = (c.eflags_rest & ~interp::kArith) | interp::kFixed1;
     c.sse.mxcsr &= interp::mxcsr_writable(*c.model);
+    if (!interp::xcr0_valid(*c.model, c.sse.xcr0)) c.sse.xcr0 = interp::kXcr0X87;
     c.state_replaced();
     return BP_OK;
 }

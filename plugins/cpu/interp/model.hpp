@@ -16,7 +16,7 @@ extern const bp_cpu_debug kInterpDebug;
 
 struct InterpCpu final : Device<InterpCpu> {
     static constexpr std::string_view kType = "cpu.interp";
-    static constexpr u32 kStateVersion = 3;
+    static constexpr u32 kStateVersion = 4;
     explicit InterpCpu(const Slot& slot);
     static void describe(Schema<InterpCpu>& s);
 

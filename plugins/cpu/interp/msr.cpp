@@ -54,6 +54,8 @@ enum MsrAddress : u32 {
     kHwcr = 0xc0010015,
     kTopMem = 0xc001001a,
     kTopMem2 = 0xc001001d,
+    kAmdEvent0 = 0xc0010000,  // four of them, as far as the counters behind them
+    kAmdCounter0 = 0xc0010004,
     kNbCfg = 0xc001001f,      // of family 10h, whose northbridge is in the processor
     kIntPending = 0xc0010055  // what interrupts it sends when it halts: none
 };
@@ -61,6 +63,7 @@ enum MsrAddress : u32 {
 constexpr u64 kMtrrCapValue = 0x508;           // 8 variable ranges, fixed ranges, write combining
 constexpr u64 kMcgCapValue = 0x105;            // five banks, MCG_CTL present
 constexpr u64 kCounterMask = 0xffffffffffull;  // counters have 40 bits
+constexpr u64 kAmdCounterMask = 0xffffffffffffull;
 
 // 0 UC, 1 WC, 4 WT, 5 WP, 6 WB; 7 (UC-) exists in PAT only.
 bool memory_type(u64 type, bool pat) { return type <= 1 || (type >= 4 && type <= (pat ? 7u : 6u)); }
@@ -89,9 +92,21 @@ bool is_quiet(const Cpu& c, u32 address) {
            (address >= kLastBranchFirst && address <= kLastBranchLast);
 }
 
+// Performance counters: two of the P6 family on processors of Intel, four on those of AMD from the K7 on. They are no
+// CPUID flag (leaf 0Ah says that there are no architectural ones), hold what is written to them, and never count.
+bool has_amd_counters(const CpuModel& m) { return m.vendor[0] == 'A' && (m.version >> 8 & 15u) >= 6; }
+bool is_counter_of(const CpuModel& m, u32 address) {
+    if (address >= kAmdEvent0 && address < kAmdCounter0 + 4) return has_amd_counters(m);
+    const bool p6 = (address & ~1u) == kEventSelect0 || address == kPerfCounter0 || address == kPerfCounter0 + 1;
+    return !p6 || m.vendor[0] == 'G';
+}
+
 // A register that is plain storage, or nullptr. The feature bit in `feature` gates it; 0 means always there.
-u64* storage(Msrs& m, u32 address, u32& feature) {
+u64* storage(Msrs& m, const CpuModel& model, u32 address, u32& feature) {
     feature = 0;
+    if (!is_counter_of(model, address)) return nullptr;
+    if (address >= kAmdEvent0 && address < kAmdCounter0) return &m.amd_event[address - kAmdEvent0];
+    if (address >= kAmdCounter0 && address < kAmdCounter0 + 4) return &m.amd_counter[address - kAmdCounter0];
     switch (address) {
         case kPlatformId: return &m.platform_id;
         case kEblCrPoweron: return &m.ebl_cr_poweron;
@@ -173,7 +188,7 @@ bool read_msr(Cpu& c, u32 address, u64& value) {
         default: break;
     }
     u32 feature = 0;
-    if (const u64* place = storage(c.msr, address, feature); place != nullptr) {
+    if (const u64* place = storage(c.msr, *c.model, address, feature); place != nullptr) {
         value = *place;
         return has(c, feature);
     }
@@ -200,6 +215,7 @@ bool acceptable(const Cpu& c, u32 address, u64& value) {
         return true;
     }
     if (address == kEventSelect0 || address == kEventSelect0 + 1) value &= 0xffffffffu;
+    if (address >= kAmdCounter0 && address < kAmdCounter0 + 4) value &= kAmdCounterMask;
     if (address == kDebugCtl) value &= 0x7f;
     return true;
 }
@@ -250,7 +266,7 @@ bool write_msr(Cpu& c, u32 address, u64 value) {
         default: break;
     }
     u32 feature = 0;
-    if (u64* place = storage(c.msr, address, feature); place != nullptr) {
+    if (u64* place = storage(c.msr, *c.model, address, feature); place != nullptr) {
         if (!has(c, feature) || !acceptable(c, address, value)) return false;
         *place = value;
         return true;
@@ -259,6 +275,11 @@ bool write_msr(Cpu& c, u32 address, u64 value) {
 }
 
 }  // namespace
+
+const u64* Cpu::performance_counter(u32 index) const {
+    if (has_amd_counters(*model)) return index < msr.amd_counter.size() ? &msr.amd_counter[index] : nullptr;
+    return model->vendor[0] == 'G' && index < msr.perf_counter.size() ? &msr.perf_counter[index] : nullptr;
+}
 
 u64 Cpu::efer_bits() const { return efer_writable(*this) | (has_extended(*this, kFeatLm) ? kEferLma : 0); }
 

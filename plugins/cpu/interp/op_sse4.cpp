@@ -1,5 +1,5 @@
 // Maps 0F 38 and 0F 3A: SSSE3, SSE4.1, SSE4.2, AES and carry-less multiplication.
-#include "sse_ops.hpp"
+#include "vex_ops.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -163,6 +163,7 @@ BP_PICK(Dppd, 4, s.imm >> 4 & 3u)
 
 // BLENDPS, BLENDPD, PBLENDW: each element by a bit of the immediate.
 struct Blendps {
+    [[maybe_unused]] static constexpr u32 kHighImmediate = 4;
     static constexpr Mem kMemory = Mem::k16;
     static constexpr Fp kFloat = Fp::kNone;
     [[gnu::always_inline]] static Vec run(Vec a, Vec b, u32 imm) {
@@ -171,6 +172,7 @@ struct Blendps {
     }
 };
 struct Blendpd {
+    [[maybe_unused]] static constexpr u32 kHighImmediate = 2;
     static constexpr Mem kMemory = Mem::k16;
     static constexpr Fp kFloat = Fp::kNone;
     [[gnu::always_inline]] static Vec run(Vec a, Vec b, u32 imm) {
@@ -231,6 +233,74 @@ struct Pclmulqdq {
     }
 };
 
+// --- with a VEX prefix
+
+struct MpsadbwHalves : Numbered<Mpsadbw, 8> {
+    static constexpr u32 kHighImmediate = 3;
+};
+struct InsertpsRegister : Insertps<false> {
+    static constexpr Mem kMemory = Mem::k16;
+};
+Handler pick_vinsertps(const SseChoice& s) {
+    return s.form == Form::kReg ? pick_vex<InsertpsRegister, VexKind::kLow>(s)
+                                : pick_vex<Insertps<true>, VexKind::kLow>(s);
+}
+
+template <class Op>
+[[gnu::noinline]] Halves exact_halves(Cpu* c, Halves a, Halves b, bool wide) {
+    sse_begin_exact(c);
+    asm volatile("" : "+x"(a.low), "+x"(b.low), "+x"(a.high), "+x"(b.high));
+    Halves r{Op::run(a.low, b.low), wide ? Op::run(a.high, b.high) : _mm_setzero_si128()};
+    asm volatile("" : "+x"(r.low), "+x"(r.high));
+    sse_end_exact(c, any_tiny<Op::kFloat>(r.low) || any_tiny<Op::kFloat>(r.high));
+    return r;
+}
+// Elements that are not multiplied are zeros.
+Vec dpps_products(u32 imm) {
+    const i32 m = static_cast<i32>(imm);
+    return _mm_set_epi32(-(m >> 7 & 1), -(m >> 6 & 1), -(m >> 5 & 1), -(m >> 4 & 1));
+}
+Vec dppd_products(u32 imm) {
+    const i64 m = static_cast<i64>(imm);
+    return _mm_set_epi64x(-(m >> 5 & 1), -(m >> 4 & 1));
+}
+template <Vec (*kProducts)(u32), class Mul, class Add>
+void check_dot(Cpu* c, Halves a, Halves b, bool wide, u32 imm) {
+    const Vec used = kProducts(imm);
+    const Halves p = exact_halves<Mul>(c, {_mm_and_si128(a.low, used), _mm_and_si128(a.high, used)},
+                                       {_mm_and_si128(b.low, used), _mm_and_si128(b.high, used)}, wide);
+    const Halves sums = exact_halves<Add>(c, p, p, wide);
+    if (Add::kFloat == Fp::kSingles) exact_halves<Add>(c, sums, sums, wide);
+}
+struct DotSingles {
+    static constexpr Mem kMemory = Mem::k16;
+    static constexpr Fp kFloat = Fp::kSingles;
+    [[gnu::always_inline]] static Vec run(Vec a, Vec b, u32 imm) {
+        const Vec used = dpps_products(imm);
+        a = _mm_and_si128(a, used);
+        asm("dpps $255, %1, %0" : "+x"(a) : "x"(_mm_and_si128(b, used)));
+        return _mm_and_si128(a, dpps_products(imm << 4));
+    }
+    static void check(Cpu* c, Vec a, Vec b);  // it goes in steps
+    static void check_all(Cpu* c, Halves a, Halves b, bool wide, u32 imm) {
+        check_dot<dpps_products, Mulps, Haddps>(c, a, b, wide, imm);
+    }
+};
+struct DotDoubles {
+    static constexpr Mem kMemory = Mem::k16;
+    static constexpr Fp kFloat = Fp::kDoubles;
+    [[gnu::always_inline]] static Vec run(Vec a, Vec b, u32 imm) {
+        const Vec used = dppd_products(imm);
+        a = _mm_and_si128(a, used);
+        asm("dppd $51, %1, %0" : "+x"(a) : "x"(_mm_and_si128(b, used)));
+        return _mm_and_si128(a, dppd_products(imm << 4));
+    }
+    static void check(Cpu* c, Vec a, Vec b);
+    static void check_all(Cpu* c, Halves a, Halves b, bool wide, u32 imm) {
+        check_dot<dppd_products, Mulpd, Haddpd>(c, a, b, wide, imm);
+    }
+};
+
 constexpr SseEntry kEntries[] = {
     // clang-format off
     BP_38_LIST(BP_SSE_ENTRY)
@@ -239,19 +309,22 @@ constexpr SseEntry kEntries[] = {
     {sse_key(kMap38, k66, 0x14), Feature::kSse41, 0, pick_op<SourceOnly, ByXmm0<Top::kSingles>>},
     {sse_key(kMap38, k66, 0x15), Feature::kSse41, 0, pick_op<SourceOnly, ByXmm0<Top::kDoubles>>},
     {sse_key(kMap38, k66, 0x17), Feature::kSse41, 0, pick_op<Ptest, ToFlags>},
-    {sse_key(kMap3a, k66, 0x08), Feature::kSse41, kImmediate, pick_Roundps},
-    {sse_key(kMap3a, k66, 0x09), Feature::kSse41, kImmediate, pick_Roundpd},
-    {sse_key(kMap3a, k66, 0x0a), Feature::kSse41, kImmediate, pick_Roundss},
-    {sse_key(kMap3a, k66, 0x0b), Feature::kSse41, kImmediate, pick_Roundsd},
-    {sse_key(kMap3a, k66, 0x0c), Feature::kSse41, kImmediate, pick_op<Blendps>},
-    {sse_key(kMap3a, k66, 0x0d), Feature::kSse41, kImmediate, pick_op<Blendpd>},
-    {sse_key(kMap3a, k66, 0x0e), Feature::kSse41, kImmediate, pick_op<Pblendw>},
-    {sse_key(kMap3a, k66, 0x21), Feature::kSse41, kImmediate, pick_insertps},
-    {sse_key(kMap3a, k66, 0x40), Feature::kSse41, kImmediate, pick_Dpps},
-    {sse_key(kMap3a, k66, 0x41), Feature::kSse41, kImmediate, pick_Dppd},
-    {sse_key(kMap3a, k66, 0x42), Feature::kSse41, kImmediate, pick_Mpsadbw},
-    {sse_key(kMap3a, k66, 0x44), Feature::kPclmul, kImmediate, pick_op<Pclmulqdq>},
-    {sse_key(kMap3a, k66, 0xdf), Feature::kAes, kImmediate, pick_op<Aeskeygenassist>},
+    {sse_key(kMap3a, k66, 0x08), Feature::kSse41, kImmediate, pick_Roundps, pick_vex<Numbered<Roundps, 16>>},
+    {sse_key(kMap3a, k66, 0x09), Feature::kSse41, kImmediate, pick_Roundpd, pick_vex<Numbered<Roundpd, 16>>},
+    {sse_key(kMap3a, k66, 0x0a), Feature::kSse41, kImmediate, pick_Roundss,
+     pick_vex<Numbered<Roundss, 16>, VexKind::kScalar>},
+    {sse_key(kMap3a, k66, 0x0b), Feature::kSse41, kImmediate, pick_Roundsd,
+     pick_vex<Numbered<Roundsd, 16>, VexKind::kScalar>},
+    {sse_key(kMap3a, k66, 0x0c), Feature::kSse41, kImmediate, pick_op<Blendps>, pick_vex<Blendps>},
+    {sse_key(kMap3a, k66, 0x0d), Feature::kSse41, kImmediate, pick_op<Blendpd>, pick_vex<Blendpd>},
+    {sse_key(kMap3a, k66, 0x0e), Feature::kSse41, kImmediate, pick_op<Pblendw>, pick_vex<Pblendw>},
+    {sse_key(kMap3a, k66, 0x21), Feature::kSse41, kImmediate, pick_insertps, pick_vinsertps},
+    {sse_key(kMap3a, k66, 0x40), Feature::kSse41, kImmediate, pick_Dpps, pick_vex<DotSingles>},
+    {sse_key(kMap3a, k66, 0x41), Feature::kSse41, kImmediate, pick_Dppd, pick_vex<DotDoubles, VexKind::kLow>},
+    {sse_key(kMap3a, k66, 0x42), Feature::kSse41, kImmediate, pick_Mpsadbw, pick_vex<MpsadbwHalves>},
+    {sse_key(kMap3a, k66, 0x44), Feature::kPclmul, kImmediate, pick_op<Pclmulqdq>, pick_vex<Pclmulqdq, VexKind::kLow>},
+    {sse_key(kMap3a, k66, 0xdf), Feature::kAes, kImmediate, pick_op<Aeskeygenassist>,
+     pick_vex<Aeskeygenassist, VexKind::kLow>},
 };
 
 }  // namespace

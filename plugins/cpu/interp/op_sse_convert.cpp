@@ -1,5 +1,5 @@
 // Conversions between floating-point and integer formats.
-#include "sse_ops.hpp"
+#include "vex_ops.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -22,18 +22,21 @@ template <typename T>
 constexpr Mem kMemOf = sizeof(T) == 8 ? Mem::k8 : Mem::k4;
 
 // From a general register or memory.
-#define BP_FROM_INTEGER(NAME, TEXT)                                        \
-    template <typename T>                                                  \
-    struct NAME {                                                          \
-        using Gpr = T;                                                     \
-        [[maybe_unused]] static constexpr Mem kMemory = kMemOf<T>;         \
-        static constexpr Fp kFloat = Fp::kExact;                           \
-        [[gnu::always_inline]] static Vec run(Vec a, Vec b) {              \
-            asm(TEXT " %1, %0" : "+x"(a) : "r"(static_cast<T>(low64(b)))); \
-            return a;                                                      \
-        }                                                                  \
-    };                                                                     \
-    Handler pick_##NAME(const SseChoice& s) { return s.wide ? pick_op<NAME<u64>>(s) : pick_op<NAME<u32>>(s); }
+#define BP_FROM_INTEGER(NAME, TEXT)                                                                            \
+    template <typename T>                                                                                      \
+    struct NAME {                                                                                              \
+        using Gpr = T;                                                                                         \
+        [[maybe_unused]] static constexpr Mem kMemory = kMemOf<T>;                                             \
+        static constexpr Fp kFloat = Fp::kExact;                                                               \
+        [[gnu::always_inline]] static Vec run(Vec a, Vec b) {                                                  \
+            asm(TEXT " %1, %0" : "+x"(a) : "r"(static_cast<T>(low64(b))));                                     \
+            return a;                                                                                          \
+        }                                                                                                      \
+    };                                                                                                         \
+    Handler pick_##NAME(const SseChoice& s) { return s.wide ? pick_op<NAME<u64>>(s) : pick_op<NAME<u32>>(s); } \
+    Handler pick_v##NAME(const SseChoice& s) {                                                                 \
+        return s.wide ? vex<NAME<u64>, VexKind::kScalar, false> : vex<NAME<u32>, VexKind::kScalar, false>;     \
+    }
 BP_FROM_INTEGER(Cvtsi2ss, "cvtsi2ss")
 BP_FROM_INTEGER(Cvtsi2sd, "cvtsi2sd")
 
@@ -51,6 +54,9 @@ BP_FROM_INTEGER(Cvtsi2sd, "cvtsi2sd")
     };                                                                                         \
     Handler pick_##NAME(const SseChoice& s) {                                                  \
         return s.wide ? pick_op<NAME<u64>, ToGpr<u64>>(s) : pick_op<NAME<u32>, ToGpr<u32>>(s); \
+    }                                                                                          \
+    Handler pick_v##NAME(const SseChoice& s) {                                                 \
+        return s.wide ? vex_put<NAME<u64>, ToGpr<u64>> : vex_put<NAME<u32>, ToGpr<u32>>;       \
     }
 BP_TO_INTEGER(Cvtss2si, "cvtss2si", k4)
 BP_TO_INTEGER(Cvttss2si, "cvttss2si", k4)
@@ -61,12 +67,12 @@ constexpr SseEntry kEntries[] = {
     // clang-format off
     BP_CONVERT_LIST(BP_SSE_ENTRY)
     // clang-format on
-    {sse_key(kMap0f, kF3, 0x2a), Feature::kSse, kSrcGpr, pick_Cvtsi2ss},
-    {sse_key(kMap0f, kF2, 0x2a), Feature::kSse2, kSrcGpr, pick_Cvtsi2sd},
-    {sse_key(kMap0f, kF3, 0x2c), Feature::kSse, kDstGpr, pick_Cvttss2si},
-    {sse_key(kMap0f, kF2, 0x2c), Feature::kSse2, kDstGpr, pick_Cvttsd2si},
-    {sse_key(kMap0f, kF3, 0x2d), Feature::kSse, kDstGpr, pick_Cvtss2si},
-    {sse_key(kMap0f, kF2, 0x2d), Feature::kSse2, kDstGpr, pick_Cvtsd2si},
+    {sse_key(kMap0f, kF3, 0x2a), Feature::kSse, kSrcGpr, pick_Cvtsi2ss, pick_vCvtsi2ss},
+    {sse_key(kMap0f, kF2, 0x2a), Feature::kSse2, kSrcGpr, pick_Cvtsi2sd, pick_vCvtsi2sd},
+    {sse_key(kMap0f, kF3, 0x2c), Feature::kSse, kDstGpr, pick_Cvttss2si, pick_vCvttss2si},
+    {sse_key(kMap0f, kF2, 0x2c), Feature::kSse2, kDstGpr, pick_Cvttsd2si, pick_vCvttsd2si},
+    {sse_key(kMap0f, kF3, 0x2d), Feature::kSse, kDstGpr, pick_Cvtss2si, pick_vCvtss2si},
+    {sse_key(kMap0f, kF2, 0x2d), Feature::kSse2, kDstGpr, pick_Cvtsd2si, pick_vCvtsd2si},
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Arithmetic, logic and comparisons of packed and scalar floating-point values.
-#include "sse_ops.hpp"
+#include "vex_ops.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -62,6 +62,72 @@ BP_COMPARE(Cmppd, "cmppd", k16)
 BP_COMPARE(Cmpss, "cmpss", k4)
 BP_COMPARE(Cmpsd, "cmpsd", k8)
 
+// With a VEX prefix there are 32 predicates, made of the eight: eq, lt, le, unord, neq, nlt, nle, ord. The first of the
+// pair says whether a QNaN raises (SDM 2, CMPPS); lt and le do. Elements that are not compared come from `a`, which
+// survives each combination here.
+enum Basic { kEq, kLt, kLe, kUnord, kNeq, kNlt, kNle, kOrd };
+template <template <std::size_t> class Compare>
+struct Predicates {
+    template <std::size_t kBasic>
+    static Vec basic(Vec a, Vec b) {
+        return Compare<kBasic>::run(a, b);
+    }
+    static Vec both(Vec a, Vec b) { return _mm_and_si128(a, b); }
+    static Vec either(Vec a, Vec b) { return _mm_or_si128(a, b); }
+    // Without raising for a QNaN: zeros are compared instead. The result where there is a NaN comes afterwards.
+    template <std::size_t kBasic>
+    static Vec quiet(Vec a, Vec b) {
+        const Vec ordered = basic<kOrd>(a, b);
+        return basic<kBasic>(both(a, ordered), both(b, ordered));
+    }
+    // The result `r`, but raising for a QNaN.
+    static Vec raising(Vec a, Vec b, Vec r) {
+        asm volatile("" : : "x"(basic<kLt>(a, b)));
+        return r;
+    }
+
+    template <std::size_t kPredicate>
+    struct Of {
+        static constexpr Mem kMemory = Compare<0>::kMemory;
+        static constexpr Fp kFloat = Fp::kExact;
+        static Vec run(Vec a, Vec b) {
+            if constexpr (kPredicate < 8) return basic<kPredicate>(a, b);
+            const Vec ordered = basic<kOrd>(a, b);
+            const Vec unordered = basic<kUnord>(a, b);
+            switch (kPredicate) {
+                case 0x08: return either(basic<kEq>(a, b), unordered);
+                case 0x09: return either(basic<kLt>(a, b), unordered);
+                case 0x0a: return either(basic<kLe>(a, b), unordered);
+                case 0x0b: return both(basic<kEq>(a, b), basic<kNeq>(a, b));
+                case 0x0c: return both(basic<kNeq>(a, b), ordered);
+                case 0x0d: return both(basic<kNlt>(a, b), ordered);
+                case 0x0e: return both(basic<kNle>(a, b), ordered);
+                case 0x0f: return either(basic<kEq>(a, b), basic<kNeq>(a, b));
+                case 0x10: return raising(a, b, basic<kEq>(a, b));
+                case 0x11: return both(quiet<kLt>(a, b), ordered);
+                case 0x12: return both(quiet<kLe>(a, b), ordered);
+                case 0x13: return raising(a, b, unordered);
+                case 0x14: return raising(a, b, basic<kNeq>(a, b));
+                case 0x15: return either(quiet<kNlt>(a, b), unordered);
+                case 0x16: return either(quiet<kNle>(a, b), unordered);
+                case 0x17: return raising(a, b, ordered);
+                case 0x18: return raising(a, b, either(basic<kEq>(a, b), unordered));
+                case 0x19: return either(quiet<kLt>(a, b), unordered);
+                case 0x1a: return either(quiet<kLe>(a, b), unordered);
+                case 0x1b: return both(basic<kLt>(a, b), basic<kNlt>(a, b));
+                case 0x1c: return raising(a, b, both(basic<kNeq>(a, b), ordered));
+                case 0x1d: return both(quiet<kNlt>(a, b), ordered);
+                case 0x1e: return both(quiet<kNle>(a, b), ordered);
+                default: return either(basic<kLt>(a, b), basic<kNlt>(a, b));
+            }
+        }
+    };
+};
+template <template <std::size_t> class Compare, VexKind kKind = VexKind::kLanes>
+Handler pick_compare(const SseChoice& s) {
+    return pick_vex<Numbered<Predicates<Compare>::template Of, 32>, kKind>(s);
+}
+
 #define BP_COMIS(NAME, TEXT, MEM)                                                         \
     struct NAME {                                                                         \
         [[maybe_unused]] static constexpr Mem kMemory = Mem::MEM;                         \
@@ -81,14 +147,14 @@ constexpr SseEntry kEntries[] = {
     // clang-format off
     BP_FLOAT_LIST(BP_SSE_ENTRY)
     // clang-format on
-    {sse_key(kMap0f, k00, 0xc2), Feature::kSse, kImmediate, pick_Cmpps},
-    {sse_key(kMap0f, k66, 0xc2), Feature::kSse2, kImmediate, pick_Cmppd},
-    {sse_key(kMap0f, kF3, 0xc2), Feature::kSse, kImmediate, pick_Cmpss},
-    {sse_key(kMap0f, kF2, 0xc2), Feature::kSse2, kImmediate, pick_Cmpsd},
-    {sse_key(kMap0f, k00, 0x2e), Feature::kSse, 0, pick_op<Ucomiss, ToFlags>},
-    {sse_key(kMap0f, k00, 0x2f), Feature::kSse, 0, pick_op<Comiss, ToFlags>},
-    {sse_key(kMap0f, k66, 0x2e), Feature::kSse2, 0, pick_op<Ucomisd, ToFlags>},
-    {sse_key(kMap0f, k66, 0x2f), Feature::kSse2, 0, pick_op<Comisd, ToFlags>},
+    {sse_key(kMap0f, k00, 0xc2), Feature::kSse, kImmediate, pick_Cmpps, pick_compare<Cmpps>},
+    {sse_key(kMap0f, k66, 0xc2), Feature::kSse2, kImmediate, pick_Cmppd, pick_compare<Cmppd>},
+    {sse_key(kMap0f, kF3, 0xc2), Feature::kSse, kImmediate, pick_Cmpss, pick_compare<Cmpss, VexKind::kScalar>},
+    {sse_key(kMap0f, kF2, 0xc2), Feature::kSse2, kImmediate, pick_Cmpsd, pick_compare<Cmpsd, VexKind::kScalar>},
+    {sse_key(kMap0f, k00, 0x2e), Feature::kSse, 0, pick_op<Ucomiss, ToFlags>, pick_vex_put<Ucomiss, ToFlags>},
+    {sse_key(kMap0f, k00, 0x2f), Feature::kSse, 0, pick_op<Comiss, ToFlags>, pick_vex_put<Comiss, ToFlags>},
+    {sse_key(kMap0f, k66, 0x2e), Feature::kSse2, 0, pick_op<Ucomisd, ToFlags>, pick_vex_put<Ucomisd, ToFlags>},
+    {sse_key(kMap0f, k66, 0x2f), Feature::kSse2, 0, pick_op<Comisd, ToFlags>, pick_vex_put<Comisd, ToFlags>},
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Packed integers of SSE2 (map 0F).
-#include "sse_ops.hpp"
+#include "vex_ops.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -111,14 +111,36 @@ Handler pick_group14(const SseChoice& s) {
     return nullptr;
 }
 
+// With a VEX prefix the r/m register is the source and the destination is another one; the operation's first operand
+// is the source then.
+Handler pick_vex_group12(const SseChoice& s) {
+    if (s.reg == 2) return pick_vex<ByImmediate<Psrlw>>(s);
+    if (s.reg == 4) return pick_vex<ByImmediate<Psraw>>(s);
+    if (s.reg == 6) return pick_vex<ByImmediate<Psllw>>(s);
+    return nullptr;
+}
+Handler pick_vex_group13(const SseChoice& s) {
+    if (s.reg == 2) return pick_vex<ByImmediate<Psrld>>(s);
+    if (s.reg == 4) return pick_vex<ByImmediate<Psrad>>(s);
+    if (s.reg == 6) return pick_vex<ByImmediate<Pslld>>(s);
+    return nullptr;
+}
+Handler pick_vex_group14(const SseChoice& s) {
+    if (s.reg == 2) return pick_vex<ByImmediate<Psrlq>>(s);
+    if (s.reg == 3) return pick_vex<ShiftBytes<false>>(s);
+    if (s.reg == 6) return pick_vex<ByImmediate<Psllq>>(s);
+    if (s.reg == 7) return pick_vex<ShiftBytes<true>>(s);
+    return nullptr;
+}
+
 constexpr u8 kGroup = kImmediate | kToRm | kRegisterOnly;
 constexpr SseEntry kEntries[] = {
     // clang-format off
     BP_INT_LIST(BP_SSE_ENTRY)
     // clang-format on
-    {sse_key(kMap0f, k66, 0x71), Feature::kSse2, kGroup, pick_group12},
-    {sse_key(kMap0f, k66, 0x72), Feature::kSse2, kGroup, pick_group13},
-    {sse_key(kMap0f, k66, 0x73), Feature::kSse2, kGroup, pick_group14},
+    {sse_key(kMap0f, k66, 0x71), Feature::kSse2, kGroup, pick_group12, pick_vex_group12},
+    {sse_key(kMap0f, k66, 0x72), Feature::kSse2, kGroup, pick_group13, pick_vex_group13},
+    {sse_key(kMap0f, k66, 0x73), Feature::kSse2, kGroup, pick_group14, pick_vex_group14},
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Moves between vector registers, memory and general registers.
-#include "sse_ops.hpp"
+#include "vex_ops.hpp"
 
 namespace backplane::interp {
 namespace {

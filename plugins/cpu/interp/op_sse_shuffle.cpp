@@ -1,7 +1,7 @@
 // Shuffles by an immediate. The host's take it only as part of the instruction; here it chooses a PSHUFB control.
 #include <array>
 
-#include "sse_ops.hpp"
+#include "vex_ops.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -94,17 +94,33 @@ struct Palignr {
     }
 };
 
+// Two bits of the immediate for each half.
+struct ShufpdHalves : Numbered<Shufpd, 4> {
+    static constexpr u32 kHighImmediate = 2;
+};
+struct PermilpdImmediate {
+    static constexpr Mem kMemory = Mem::k16;
+    static constexpr Fp kFloat = Fp::kNone;
+    static constexpr u32 kHighImmediate = 2;
+    [[gnu::always_inline]] static Vec run(Vec, Vec b, u32 imm) { return ShufpdHalves::run(b, b, imm); }
+};
+constexpr VexEntry kVexEntries[] = {
+    {sse_key(kMap3a, k66, 0x04), Feature::kAvx, kImmediate, kVexW0, pick_vex<Shuffle<kPshufd>>},  // VPERMILPS
+    {sse_key(kMap3a, k66, 0x05), Feature::kAvx, kImmediate, kVexW0, pick_vex<PermilpdImmediate>},
+};
+
 constexpr SseEntry kEntries[] = {
-    {sse_key(kMap0f, k66, 0x70), Feature::kSse2, kImmediate, pick_op<Shuffle<kPshufd>>},
-    {sse_key(kMap0f, kF2, 0x70), Feature::kSse2, kImmediate, pick_op<Shuffle<kPshuflw>>},
-    {sse_key(kMap0f, kF3, 0x70), Feature::kSse2, kImmediate, pick_op<Shuffle<kPshufhw>>},
-    {sse_key(kMap0f, k00, 0xc6), Feature::kSse, kImmediate, pick_op<Shufps>},
-    {sse_key(kMap0f, k66, 0xc6), Feature::kSse2, kImmediate, pick_shufpd},
-    {sse_key(kMap3a, k66, 0x0f), Feature::kSsse3, kImmediate, pick_op<Palignr>},
+    {sse_key(kMap0f, k66, 0x70), Feature::kSse2, kImmediate, pick_op<Shuffle<kPshufd>>, pick_vex<Shuffle<kPshufd>>},
+    {sse_key(kMap0f, kF2, 0x70), Feature::kSse2, kImmediate, pick_op<Shuffle<kPshuflw>>, pick_vex<Shuffle<kPshuflw>>},
+    {sse_key(kMap0f, kF3, 0x70), Feature::kSse2, kImmediate, pick_op<Shuffle<kPshufhw>>, pick_vex<Shuffle<kPshufhw>>},
+    {sse_key(kMap0f, k00, 0xc6), Feature::kSse, kImmediate, pick_op<Shufps>, pick_vex<Shufps>},
+    {sse_key(kMap0f, k66, 0xc6), Feature::kSse2, kImmediate, pick_shufpd, pick_vex<ShufpdHalves>},
+    {sse_key(kMap3a, k66, 0x0f), Feature::kSsse3, kImmediate, pick_op<Palignr>, pick_vex<Palignr>},
 };
 
 }  // namespace
 
 std::span<const SseEntry> sse_shuffle_entries() { return kEntries; }
+std::span<const VexEntry> vex_shuffle_entries() { return kVexEntries; }
 
 }  // namespace backplane::interp

@@ -1,6 +1,6 @@
 // PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM. The immediate is part of the host's instruction, so there is one small
 // function for each value.
-#include "sse_ops.hpp"
+#include "vex_ops.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -78,16 +78,31 @@ struct Compare {
     }
 };
 
+// With a VEX prefix the mask's register loses its upper half.
+template <bool kExplicit, bool kMask, bool kWide = false>
+struct CompareVex {
+    static void put(Cpu* c, Insn* i, Vec b) {
+        Compare<kExplicit, kMask, kWide>::put(c, i, b);
+        if (kMask) half(c, 0, 1) = _mm_setzero_si128();
+    }
+};
+template <bool kMask>
+Handler pick_vex_explicit(const SseChoice& s) {
+    return s.wide ? vex_put<Operands, CompareVex<true, kMask, true>> : vex_put<Operands, CompareVex<true, kMask>>;
+}
+
 template <bool kMask>
 Handler pick_explicit(const SseChoice& s) {
     return s.wide ? pick_op<Operands, Compare<true, kMask, true>>(s) : pick_op<Operands, Compare<true, kMask>>(s);
 }
 
 constexpr SseEntry kEntries[] = {
-    {sse_key(kMap3a, k66, 0x60), Feature::kSse42, kImmediate, pick_explicit<true>},
-    {sse_key(kMap3a, k66, 0x61), Feature::kSse42, kImmediate, pick_explicit<false>},
-    {sse_key(kMap3a, k66, 0x62), Feature::kSse42, kImmediate, pick_op<Operands, Compare<false, true>>},
-    {sse_key(kMap3a, k66, 0x63), Feature::kSse42, kImmediate, pick_op<Operands, Compare<false, false>>},
+    {sse_key(kMap3a, k66, 0x60), Feature::kSse42, kImmediate, pick_explicit<true>, pick_vex_explicit<true>},
+    {sse_key(kMap3a, k66, 0x61), Feature::kSse42, kImmediate, pick_explicit<false>, pick_vex_explicit<false>},
+    {sse_key(kMap3a, k66, 0x62), Feature::kSse42, kImmediate, pick_op<Operands, Compare<false, true>>,
+     pick_vex_put<Operands, CompareVex<false, true>>},
+    {sse_key(kMap3a, k66, 0x63), Feature::kSse42, kImmediate, pick_op<Operands, Compare<false, false>>,
+     pick_vex_put<Operands, CompareVex<false, false>>},
 };
 
 }  // namespace

@@ -87,6 +87,7 @@ void op_group6(Cpu* c, Insn* i) {
     mark_system(c, i);
     if (no_selectors(c)) c->raise(kUd);
     if constexpr (kOp < 2) {
+        c->require_table_access();
         const u16 v = kOp == 0 ? c->ldtr.selector : c->tr.selector;
         if constexpr (kMemory)
             c->write<u16>(static_cast<Seg>(i->seg), offset_of(c, i), v);
@@ -112,6 +113,7 @@ template <unsigned kOp, typename T, bool kMemory>
 void op_group7(Cpu* c, Insn* i) {
     mark_system(c, i);
     if constexpr (kOp < 2) {
+        c->require_table_access();
         const TableRegister& t = kOp == 0 ? c->gdtr : c->idtr;
         const u64 at = offset_of(c, i);
         const Seg s = static_cast<Seg>(i->seg);
@@ -141,6 +143,7 @@ void op_group7(Cpu* c, Insn* i) {
             c->lidt(base, limit, sizeof(T));
         return next_checked(c, i);
     } else if constexpr (kOp == 4) {
+        c->require_table_access();
         if constexpr (kMemory)
             c->write<u16>(static_cast<Seg>(i->seg), offset_of(c, i), static_cast<u16>(c->cr0));
         else

@@ -230,5 +230,10 @@ Handler ldmxcsr_handler();
 Handler stmxcsr_handler();
 Handler clflush_handler();
 Handler monitor_handler(bool wait);
+Handler xsave_handler();  // also XSAVEOPT
+Handler xrstor_handler();
+Handler xcr_handler(bool set);
+Handler random_handler(unsigned size);
+Handler base_handler(unsigned op, unsigned size);  // modrm.reg: RDFSBASE and so on
 
 }  // namespace backplane::interp

@@ -37,8 +37,9 @@ struct Walker {
     Walker(Cpu* cpu, Linear linear, Access kind, bool user_access)
         : c(cpu), address(linear), access(kind), user(user_access), permissions(kWritable | kUser) {
         const bool nx = (c->msr.efer & kEferNxe) != 0 && (c->cr4 & kCr4Pae) != 0;
+        const bool smep = (c->cr4 & kCr4Smep) != 0;
         error = (access == Access::kWrite ? kErrorWrite : 0u) | (user ? kErrorUser : 0u) |
-                (access == Access::kFetch && nx ? kErrorFetch : 0u);
+                (access == Access::kFetch && (nx || smep) ? kErrorFetch : 0u);
         reserved = c->physical_reserved() | (nx ? 0 : kNoExecute);
     }
     [[noreturn]] void fault(u32 more = 0) const { page_fault(c, address, error | more); }
@@ -47,6 +48,8 @@ struct Walker {
         if (!write || (permissions & kWritable) != 0) return true;
         return !user && (c->cr0 & kCr0Wp) == 0;
     }
+    // With SMEP the supervisor runs no code of users' pages (SDM 3, 4.6.1).
+    [[nodiscard]] bool users_code() const { return !user && (c->cr4 & kCr4Smep) != 0 && (permissions & kUser) != 0; }
     // A PAE or long-mode entry that is present and has no reserved bit set.
     u64 entry(Physical at, u64 more_reserved) {
         const u64 e = c->phys_read(at & c->a20_mask, 8);
@@ -64,7 +67,7 @@ struct Walker {
     // False: another processor has changed one of the entries meanwhile, and the walk must begin anew.
     bool finish(Walk& w, const Above* above, unsigned count, Physical leaf_at, u64 leaf, u32 width, u64 phys) {
         const bool write = access == Access::kWrite;
-        if (!permitted(write) || (access == Access::kFetch && no_execute != 0)) fault(kErrorPresent);
+        if (!permitted(write) || (access == Access::kFetch && (no_execute != 0 || users_code()))) fault(kErrorPresent);
         for (unsigned n = 0; n < count; ++n) {
             const u64 seen = above[n].value;
             if ((seen & kAccessed) == 0 && !phys_replace(c, above[n].at & c->a20_mask, width, seen, seen | kAccessed))

@@ -1,7 +1,7 @@
 // MXCSR, availability, and the 16-byte memory operands of the SSE family.
 #include "sse.hpp"
 
-#include "sse_ops.hpp"
+#include "vex_ops.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -35,11 +35,18 @@ u32 mxcsr_writable(const CpuModel& model) {
 void sse_update(Cpu* c) {
     const bool off = (c->cr0 & (kCr0Em | kCr0Ts)) != 0 || (c->cr4 & kCr4Osfxsr) == 0;
     const bool unmasked = (c->sse.mxcsr & kMxcsrMasks) != kMxcsrMasks;
-    c->sse.slow = (off ? kSseOff : 0) | (unmasked ? kSseUnmasked : 0) | (c->sse.loaded ? 0 : kSseAsleep);
+    const u32 common = (unmasked ? kSseUnmasked : 0) | (c->sse.loaded ? 0 : kSseAsleep);
+    c->sse.slow = (off ? kSseOff : 0) | common;
+    constexpr u64 vectors = kXcr0Sse | kXcr0Avx;
+    const bool no_state = (c->cr4 & kCr4Osxsave) == 0 || (c->sse.xcr0 & vectors) != vectors;
+    const bool unknown = c->real_or_v86();
+    c->sse.vex_slow =
+        (no_state || unknown || (c->cr0 & kCr0Ts) != 0 ? kSseOff : 0) | (unknown ? kVexUnknown : 0) | common;
 }
 
 void sse_reset(Cpu* c) {
     for (VectorRegister& r : c->sse.ymm) r = VectorRegister{};
+    c->sse.xcr0 = kXcr0X87;
     set_mxcsr(c, kMxcsrDefault);
 }
 
@@ -54,6 +61,7 @@ void sse_sleep(Cpu* c) {
     c->sse.mxcsr |= host & kMxcsrFlags;
     c->sse.loaded = false;
     c->sse.slow |= kSseAsleep;
+    c->sse.vex_slow |= kSseAsleep;
     if (((host ^ c->sse.outer) & ~kMxcsrFlags) != 0) set_host_mxcsr(c->sse.outer);
 }
 
@@ -84,6 +92,7 @@ void wake(Cpu* c) {
     if (((host ^ guest) & ~kMxcsrFlags) != 0 || (host & kMxcsrFlags & ~c->sse.mxcsr) != 0) set_host_mxcsr(guest);
     c->sse.loaded = true;
     c->sse.slow &= ~kSseAsleep;
+    c->sse.vex_slow &= ~kSseAsleep;
 }
 }  // namespace
 
@@ -95,7 +104,30 @@ void sse_require(Cpu* c) {
     if ((c->sse.slow & kSseAsleep) != 0) wake(c);
 }
 
+void vex_require(Cpu* c) {
+    if ((c->sse.vex_slow & kSseOff) != 0) {
+        constexpr u64 vectors = kXcr0Sse | kXcr0Avx;
+        if (c->real_or_v86() || (c->cr4 & kCr4Osxsave) == 0 || (c->sse.xcr0 & vectors) != vectors) c->raise(kUd);
+        c->raise(kNm);
+    }
+    if ((c->sse.vex_slow & kSseAsleep) != 0) wake(c);
+}
+
 // --- exact exceptions ----------------------------------------------------------------------------------------------
+
+namespace {
+
+void raise_unmasked(Cpu* c, u32 flags) {
+    const u32 unmasked = flags & ~(c->sse.mxcsr >> kMxcsrMaskShift) & kMxcsrFlags;
+    if (unmasked == 0) return;
+    constexpr u32 kBefore = kMxcsrInvalid | kMxcsrDenormal | kMxcsrZeroDivide;
+    if ((unmasked & kBefore) != 0) flags &= kBefore;
+    c->sse.mxcsr |= flags;
+    set_host_mxcsr(image(c));
+    c->raise((c->cr4 & kCr4Osxmmexcpt) != 0 ? kXm : kUd);
+}
+
+}  // namespace
 
 void sse_begin_exact(Cpu* c) {
     gather_flags(c);
@@ -109,13 +141,12 @@ void sse_end_exact(Cpu* c, bool tiny) {
     const u32 masks = c->sse.mxcsr >> kMxcsrMaskShift;
     // Unmasked underflow takes a tiny result even if it is exact.
     if (tiny && (masks & kMxcsrUnderflow) == 0) flags |= kMxcsrUnderflow;
-    const u32 unmasked = flags & ~masks;
-    if (unmasked == 0) return;
-    constexpr u32 kBefore = kMxcsrInvalid | kMxcsrDenormal | kMxcsrZeroDivide;
-    if ((unmasked & kBefore) != 0) flags &= kBefore;
+    raise_unmasked(c, flags);
+}
+void sse_add_flags(Cpu* c, u32 flags) {
+    gather_flags(c);
+    raise_unmasked(c, flags);
     c->sse.mxcsr |= flags;
-    set_host_mxcsr(image(c));
-    c->raise((c->cr4 & kCr4Osxmmexcpt) != 0 ? kXm : kUd);
 }
 
 // --- memory --------------------------------------------------------------------------------------------------------
@@ -145,6 +176,39 @@ void sse_write16(Cpu* c, const Insn* i, Vec value, bool aligned) {
     c->lin_probe_write(a, 16, user);
     c->lin_write<u64>(a, static_cast<u64>(_mm_cvtsi128_si64(value)), user);
     c->lin_write<u64>(a + 8, static_cast<u64>(_mm_cvtsi128_si64(_mm_unpackhi_epi64(value, value))), user);
+}
+
+const u8* vex_operand(Cpu* c, const Insn* i, u32 bytes, u8* buffer) {
+    if ((i->bits & kVecMemory) == 0) return reinterpret_cast<const u8*>(c->sse.ymm) + i->src * 2;
+    const Linear a = c->check_data(static_cast<Seg>(i->seg), offset_of(c, i), bytes, false, bytes);
+    const bool user = c->user();
+    if (bytes >= 8) {
+        for (u32 n = 0; n < bytes; n += 8) {
+            const u64 part = c->lin_read<u64>(a + n, user);
+            std::memcpy(buffer + n, &part, 8);
+        }
+    } else if (bytes == 4) {
+        const u32 part = c->lin_read<u32>(a, user);
+        std::memcpy(buffer, &part, 4);
+    } else if (bytes == 2) {
+        const u16 part = c->lin_read<u16>(a, user);
+        std::memcpy(buffer, &part, 2);
+    } else {
+        buffer[0] = c->lin_read<u8>(a, user);
+    }
+    return buffer;
+}
+
+void vex_store(Cpu* c, const Insn* i, const u8* value, u32 bytes, bool aligned) {
+    const Linear a = c->check_data(static_cast<Seg>(i->seg), offset_of(c, i), bytes, true, aligned ? 1 : bytes);
+    if (aligned && (a & (bytes - 1)) != 0) c->raise(kGp, 0);
+    const bool user = c->user();
+    c->lin_probe_write(a, bytes, user);
+    for (u32 n = 0; n < bytes; n += 8) {
+        u64 part;
+        std::memcpy(&part, value + n, 8);
+        c->lin_write<u64>(a + n, part, user);
+    }
 }
 
 }  // namespace backplane::interp

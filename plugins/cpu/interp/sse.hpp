@@ -35,11 +35,18 @@ inline constexpr unsigned kMxcsrMaskShift = 7;
 
 // Bits of SseState::slow.
 inline constexpr std::uint32_t kSseOff = 1, kSseUnmasked = 2, kSseAsleep = 4;
+// Of SseState::vex_slow, besides these: real and virtual-8086 mode have no VEX prefix at all.
+inline constexpr std::uint32_t kVexUnknown = 8;
+
+// State components of XCR0 (SDM 1, 13.1).
+inline constexpr std::uint64_t kXcr0X87 = 1, kXcr0Sse = 2, kXcr0Avx = 4;
 
 struct SseState {
     VectorRegister ymm[16];
     std::uint32_t mxcsr = kMxcsrDefault;
-    std::uint32_t slow = 0;               // derived
+    std::uint32_t slow = 0;      // derived
+    std::uint32_t vex_slow = 0;  // derived; the same for instructions with a VEX prefix
+    std::uint64_t xcr0 = kXcr0X87;
     std::uint32_t outer = kMxcsrDefault;  // the host's MXCSR outside run()
     bool loaded = false;                  // the host's MXCSR is the guest's now
 };
@@ -64,7 +71,21 @@ enum class Feature : std::uint8_t {
     k3dnowExtensions,
     kPrefetch3dnow,  // 0F 0D
     kClflush,
-    kMonitor
+    kMonitor,
+    kXsave,
+    kXsaveopt,
+    kAvx,
+    kAvx2,
+    kFma,
+    kF16c,
+    kBmi1,
+    kBmi2,
+    kAdx,
+    kRdrand,
+    kRdseed,
+    kFsgsbase,
+    kSmep,
+    kUmip
 };
 [[nodiscard]] bool has_feature(const CpuModel& model, Feature feature);
 // Names of the extensions that the model announces and the host's processor cannot compute; empty if there are none.
@@ -72,10 +93,16 @@ enum class Feature : std::uint8_t {
 
 [[nodiscard]] std::uint32_t mxcsr_value(const Cpu* c);
 void set_mxcsr(Cpu* c, std::uint32_t value);  // the value is valid
+// Flags of an operation computed without the host's; raises if one is unmasked, before the result is written.
+void sse_add_flags(Cpu* c, std::uint32_t flags);
 [[nodiscard]] std::uint32_t mxcsr_writable(const CpuModel& model);
-void sse_update(Cpu* c);  // CR0, CR4 or MXCSR has changed: derives `slow`
-void sse_reset(Cpu* c);   // RESET#; INIT# changes nothing
-void sse_enter(Cpu* c);   // run() begins
+void sse_update(Cpu* c);  // CR0, CR4, XCR0, the mode or MXCSR has changed: derives `slow` and `vex_slow`
+// XCR0: the components of a model's state, and whether it may hold `value`.
+inline constexpr std::uint32_t kXsaveAvxAt = 576, kXsaveSize = 832;
+[[nodiscard]] std::uint64_t xcr0_components(const CpuModel& model);
+[[nodiscard]] bool xcr0_valid(const CpuModel& model, std::uint64_t value);
+void sse_reset(Cpu* c);  // RESET#; INIT# changes nothing
+void sse_enter(Cpu* c);  // run() begins
 // Between two instructions, or where no vector is under way: the host's MXCSR is its own until the next SSE instruction.
 void sse_sleep(Cpu* c);
 inline void sse_leave(Cpu* c) { sse_sleep(c); }  // run() ends

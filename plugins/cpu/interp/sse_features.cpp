@@ -26,6 +26,20 @@ bool has_feature(const CpuModel& m, Feature feature) {
         case Feature::kMmxExtensions: return (m.features_edx & kFeatSse) != 0 || bit(m.extended_edx, 22);
         case Feature::k3dnow: return bit(m.extended_edx, 31);
         case Feature::k3dnowExtensions: return bit(m.extended_edx, 30);
+        case Feature::kXsave: return bit(m.features_ecx, 26);
+        case Feature::kXsaveopt: return bit(m.xsave_eax, 0);
+        case Feature::kAvx: return bit(m.features_ecx, 28);
+        case Feature::kF16c: return bit(m.features_ecx, 29);
+        case Feature::kRdrand: return bit(m.features_ecx, 30);
+        case Feature::kFma: return bit(m.features_ecx, 12);
+        case Feature::kFsgsbase: return bit(m.structured_ebx, 0);
+        case Feature::kSmep: return bit(m.structured_ebx, 7);
+        case Feature::kUmip: return bit(m.structured_ecx, 2);
+        case Feature::kBmi1: return bit(m.structured_ebx, 3);
+        case Feature::kAvx2: return bit(m.structured_ebx, 5);
+        case Feature::kBmi2: return bit(m.structured_ebx, 8);
+        case Feature::kRdseed: return bit(m.structured_ebx, 18);
+        case Feature::kAdx: return bit(m.structured_ebx, 19);
         // PREFETCH and PREFETCHW: with 3DNow!, long mode or a bit of their own (AMD APM 3, PREFETCH).
         case Feature::kPrefetch3dnow:
             return bit(m.extended_edx, 31) || bit(m.extended_edx, 29) || bit(m.extended_ecx, 8);
@@ -44,13 +58,16 @@ std::string sse_host_missing(const CpuModel& model) {
                                       {Feature::kSsse3, 9, "SSSE3"},   {Feature::kSse41, 19, "SSE4.1"},
                                       {Feature::kSse42, 20, "SSE4.2"}, {Feature::kPopcnt, 23, "POPCNT"},
                                       {Feature::kAes, 25, "AES"}};
-    // Shuffles of SSE and SSE2 are done with PSHUFB.
+    // Shuffles of SSE and SSE2 are done with PSHUFB. AVX has forms of all that came before it, AES and PCLMULQDQ apart;
+    // FMA and F16C are computed without the host if need be.
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     __get_cpuid(1, &eax, &ebx, &ecx, &edx);
     std::string missing;
     for (const Need& need : kNeeds) {
-        const bool wanted =
-            has_feature(model, need.feature) || (need.feature == Feature::kSsse3 && has_feature(model, Feature::kSse));
+        const bool with_avx = need.feature >= Feature::kSse3 && need.feature <= Feature::kSse42;
+        const bool wanted = has_feature(model, need.feature) ||
+                            (need.feature == Feature::kSsse3 && has_feature(model, Feature::kSse)) ||
+                            (with_avx && has_feature(model, Feature::kAvx));
         if (!wanted || (ecx >> need.host_bit & 1u) != 0) continue;
         if (!missing.empty()) missing += ", ";
         missing += need.name;

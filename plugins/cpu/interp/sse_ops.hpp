@@ -263,6 +263,7 @@ struct SseChoice {
     u8 reg;          // modrm.reg
     bool wide;       // REX.W
     bool operand16;  // prefix 66 where it is no mandatory prefix
+    bool vex_l;      // 256 bits
 };
 // SseEntry::shape
 inline constexpr u8 kImmediate = 1;      // a byte follows
@@ -277,7 +278,8 @@ struct SseEntry {
     u16 key;
     Feature feature;
     u8 shape;
-    Handler (*pick)(const SseChoice&);  // nullptr from it: #UD
+    Handler (*pick)(const SseChoice&);           // nullptr from it: #UD
+    Handler (*vex)(const SseChoice&) = nullptr;  // the same with a VEX prefix (vex_ops.hpp)
 };
 
 template <class Op, class Put = ToXmm>
@@ -306,7 +308,8 @@ Handler pick_memory(const SseChoice& s) {
         }                                                                   \
     };
 #define BP_SSE_ENTRY(MAP, PREFIX, OPCODE, NAME, TEXT, MEM, FLOAT, FEATURE) \
-    {sse_key(MAP, PREFIX, OPCODE), Feature::FEATURE, 0, pick_op<NAME>},
+    {sse_key(MAP, PREFIX, OPCODE), Feature::FEATURE, 0, pick_op<NAME>,     \
+     pick_vex<NAME, vex_kind(sse_key(MAP, PREFIX, OPCODE))>},
 
 std::span<const SseEntry> sse_float_entries();
 std::span<const SseEntry> sse_convert_entries();
@@ -317,5 +320,6 @@ std::span<const SseEntry> sse_gpr_entries();
 std::span<const SseEntry> sse4_entries();
 std::span<const SseEntry> sse_string_entries();
 std::span<const SseEntry> sse_mmx_entries();
+std::span<const SseEntry> bmi_entries();
 
 }  // namespace backplane::interp

@@ -48,7 +48,7 @@ void set_cr4(Cpu& c, u64 requested) {
     if (c.long_mode() && (value & kCr4Pae) == 0) c.raise(kGp, 0);
     if (c.paging() && !c.long_mode() && (changed & value & kCr4Pae) != 0 && !c.load_pdptes(c.cr3)) c.raise(kGp, 0);
     c.cr4 = value;
-    if ((changed & (kCr4Pse | kCr4Pae | kCr4Pge)) != 0) c.tlb_flush(true);
+    if ((changed & (kCr4Pse | kCr4Pae | kCr4Pge | kCr4Smep)) != 0) c.tlb_flush(true);
     c.mode_changed();
 }
 
@@ -87,8 +87,16 @@ u32 Cpu::cr4_writable() const {
     for (const Gate& gate : kGates) {
         if ((model->features_edx & gate.feature) != 0) bits |= gate.bits;
     }
+    if (has_feature(*model, Feature::kXsave)) bits |= kCr4Osxsave;
+    if (has_feature(*model, Feature::kFsgsbase)) bits |= kCr4Fsgsbase;
+    if (has_feature(*model, Feature::kSmep)) bits |= kCr4Smep;
+    if (has_feature(*model, Feature::kUmip)) bits |= kCr4Umip;
     if ((model->version >> 8 & 15u) >= 6) bits |= kCr4Pce;  // performance counters are no CPUID flag: family 6 has them
     return bits;
+}
+
+void Cpu::require_table_access() {
+    if ((cr4 & kCr4Umip) != 0 && cpl != 0) raise(kGp, 0);
 }
 
 void Cpu::lgdt(u64 base, u16 limit, u32 bytes) {
@@ -189,10 +197,10 @@ void Cpu::rdtscp() {
 
 void Cpu::rdpmc() {
     if ((cr4 & kCr4Pce) == 0 && cpl != 0) raise(kGp, 0);
-    const u32 index = r32(kEcx);
-    if (index >= msr.perf_counter.size()) raise(kGp, 0);
-    r32(kEax) = static_cast<u32>(msr.perf_counter[index]);
-    r32(kEdx) = static_cast<u32>(msr.perf_counter[index] >> 32);
+    const u64* counter = performance_counter(r32(kEcx));
+    if (counter == nullptr) raise(kGp, 0);
+    r32(kEax) = static_cast<u32>(*counter);
+    r32(kEdx) = static_cast<u32>(*counter >> 32);
 }
 
 void Cpu::wbinvd() {

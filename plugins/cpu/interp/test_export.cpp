@@ -127,6 +127,29 @@ TEST_CASE("the counter goes on from the time at which the state was taken") {
     CHECK(b.cpu.read_tsc() == 1200);
 }
 
+TEST_CASE("the vector registers and XCR0 of a processor with AVX go out and in") {
+    Bench b;
+    b.cpu.model = find_model("max");
+    b.cpu.sse.xcr0 = 7;
+    std::memset(b.cpu.sse.ymm[9].bytes, 0x19, 32);
+    bp_x86_state s;
+    export_state(b.cpu, s);
+    CHECK(s.xcr0 == 7);
+    CHECK(s.ymm[9][31] == 0x19);
+    CHECK((debug_features(*b.cpu.model) & BP_CPU_HAS_AVX) != 0);
+    CHECK((debug_features(*find_model("qemu64")) & BP_CPU_HAS_AVX) == 0);
+    b.cpu.sse.xcr0 = 1;
+    b.cpu.sse.ymm[9] = VectorRegister{};
+    REQUIRE(import_state(b.cpu, s) == nullptr);
+    CHECK(b.cpu.sse.xcr0 == 7);
+    CHECK(b.cpu.sse.ymm[9].bytes[31] == 0x19);
+    s.xcr0 = 5;
+    CHECK(import_state(b.cpu, s) != nullptr);
+    s.xcr0 = 0;  // of an engine that does not know of it
+    REQUIRE(import_state(b.cpu, s) == nullptr);
+    CHECK(b.cpu.sse.xcr0 == 1);
+}
+
 TEST_CASE("a state that no processor can be in is refused and changes nothing") {
     Bench b;
     fill(b);
@@ -140,6 +163,7 @@ TEST_CASE("a state that no processor can be in is refused and changes nothing") 
     SECTION("level") { wrong.cpl = 4; }
     SECTION("virtual-8086 mode in ring 0") { wrong.rflags |= kVm, wrong.cpl = 0; }
     SECTION("64-bit mode that the model has not") { wrong.efer = 0x500; }
+    SECTION("components of a state that the model has not") { wrong.xcr0 = 7; }
     SECTION("attributes") { wrong.segment[0].attributes = 0x0f93; }
     CHECK(import_state(b.cpu, wrong) != nullptr);
     export_state(b.cpu, after);

@@ -79,6 +79,7 @@ class LongBench {
 
     Cpu cpu;
     u32 exit = 0;
+    u32 more_cr4 = 0;
 
   private:
     struct Window {
@@ -122,7 +123,7 @@ class LongBench {
     }
     void enter() {
         cpu.msr.efer = kEferLme | kEferLma | kEferNxe | kEferSce;
-        cpu.cr4 = kCr4Pae | kCr4Pge | kCr4Osfxsr | kCr4Osxmmexcpt;
+        cpu.cr4 = kCr4Pae | kCr4Pge | kCr4Osfxsr | kCr4Osxmmexcpt | more_cr4;
         cpu.cr0 = 0x80010031;  // PG WP NE ET PE
         cpu.cr3 = kTop;
         cpu.gdtr = {kGdt, 0x27};

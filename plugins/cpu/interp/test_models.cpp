@@ -177,3 +177,89 @@ TEST_CASE("models have the registers that systems look for on them") {
     REQUIRE(b.outcome([&] { c.rdmsr(); }) == kFine);
     CHECK((static_cast<u64>(c.r32(kEdx)) << 32 | c.r32(kEax)) == r.value);
 }
+
+TEST_CASE("performance counters are those of the maker, hold what is written and are read by RDPMC") {
+    struct Row {
+        const char* model;
+        u32 event, counter, rdpmc;
+        bool there;
+        u64 written, kept;
+    };
+    const Row r = GENERATE(values<Row>({
+        {"pentium2", 0x186, 0xc1, 0, true, 0x80000000, 0xff80000000},
+        {"core2duo", 0x187, 0xc2, 1, true, 0x12345678, 0x12345678},
+        {"pentium3", 0x188, 0xc3, 2, false, 0, 0},
+        {"qemu64", 0x186, 0xc1, 4, false, 0, 0},
+        {"qemu64", 0xc0010000, 0xc0010004, 0, true, 0xffff123456789abc, 0x123456789abc},
+        {"max", 0xc0010003, 0xc0010007, 3, true, 5, 5},
+        {"max", 0xc0010200, 0xc0010201, 0x40000000, false, 0, 0},
+        {"core2duo", 0xc0010000, 0xc0010004, 2, false, 0, 0},
+        {"core2duo", 0x38d, 0x309, 0x40000000, false, 0, 0},  // fixed counters came with a version in leaf 0Ah
+    }));
+    INFO(r.model << ' ' << std::hex << r.counter);
+    Bench b;
+    Cpu& c = b.cpu;
+    c.model = find_model(r.model);
+    const Outcome expected = r.there ? kFine : fault(kGp, 0);
+    const auto set = [&](u32 address, u64 value) {
+        c.r32(kEcx) = address;
+        c.r32(kEax) = static_cast<u32>(value);
+        c.r32(kEdx) = static_cast<u32>(value >> 32);
+        return b.outcome([&] { c.wrmsr(); });
+    };
+    const auto result = [&] { return static_cast<u64>(c.r32(kEdx)) << 32 | c.r32(kEax); };
+    CHECK(set(r.event, 0x41003c) == expected);
+    CHECK(set(r.counter, r.written) == expected);
+    c.r32(kEcx) = r.counter;
+    CHECK(b.outcome([&] { c.rdmsr(); }) == expected);
+    if (r.there) CHECK(result() == r.kept);
+    c.r32(kEcx) = r.rdpmc;
+    CHECK(b.outcome([&] { c.rdpmc(); }) == expected);
+    if (r.there) CHECK(result() == r.kept);
+    // For programs only if CR4.PCE allows it.
+    b.protect(3);
+    c.r32(kEcx) = r.rdpmc;
+    CHECK(b.outcome([&] { c.rdpmc(); }) == fault(kGp, 0));
+    c.cr4 |= kCr4Pce;
+    CHECK(b.outcome([&] { c.rdpmc(); }) == expected);
+    // No model has architectural ones.
+    c.cpl = 0;
+    c.r32(kEax) = 0xa;
+    c.cpuid();
+    if (c.model->level >= 0xa) CHECK((c.r32(kEax) & 0xffu) == 0);
+}
+
+TEST_CASE("machine check registers are those of a processor that never sees an error") {
+    for (const backplane::cpumodel::CpuModel& m : backplane::cpumodel::models()) {
+        INFO(m.name);
+        Bench b;
+        Cpu& c = b.cpu;
+        c.model = &m;
+        if ((m.features_edx & kFeatMsr) == 0) continue;
+        const bool there = (m.features_edx & kFeatMca) != 0;
+        const auto access = [&](u32 address, u64 value) {
+            c.r32(kEcx) = address;
+            c.r32(kEax) = static_cast<u32>(value);
+            c.r32(kEdx) = static_cast<u32>(value >> 32);
+            if (b.outcome([&] { c.wrmsr(); }) != kFine) return false;
+            c.r32(kEcx) = address;
+            REQUIRE(b.outcome([&] { c.rdmsr(); }) == kFine);
+            return (static_cast<u64>(c.r32(kEdx)) << 32 | c.r32(kEax)) == value;
+        };
+        c.r32(kEcx) = 0x179;
+        CHECK(b.outcome([&] { c.rdmsr(); }) == (there ? kFine : fault(kGp, 0)));
+        const u32 banks = there ? c.r32(kEax) & 0xffu : 0;
+        CHECK(!access(0x179, 0x105));
+        CHECK(access(0x17a, 4) == there);
+        CHECK(!access(0x17a, 8));
+        CHECK(access(0x17b, ~0ull) == there);
+        for (u32 n = 0; n < banks; ++n) {
+            CHECK(access(0x400 + 4 * n, ~0ull));
+            CHECK(access(0x401 + 4 * n, 0));
+            CHECK(!access(0x401 + 4 * n, 1ull << 63));
+            CHECK(access(0x402 + 4 * n, 0));
+            CHECK(!access(0x403 + 4 * n, 1));
+        }
+        CHECK(!access(0x400 + 4 * (banks == 0 ? 5 : banks), 0));
+    }
+}

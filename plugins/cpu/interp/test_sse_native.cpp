@@ -274,7 +274,7 @@ void compare_wide(std::span<const SseEntry> entries) {
             e.record.seg = kDs;
             e.record.imm = immediate ? e.bytes.back() : 0;
             e.wide = entry.pick({e.memory ? Form::kFlatIndex : Form::kReg, static_cast<u8>(e.record.imm),
-                                 static_cast<u8>(reg), true, false});
+                                 static_cast<u8>(reg), true, false, false});
             comparison.run(e, random_cases(150));
         }
     }

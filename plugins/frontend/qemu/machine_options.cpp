@@ -171,8 +171,21 @@ void Translator::cpu(const std::string& value, const std::string& option) {
             warn(option + ": " + why);
         }
     }
-    const cpumodel::Selection chosen = cpumodel::select(model);
-    if (!chosen.error.empty()) fail(option, chosen.error);
+    // QEMU announces what it is told to, with or without what that needs; here the guest gets both.
+    const auto refused = [&](std::string_view name) {
+        return std::any_of(changes.begin(), changes.end(), [&](const cpumodel::Change& c) {
+            const cpumodel::FeatureInfo* f = c.valid && !c.on ? cpumodel::find_feature(c.name) : nullptr;
+            return f != nullptr && f->name == name;
+        });
+    };
+    cpumodel::Selection chosen = cpumodel::select(model);
+    while (!chosen.error.empty()) {
+        const std::vector<std::string_view> needed = cpumodel::missing(chosen.model);
+        if (needed.empty() || std::any_of(needed.begin(), needed.end(), refused)) fail(option, chosen.error);
+        warn(option + ": " + chosen.error + ", which the guest gets as well");
+        for (const std::string_view name : needed) model += ",+" + std::string(name);
+        chosen = cpumodel::select(model);
+    }
     vm_.set("cpu.model", model, option);
 }
 

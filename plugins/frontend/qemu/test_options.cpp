@@ -94,6 +94,10 @@ TEST_CASE("other processors and features that are not emulated bring a warning")
     CHECK_FALSE(warned(absent, "vmx is not"));
     CHECK(says(absent, "  model: kvm64"));
     CHECK(refusal({"-cpu", "kvm64,+x2apic,enforce"}).find("x2apic is not emulated") != std::string::npos);
+    const Result needy = translated({"-cpu", "qemu64,+avx2"});
+    CHECK(warned(needy, "`avx2` needs `avx` and `xsave`, which the guest gets as well"));
+    CHECK(says(needy, "  model: \"qemu64,+avx2,+avx,+xsave\""));
+    CHECK(refusal({"-cpu", "qemu64,-pae"}).find("needs `pae`") != std::string::npos);
     CHECK(warned(translated({"-cpu", "qemu64,kvm=off"}), "kvm=off has no effect"));
     CHECK(warned(translated({"-cpu", "qemu64,vendor=GenuineIntel"}), "vendor=GenuineIntel has no effect"));
 }

@@ -26,6 +26,7 @@ struct {
 uint8_t area[kPage] __attribute__((aligned(4096)));
 uint8_t beyond[kPage] __attribute__((aligned(4096)));
 int has_sse;
+static int uses_uppers;
 
 void run_case(word code);
 extern uint8_t leave_fault[];
@@ -43,7 +44,20 @@ EACH_GROUP(BOUNDS)
 BOUNDS(long)
 BOUNDS(sse_long)
 BOUNDS(sse4_long)
+BOUNDS(avx)
+BOUNDS(avx2)
+BOUNDS(fma)
+BOUNDS(f16c)
+BOUNDS(vex_aes)
+BOUNDS(bmi1)
+BOUNDS(bmi2)
+BOUNDS(adx)
+// Upper halves of the vector registers behind a case (avx.S).
+extern uint8_t uppers[256];
 #else
+static uint8_t uppers[256];
+#endif
+#ifndef __x86_64__
 BOUNDS(only32)
 #endif
 
@@ -73,6 +87,16 @@ static void on_signal(int number, siginfo_t* info, void* context) {
     enum { kAt = REG_EIP, kStack = REG_ESP };
     // The image of FXSAVE follows the one of FSAVE, which has 112 bytes.
     const uint8_t* fx = (const uint8_t*)u->uc_mcontext.fpregs + 112;
+#endif
+#ifdef __x86_64__
+    // Behind the image of FXSAVE follows the rest of XSAVE's, if the kernel says so; a component that is not there is
+    // zero.
+    uint32_t magic;
+    uint64_t components;
+    memcpy(&magic, fx + 464, 4);
+    memcpy(&components, fx + 512, 8);
+    memset(uppers, 0, sizeof uppers);
+    if (magic == 0x46505853 && (components & 4) != 0 && uses_uppers) memcpy(uppers, fx + 576, sizeof uppers);
 #endif
     for (int n = 0; n < kRegisters; ++n) s->gpr[n] = (word)r[kOrder[n]];
     s->flags = (word)r[REG_EFL];
@@ -221,6 +245,7 @@ static void hash_state(digest* d, const struct state* s, uint32_t mask, int floa
         add_bytes(d, s->fx + 160, 16 * kRegisters);
     }
     add_bytes(d, area, kArea);
+    if (uses_uppers) add_bytes(d, uppers, sizeof uppers);
 }
 
 static void run_group(digest* all, const struct entry* first, const struct entry* last, int floating) {
@@ -271,6 +296,20 @@ RUNNER(pclmul, 0)
 RUNNER(long, 0)
 RUNNER(sse_long, 0)
 RUNNER(sse4_long, 0)
+RUNNER(bmi1, 0)
+RUNNER(bmi2, 0)
+RUNNER(adx, 0)
+#define AVX_RUNNER(name)                                            \
+    static void run_##name(digest* d) {                             \
+        uses_uppers = 1;                                            \
+        run_group(d, __start_cases_##name, __stop_cases_##name, 0); \
+        uses_uppers = 0;                                            \
+    }
+AVX_RUNNER(avx)
+AVX_RUNNER(avx2)
+AVX_RUNNER(fma)
+AVX_RUNNER(f16c)
+AVX_RUNNER(vex_aes)
 #else
 RUNNER(only32, 0)
 #endif
@@ -301,6 +340,14 @@ const struct group instruction_groups[] = {{"prepare", prepare, kFxsr},
                                            {"long", run_long, kFxsr},
                                            {"sse-long", run_sse_long, kSse2},
                                            {"sse4-long", run_sse4_long, kSse4Long},
+                                           {"avx", run_avx, kAvx},
+                                           {"avx2", run_avx2, kAvx2},
+                                           {"fma", run_fma, kFma},
+                                           {"f16c", run_f16c, kF16c},
+                                           {"vex-aes", run_vex_aes, kVexAes},
+                                           {"bmi1", run_bmi1, kBmi1},
+                                           {"bmi2", run_bmi2, kBmi2},
+                                           {"adx", run_adx, kAdx},
 #else
                                            {"only32", run_only32, kFxsr},
 #endif

@@ -43,6 +43,18 @@ void die(const char* what) {
     _exit(1);
 }
 
+// Processor and system: leaf 7 where it is there, and whether the state of AVX is switched on.
+static unsigned structured(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) ? b : 0;
+}
+static int avx_enabled(unsigned c) {
+    if ((c >> 27 & c >> 28 & 1) == 0) return 0;
+    unsigned low, high;
+    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & 6) == 6;
+}
+
 int has(enum feature feature) {
     unsigned a, b, c, d;
     if (without_sse && feature >= kSse) return 0;
@@ -61,6 +73,14 @@ int has(enum feature feature) {
         case kAes: return c >> 25 & 1;
         case kPclmul: return c >> 1 & 1;
         case kSse4Long: return (c >> 9 & c >> 19 & c >> 20 & c >> 23 & 1) != 0;
+        case kAvx: return avx_enabled(c);
+        case kAvx2: return avx_enabled(c) && (structured() >> 5 & 1);
+        case kFma: return avx_enabled(c) && (c >> 12 & 1);
+        case kF16c: return avx_enabled(c) && (c >> 29 & 1);
+        case kVexAes: return avx_enabled(c) && (c >> 25 & c >> 1 & 1);
+        case kBmi1: return structured() >> 3 & 1;
+        case kBmi2: return structured() >> 8 & 1;
+        case kAdx: return structured() >> 19 & 1;
     }
     return 0;
 }
@@ -119,6 +139,9 @@ int main(int count, char** arguments) {
     }
     // Last those that take the handlers of signals for themselves.
     run(system_groups, count, arguments);
+#ifdef __x86_64__
+    run(avx_groups, count, arguments);
+#endif
     run(trace_groups, count, arguments);
     run(instruction_groups, count, arguments);
     say("done");

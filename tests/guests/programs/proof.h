@@ -15,7 +15,29 @@ static inline void add(digest* d, uint64_t value) {
 void add_bytes(digest* d, const void* bytes, size_t size);
 
 // What the processor announces.
-enum feature { kAlways, kFxsr, kMmx, kSse, kSse2, kSse3, kSsse3, kSse41, kSse42, kPopcnt, kAes, kPclmul, kSse4Long };
+enum feature {
+    kAlways,
+    kFxsr,
+    kMmx,
+    kSse,
+    kSse2,
+    kSse3,
+    kSsse3,
+    kSse41,
+    kSse42,
+    kPopcnt,
+    kAes,
+    kPclmul,
+    kSse4Long,
+    kAvx,
+    kAvx2,
+    kFma,
+    kF16c,
+    kVexAes,
+    kBmi1,
+    kBmi2,
+    kAdx
+};
 int has(enum feature feature);
 
 struct group {
@@ -24,6 +46,9 @@ struct group {
     enum feature feature;
 };
 extern const struct group instruction_groups[], system_groups[], trace_groups[];
+#ifdef __x86_64__
+extern const struct group avx_groups[];
+#endif
 
 // Tells the digest of each case as well.
 extern int each_case;
