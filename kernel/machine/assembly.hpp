@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <ranges>
 #include <string>
@@ -59,6 +60,8 @@ struct Assembly {
     std::vector<Route> routes;
     std::vector<FactState> facts;  // as published
     std::deque<Vcpu> vcpus;
+    std::function<i64(const Vcpu&)> now;       // the CPUs' time, if it is not the machine's
+    std::vector<std::shared_ptr<void>> owned;  // what some links lead to
 
     auto all() const {
         return devices | std::views::transform([](const std::shared_ptr<Instance>& d) -> Instance& { return *d; });

@@ -47,7 +47,10 @@ struct CpuServices {
     }
     static void lock(void* self) { of(self).lock_.lock(); }
     static void unlock(void* self) { of(self).lock_.unlock(); }
-    static std::int64_t now(void* self) { return of(self).now(); }
+    static std::int64_t now(void* self) {
+        const Assembly& a = board(self);
+        return a.now ? a.now(*static_cast<Vcpu*>(self)) : of(self).now();
+    }
     static void code_cached(void* self, u64 address) {
         Guard g(self);
         for (Vcpu& other : board(self).vcpus)
@@ -92,7 +95,7 @@ void Builder::attach_engines() {
                       "the engine cannot be attached");
     }
     if (m_.clock_->deterministic() && a_.vcpus.size() > 1)
-        throw Error(m_.board_.clock.position(),
+        throw Error(board_.clock.position(),
                     "clock: deterministic mode runs one CPU; this board has " + std::to_string(a_.vcpus.size()));
 }
 
