@@ -24,8 +24,8 @@ kernel::KnownDifference difference(const kernel::Value& entry) {
         else if (e.key == "reason")
             reason = !kernel::to_text(e.value, "`reason`").empty();
         else
-            throw kernel::Error(e.position,
-                                "a known difference has `engine`, `field`, `mask` and `reason`, not " + kernel::in_ticks(e.key));
+            throw kernel::Error(e.position, "a known difference has `engine`, `field`, `mask` and `reason`, not " +
+                                                kernel::in_ticks(e.key));
     }
     if (known.engine.empty() || known.field.empty() || !reason)
         throw kernel::Error(entry.position(), "a known difference needs `engine`, `field` and `reason`");
@@ -39,8 +39,9 @@ kernel::CrossCheckOptions parse_cross_check(const std::string& text, const kerne
     const auto comma = text.find(',');
     const auto block = kernel::parse_number(text.substr(0, comma));
     if (!block || *block == 0 || *block > 1'000'000'000 || (comma != std::string::npos && comma + 1 == text.size()))
-        throw kernel::Error("--cross-check " + text +
-                            ": expected a number of instructions and perhaps an engine, such as 10_000 or 10_000,interp");
+        throw kernel::Error(
+            "--cross-check " + text +
+            ": expected a number of instructions and perhaps an engine, such as 10_000 or 10_000,interp");
     options.block = *block;
     if (comma != std::string::npos) options.engine = text.substr(comma + 1);
     for (const std::string& folder : search.machines) {

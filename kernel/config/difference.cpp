@@ -56,11 +56,10 @@ std::string board_difference(const BoardSpec& a, const BoardSpec& b, const std::
             return x.name == y.name && std::equal(x.sinks.begin(), x.sinks.end(), y.sinks.begin(), y.sinks.end(), same);
         });
     if (!lines) return "the lines would be others";
-    const bool publish = std::equal(
-        a.publish.begin(), a.publish.end(), b.publish.begin(), b.publish.end(),
-        [](const PublishSpec& x, const PublishSpec& y) {
-            return same(x.what, y.what) && same(x.from, y.from) && same(x.into, y.into);
-        });
+    const bool publish = std::equal(a.publish.begin(), a.publish.end(), b.publish.begin(), b.publish.end(),
+                                    [](const PublishSpec& x, const PublishSpec& y) {
+                                        return same(x.what, y.what) && same(x.from, y.from) && same(x.into, y.into);
+                                    });
     return publish ? "" : "other facts would be published";
 }
 

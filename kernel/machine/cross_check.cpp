@@ -35,11 +35,11 @@ struct CrossCheck::Impl {
     bool synced = false;
     Vcpu* running = nullptr;
     std::vector<BusEvent> log;
-    std::vector<bp_x86_state> before;       // by CPU: as the block began
+    std::vector<bp_x86_state> before;            // by CPU: as the block began
     std::vector<std::vector<LineLevel>> levels;  // likewise, of the input lines
-    MemorySpace::Views views;               // likewise
+    MemorySpace::Views views;                    // likewise
     std::vector<bool> page_seen;
-    std::vector<u64> pages;  // that the machine's engines may write to
+    std::vector<u64> pages;              // that the machine's engines may write to
     std::vector<KnownDifference> known;  // between these two engines
     u64 blocks = 0, skipped = 0;
 
@@ -79,7 +79,7 @@ struct CrossCheck::Impl {
     bool check(Vcpu& cpu, u64 begin, i64 time, u32 exit);
     void next_block();
     CrossAttempt attempt(Follower& f, std::size_t cpu, u64 begin, u64 end, i64 time, bool alone);
-    std::string narrow(Vcpu& cpu, u64 begin, i64 time, CrossAttempt first, CrossAttempt second);
+    std::string narrow(Vcpu& cpu, u64 begin, i64 time, bool stopped, CrossAttempt first, CrossAttempt second);
     std::vector<u64> touched;  // pages that attempts have changed
 };
 
@@ -91,7 +91,8 @@ i64 CrossCheck::Impl::controller_call(CrossLink& link, u64 number, u64 argument,
     if (link.follower) return link.follower->controller_call(link.cpu, number, argument, real);
     if (!synced || !running || running->shared.index != link.cpu) return real();
     const bool write = number == kCallSetApicBase || number == kCallSetTpr;
-    BusEvent& e = push(number == kCallAcknowledge ? BusEvent::Kind::kAcknowledge : BusEvent::Kind::kController, link.cpu);
+    BusEvent& e =
+        push(number == kCallAcknowledge ? BusEvent::Kind::kAcknowledge : BusEvent::Kind::kController, link.cpu);
     e.address = number, e.write = write, e.value = argument;
     const std::size_t index = log.size() - 1;
     return static_cast<i64>(made(index, static_cast<u64>(real()), write));
@@ -246,9 +247,10 @@ std::vector<LineLevel> CrossCheck::Impl::levels_of(const Vcpu& v) const {
 
 // The board's CPUs alone, with their properties.
 BoardSpec CrossCheck::Impl::cpus_only(const std::string& engine) const {
-    const BoardSpec whole = engine.empty() ? m.board_
-                                           : with_parameter(m.board_, "engine", engine,
-                                                            "--cross-check " + std::to_string(options.block) + "," + engine);
+    const BoardSpec whole = engine.empty()
+                                ? m.board_
+                                : with_parameter(m.board_, "engine", engine,
+                                                 "--cross-check " + std::to_string(options.block) + "," + engine);
     BoardSpec board;
     board.name = whole.name;
     board.spaces = whole.spaces;
@@ -284,7 +286,8 @@ void CrossCheck::Impl::copy_memory() {
     for (Ram* copy : {&memory, &base}) {
         for (std::size_t i = copy->count(); i < m.ram_.count(); ++i) {
             const Ram::Block& b = m.ram_.block(i);
-            if (copy->create(b.owner, b.name, b.size) < 0) throw Error("--cross-check: no memory for a copy of the guest's");
+            if (copy->create(b.owner, b.name, b.size) < 0)
+                throw Error("--cross-check: no memory for a copy of the guest's");
         }
         for (std::size_t i = 0; i < m.ram_.count(); ++i) {
             if (m.ram_.block(i).device) copy->set_device(i);
@@ -357,7 +360,8 @@ void CrossCheck::Impl::next_block() {
 bool CrossCheck::Impl::check(Vcpu& cpu, u64 begin, i64 time, u32 exit) {
     const std::size_t i = cpu.shared.index;
     CrossAttempt first, second;
-    second.diverged = follower->follow({&log, i, begin, cpu.shared.instructions, time, m.clock_->ns_per_instruction(), singly(), false});
+    second.diverged = follower->follow(
+        {&log, i, begin, cpu.shared.instructions, time, m.clock_->ns_per_instruction(), singly(), false});
     first.fields = cpu_fields(cpu, first.state = cpu_state(cpu));
     Vcpu& other = follower->vcpus()[i];
     second.fields = cpu_fields(other, second.state = cpu_state(other));
@@ -373,18 +377,18 @@ bool CrossCheck::Impl::check(Vcpu& cpu, u64 begin, i64 time, u32 exit) {
         next_block();
         return true;
     }
-    // It may have been stopped behind an event that it has taken, of which nothing tells the other one.
-    if ((exit == BP_EXIT_STOP || exit == BP_EXIT_BREAK) && second.diverged.empty()) {
-        ++skipped;
-        synced = false;
-        return true;
-    }
+    // It may have been stopped behind an event that it has taken, of which nothing tells the other one. Then a new
+    // engine of its type that stops at the count is where the other one is.
+    const bool stopped = exit == BP_EXIT_STOP || exit == BP_EXIT_BREAK;
     try {
-        cpu.device->failure = narrow(cpu, begin, time, std::move(first), std::move(second));
+        cpu.device->failure = narrow(cpu, begin, time, stopped, std::move(first), std::move(second));
     } catch (const Error& e) {
         cpu.device->failure = std::string("the engines differ, and narrowing it down failed: ") + e.what();
     }
-    return false;
+    if (!cpu.device->failure.empty()) return false;
+    ++skipped;
+    synced = false;
+    return true;
 }
 
 // Executes the block's first instructions anew on an engine that has nothing of the past.
@@ -403,7 +407,8 @@ CrossAttempt CrossCheck::Impl::attempt(Follower& f, std::size_t cpu, u64 begin, 
     return result;
 }
 
-std::string CrossCheck::Impl::narrow(Vcpu& cpu, u64 begin, i64 time, CrossAttempt first, CrossAttempt second) {
+std::string CrossCheck::Impl::narrow(Vcpu& cpu, u64 begin, i64 time, bool stopped, CrossAttempt first,
+                                     CrossAttempt second) {
     const std::size_t i = cpu.shared.index;
     const u64 end = cpu.shared.instructions;
     CrossReport report;
@@ -411,9 +416,10 @@ std::string CrossCheck::Impl::narrow(Vcpu& cpu, u64 begin, i64 time, CrossAttemp
     report.first_engine = cpu.device->type->name, report.second_engine = follower->vcpus()[i].device->type->name;
     report.block_begin = begin, report.block_end = end, report.block = blocks;
     const auto label = [&](u64 offset) { return m.memory_label(offset); };
-    fresh = make("");
+    if (!fresh) fresh = make("");
     const auto differ = [&](u64 to) {
-        CrossAttempt a = attempt(*fresh, i, begin, to, time, false), b = attempt(*follower, i, begin, to, time, singly());
+        CrossAttempt a = attempt(*fresh, i, begin, to, time, false),
+                     b = attempt(*follower, i, begin, to, time, singly());
         // What only one of them has written to is as it was for the other.
         for (auto* pair : {&a, &b})
             for (const auto& [page, bytes] : (pair == &a ? b : a).pages)
@@ -425,6 +431,7 @@ std::string CrossCheck::Impl::narrow(Vcpu& cpu, u64 begin, i64 time, CrossAttemp
     };
     if (!differ(end)) {
         report.reproduced = false;
+        if (stopped) return "";
         return report.text(first, second, known, label);
     }
     u64 good = begin, bad = end;

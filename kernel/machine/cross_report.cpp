@@ -45,8 +45,8 @@ std::string CrossReport::text(const CrossAttempt& first, const CrossAttempt& sec
                               const std::function<std::string(u64)>& label) const {
     std::string out = "the engines " + first_engine + " and " + second_engine + " differ";
     if (first_engine == second_engine) out = "two engines " + first_engine + " differ";
-    const std::string place =
-        "block " + std::to_string(block) + ", instructions " + std::to_string(block_begin) + " to " + std::to_string(block_end);
+    const std::string place = "block " + std::to_string(block) + ", instructions " + std::to_string(block_begin) +
+                              " to " + std::to_string(block_end);
     if (reproduced)
         out += " at instruction " + std::to_string(found_at) + " (" + place + ")";
     else
@@ -58,7 +58,8 @@ std::string CrossReport::text(const CrossAttempt& first, const CrossAttempt& sec
     }
     out += "\nfirst " + first_engine + ", then " + second_engine + ":";
     for (const auto* one : {&first, &second})
-        if (!one->diverged.empty()) out += std::string("\n  the ") + (one == &first ? "first" : "second") + ": " + one->diverged;
+        if (!one->diverged.empty())
+            out += std::string("\n  the ") + (one == &first ? "first" : "second") + ": " + one->diverged;
     for (std::size_t i = 0; i < first.fields.size() && i < second.fields.size(); ++i) {
         const StateValue &x = first.fields[i], &y = second.fields[i];
         if (judged(x, known).bytes != judged(y, known).bytes)
@@ -71,9 +72,11 @@ std::string CrossReport::text(const CrossAttempt& first, const CrossAttempt& sec
             if (contents[i] == other->second[i]) continue;
             if (++bytes > 16) continue;
             char line[80];
-            std::snprintf(line, sizeof line, "\n  memory at %llx of guest memory (", static_cast<unsigned long long>(page + i));
+            std::snprintf(line, sizeof line, "\n  memory at %llx of guest memory (",
+                          static_cast<unsigned long long>(page + i));
             out += line + label(page + i);
-            std::snprintf(line, sizeof line, "): %02x | %02x", static_cast<u8>(contents[i]), static_cast<u8>(other->second[i]));
+            std::snprintf(line, sizeof line, "): %02x | %02x", static_cast<u8>(contents[i]),
+                          static_cast<u8>(other->second[i]));
             out += line;
         }
     }

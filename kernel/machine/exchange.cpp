@@ -84,10 +84,9 @@ std::string Machine::exchange_engine(const std::string& engine) {
         if (!trace_path_.empty()) end_trace(first);
         const Snapshot s = collect();
         try {
-            take_over(s, {.force = true,
-                          .new_engines = true,
-                          .board = &board,
-                          .check = [this](const Assembly& next) { check_exchange(next); }});
+            take_over(s, {.force = true, .new_engines = true, .board = &board, .check = [this](const Assembly& next) {
+                              check_exchange(next);
+                          }});
         } catch (...) {
             if (!trace_path_.empty())
                 first.table->trace_instructions(first.engine, {trace_path_.data(), trace_path_.size()});

@@ -1,5 +1,5 @@
-// CPUs that go on on another engine than before: restored from a snapshot that another type wrote, or exchanged while the
-// machine runs.
+// CPUs that go on on another engine than before: restored from a snapshot that another type wrote, or exchanged while
+// the machine runs.
 #pragma once
 
 #include <string>
@@ -19,7 +19,8 @@ struct NewEngine {
 // whose type is another one now. Throws Error.
 std::vector<NewEngine> new_engines(const Snapshot& saved, Assembly& next, bool all);
 bool is_new_engine(const std::vector<NewEngine>& engines, const Instance& device);
-// Once everything else is restored: tells the engine the levels of its input lines and gives it the state. Throws Error.
+// Once everything else is restored: tells the engine the levels of its input lines and gives it the state. Throws
+// Error.
 void start_engine(NewEngine& engine);
 
 }  // namespace backplane::kernel

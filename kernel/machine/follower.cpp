@@ -262,12 +262,12 @@ std::string Follower::follow(const Part& part) {
         v.table->run(v.engine);
         set_interrupt(false);
         end_at_acknowledge_ = false;
-        if (diverged_.empty() && next_acknowledge(at_) == interrupt) diverge("it does not take the " + interrupt->text());
+        if (diverged_.empty() && next_acknowledge(at_) == interrupt)
+            diverge("it does not take the " + interrupt->text());
         if (!diverged_.empty()) break;
     }
     const std::vector<BusEvent>& log = *part.log;
-    if (diverged_.empty() && !part.open && at_ < log.size())
-        diverge("it does not do `" + log[at_].text() + "`");
+    if (diverged_.empty() && !part.open && at_ < log.size()) diverge("it does not do `" + log[at_].text() + "`");
     return diverged_;
 }
 

@@ -14,7 +14,7 @@ struct BusEvent {
     enum class Kind : u8 {
         // What the CPU does. Both engines have to do it at the same instruction; the second one gets the first one's
         // answer.
-        kRegister,     // of a device, or memory that a device writes to as well
+        kRegister,  // of a device, or memory that a device writes to as well
         kPort,
         kAcknowledge,  // of an interrupt; the value is the vector
         kController,   // another call of bp.intr/1: `address` is its number
@@ -79,7 +79,8 @@ class Follower {
     // Executes a part; returns "" or where it went another way.
     std::string follow(const Part& part);
 
-    // Pages of guest memory that the CPUs may have written to since forget(), which also makes them drop what they keep.
+    // Pages of guest memory that the CPUs may have written to since forget(), which also makes them drop what they
+    // keep.
     const std::vector<u64>& written() const { return written_; }
     void forget();
 

@@ -38,14 +38,13 @@ struct Engine final : Device<Engine<Name>> {
         while (e.vcpu->instructions < e.vcpu->deadline) ++e.vcpu->instructions, ++e.registers.gpr[0], ++e.registers.rip;
         return BP_EXIT_DEADLINE;
     }
-    static constexpr bp_cpu kCpu{sizeof(bp_cpu),
-                                 [](void* self, bp_vcpu* vcpu, const bp_cpu_bus*) -> bp_status {
-                                     return of(self).vcpu = vcpu, BP_OK;
-                                 },
-                                 run,
-                                 [](void*, uint64_t, uint64_t) {},
-                                 [](void*, char*, size_t) -> size_t { return 0; },
-                                 [](void*, bp_str) -> bp_status { return BP_ERR_UNSUPPORTED; }};
+    static constexpr bp_cpu kCpu{
+        sizeof(bp_cpu),
+        [](void* self, bp_vcpu* vcpu, const bp_cpu_bus*) -> bp_status { return of(self).vcpu = vcpu, BP_OK; },
+        run,
+        [](void*, uint64_t, uint64_t) {},
+        [](void*, char*, size_t) -> size_t { return 0; },
+        [](void*, bp_str) -> bp_status { return BP_ERR_UNSUPPORTED; }};
     static constexpr bp_cpu_state kState{sizeof(bp_cpu_state),
                                          [](void* self, bp_x86_state* state) -> bp_status {
                                              return *state = of(self).registers, state->size = sizeof *state, BP_OK;

@@ -8,14 +8,14 @@
 namespace backplane {
 namespace {
 
+// In 16-bit code without paging.
 bool at_bswap(void* instance) {
-    bp_x86_state state{};
-    state.size = sizeof state;
-    kInterpState.get(instance, &state);
-    const bool long_mode = (state.segment[BP_X86_CS].attributes & 0x2000u) != 0;
-    const u64 address = long_mode ? state.rip : static_cast<u32>(state.segment[BP_X86_CS].base + state.rip);
-    u8 code[2] = {};
-    return kInterpDebug.read(instance, address, code, sizeof code, 0) == 2 && code[0] == 0x0f && code[1] == 0xc8;
+    const interp::Cpu& cpu = *static_cast<InterpCpu*>(instance)->cpu;
+    const u64 address = cpu.code_address(cpu.eip);
+    bp_page page{};
+    cpu.bus.page(cpu.bus.self, address, BP_VIEW_NORMAL, &page);
+    const u64 offset = address & 0xfff;
+    return page.read && offset < 0xffe && std::memcmp(page.read + offset, "\x66\x0f\xc8", 3) == 0;
 }
 
 const bp_cpu* original(void* instance) {
@@ -34,11 +34,8 @@ u32 run_wrong(void* instance) {
         vcpu->deadline = before + 1;
         exit = original(instance)->run(instance);
         if (!wrong || vcpu->instructions != before + 1) continue;
-        bp_x86_state state{};
-        state.size = sizeof state;
-        kInterpState.get(instance, &state);
-        state.rflags ^= 1;
-        kInterpState.set(instance, &state);
+        interp::Cpu& cpu = *static_cast<InterpCpu*>(instance)->cpu;
+        cpu.set_arith(cpu.flags() ^ interp::kCf);
     }
     vcpu->deadline = deadline;
     return exit;
