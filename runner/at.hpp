@@ -1,6 +1,7 @@
 // What `--at POINT:ACTION` asks for.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,13 +12,15 @@
 namespace backplane::runner {
 
 struct AtAction {
-    enum class Point { kCount, kEnd } point = Point::kEnd;
-    u64 count = 0;  // of executed instructions
-    enum class What { kSave, kStop, kQuit } what = What::kSave;
-    std::string file;  // to save to
+    enum class Point { kCount, kTime, kEnd } point = Point::kEnd;
+    u64 count = 0;  // of executed instructions, or ns of the machine's time
+    enum class What { kSave, kStop, kQuit, kEngine } what = What::kSave;
+    std::string file;    // to save to
+    std::string engine;  // to go on with
 };
 
-// "icount=1_000_000:save=FILE", "icount=0x1000:stop", "icount=5:quit", "end:save=FILE". Throws kernel::Error.
+// "icount=1_000_000:save=FILE", "icount=0x1000:stop", "icount=5:quit", "time=2.5s:engine=interp", "end:save=FILE".
+// Throws kernel::Error.
 AtAction parse_at(std::string_view text);
 
 // Does on a machine what was asked for. Lives as long as the machine runs.
@@ -34,6 +37,7 @@ class AtWork {
 
   private:
     void save(const std::string& file);
+    void attempt(const std::function<void()>& work);
 
     kernel::Machine& machine_;
     std::vector<AtAction> actions_;

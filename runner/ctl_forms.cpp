@@ -106,6 +106,10 @@ const std::vector<ShortForm>& short_forms() {
          [](const Words& w, bool) {
              return Call{"plugin-reload", {{"plugin", w[0].ends_with(".so") ? whole(w[0]) : w[0]}}};
          }},
+        {"engine", "engine NAME", "lets the CPUs go on with another engine", 1, 1,
+         [](const Words& w, bool) {
+             return Call{"engine-set", {{"engine", w[0]}}};
+         }},
         {"trace", "trace [PATTERNS]", "sets what is traced, or lists it", 0, 1,
          [](const Words& w, bool) {
              return w.empty() ? Call{"trace-list", json::object(), Call::Show::kTrace}

@@ -28,6 +28,7 @@ constexpr const char* kHelp =
     "save FILE                write a snapshot\n"
     "load FILE [force]        go back to a snapshot; force: also if a disk was changed meanwhile\n"
     "reload NAME              load a device's plugin (or the file of a new build) anew, under the running guest\n"
+    "engine NAME              let the CPUs go on with another engine, such as interp\n"
     "info [WHAT]              block, pci, registers, mtree, qtree, snapshots ...; info lists them\n"
     "eject [-f] DRIVE         take a medium out\n"
     "change DRIVE FILE        put another medium in\n"
@@ -154,7 +155,8 @@ std::string Monitor::run(const std::string& line) {
         return screendump(rest, rest.ends_with(".png") ? PictureFormat::kPng : PictureFormat::kPpm);
     if (command == "key" || command == "sendkey") return key(rest);
     if (command == "type") return type(unescape(rest));
-    if (command == "save" || command == "load" || command == "reload") return state_command(command, rest);
+    if (command == "save" || command == "load" || command == "reload" || command == "engine")
+        return state_command(command, rest);
     if (command == "state") {
         if (!rest.empty() && !machine_.device(rest)) return "no device " + rest + "\n";
         return machine_.state_text(rest);
@@ -179,7 +181,9 @@ std::string Monitor::state_command(const std::string& command, std::string rest)
     std::string text;
     try {
         machine_.standstill([&] {
-            if (command == "reload") {
+            if (command == "engine") {
+                text = machine_.exchange_engine(rest) + "\n";
+            } else if (command == "reload") {
                 text = machine_.reload(rest) + "\n";
             } else if (command == "save") {
                 machine_.save(rest);

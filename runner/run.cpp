@@ -14,6 +14,7 @@
 #include "kernel/machine/machine.hpp"
 #include "runner/at.hpp"
 #include "runner/control.hpp"
+#include "runner/cross_check.hpp"
 #include "runner/gdb.hpp"
 #include "runner/monitor.hpp"
 #include "runner/options.hpp"
@@ -109,6 +110,7 @@ int run_machine(const RunOptions& o) {
     kernel::BoardRequest request = request_of(o);
     if (!o.record.empty() || !o.replay.empty())
         require_deterministic(request, context.search, o.record.empty() ? "--replay" : "--record");
+    if (!o.cross_check.empty()) require_deterministic(request, context.search, "--cross-check");
     const kernel::BoardSpec board = kernel::load_board(request, context.search);
     kernel::Tracer tracer;
     if (!o.trace_file.empty()) tracer.open(o.trace_file);
@@ -116,8 +118,9 @@ int run_machine(const RunOptions& o) {
     kernel::MachineOptions options;
     options.search = context.search;
     options.reboot = !o.no_reboot;
+    if (!o.cross_check.empty()) options.cross_check = parse_cross_check(o.cross_check, context.search);
     options.program_version = version_number();
-    options.request_json = request_json(request, board);
+    options.request_json = [](const kernel::BoardSpec& b) { return request_json(kernel::request_of(b), b); };
 
     struct Restore {
         ~Restore() {
@@ -204,10 +207,15 @@ void add_run_options(CLI::App& app, RunOptions& o) {
     app.add_option("--replay", o.replay, "replay a recorded session on the same machine, exactly as it was")
         ->type_name("FILE");
     app.add_option("--at", o.at,
-                   "at an exact instruction count: icount=N:save=FILE, icount=N:stop, icount=N:quit; or end:save=FILE; "
-                   "may be repeated")
+                   "at an exact instruction count or time: icount=N:save=FILE, time=2.5s:stop, icount=N:quit, "
+                   "time=T:engine=NAME; or end:save=FILE; may be repeated")
         ->type_name("POINT:ACTION")
         ->allow_extra_args(false);
+    app.add_option(
+           "--cross-check", o.cross_check,
+           "let a second engine execute everything as well, N instructions at a time, and compare; implies --clock "
+           "deterministic")
+        ->type_name("N[,ENGINE]");
     app.add_flag("--no-reboot", o.no_reboot, "end with exit code 4 when the guest resets the machine");
     app.add_flag("--paused", o.paused,
                  "the machine stands still until it is told to go on (monitor, --control, --gdb)");

@@ -13,7 +13,8 @@ namespace backplane::runner {
 struct RunOptions {
     BoardOptions board;
     std::optional<kernel::BoardRequest> machine;  // in place of `board`: what somebody else has put together
-    std::string log, trace, trace_file, trace_instructions, script, display = "none", restore, record, replay, gdb;
+    std::string log, trace, trace_file, trace_instructions, script, display = "none", restore, record, replay, gdb,
+                                                                    cross_check;
     std::vector<std::string> at;
     bool no_reboot = false, paused = false, force = false, print_stats = false;
 };

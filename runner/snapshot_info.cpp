@@ -40,6 +40,7 @@ void add_device(std::string& out, const kernel::DeviceState& d) {
     for (const kernel::StateValue& f : d.fields)
         line(out, "    %s = %s%s", f.name.c_str(), value_text(f).c_str(),
              f.flags & BP_STATE_IDENTITY ? " (must be the same)" : "");
+    for (const kernel::StateValue& f : d.cpu) line(out, "    cpu.%s = %s", f.name.c_str(), value_text(f).c_str());
     for (const auto& [name, level] : d.lines) line(out, "    line %s: %s", name.c_str(), level ? "high" : "low");
     for (const auto& t : d.timers) line(out, "    timer %s: at %s", t.name.c_str(), kernel::time_text(t.due).c_str());
 }
@@ -102,6 +103,8 @@ Json device(const kernel::DeviceState& d) {
               {"properties", texts(d.properties)}};
     Json& fields = json["fields"] = Json::array();
     for (const auto& f : d.fields) fields.push_back(field(f));
+    Json& cpu = json["cpu"] = Json::array();
+    for (const auto& f : d.cpu) cpu.push_back(field(f));
     Json& lines = json["lines"] = Json::object();
     for (const auto& [name, level] : d.lines) lines[name] = level;
     Json& timers = json["timers"] = Json::array();

@@ -12,6 +12,21 @@
 namespace backplane::kernel {
 
 namespace {
+struct VmFile {
+    Value root;
+    std::string machine;  // "" if the file names none
+    Position machine_position;
+};
+}  // namespace
+
+struct BoardSource {
+    BoardRequest request;
+    std::string vm_path, machine_path;
+    VmFile vm;
+    MachineFile machine;
+};
+
+namespace {
 
 // What VM files, fragments and settings may change, beside parameters.
 const std::vector<std::string>& sections() {
@@ -68,12 +83,6 @@ void apply_fragments(Value& board, const ParameterSet& parameters) {
             if (is_section(entry.key)) merge_section(board, entry);
     }
 }
-
-struct VmFile {
-    Value root;
-    std::string machine;  // "" if the file names none
-    Position machine_position;
-};
 
 VmFile read_vm(const std::string& path) {
     VmFile vm;
@@ -267,27 +276,40 @@ bool names_only_a_machine(const BoardRequest& request, const SearchPaths& search
 }
 }  // namespace
 
-BoardSpec load_board(const BoardRequest& request, const SearchPaths& search) {
-    BoardSpec spec;
-    VmFile vm;
+namespace {
+BoardSource read_source(const BoardRequest& request, const SearchPaths& search) {
+    BoardSource source;
+    source.request = request;
+    VmFile& vm = source.vm;
+    std::string &machine_file = source.machine_path, &vm_file = source.vm_path;
     if (names_only_a_machine(request, search)) {
-        spec.machine_file = find_machine(search, request.vm_file);
+        machine_file = find_machine(search, request.vm_file);
     } else if (!request.vm_file.empty()) {
-        spec.vm_file = find_vm(search, request.vm_file);
-        vm = read_vm(spec.vm_file);
+        vm_file = find_vm(search, request.vm_file);
+        vm = read_vm(vm_file);
     }
     if (!request.machine.empty())
-        spec.machine_file = find_machine(search, request.machine);
+        machine_file = find_machine(search, request.machine);
     else if (!vm.machine.empty())
-        spec.machine_file = machine_of(vm, spec.vm_file, search);
-    else if (!spec.vm_file.empty())
+        machine_file = machine_of(vm, vm_file, search);
+    else if (!vm_file.empty())
         throw Error(vm.root.position(), "the file names no machine: expected `machine: NAME` (see `machine list`)");
-    else if (spec.machine_file.empty())
+    else if (machine_file.empty())
         throw Error("neither a machine nor a VM file is named");
 
-    MachineFile machine = load_machine_file(spec.machine_file, search);
+    source.machine = load_machine_file(machine_file, search);
+    return source;
+}
+
+BoardSpec expand(const std::shared_ptr<const BoardSource>& source) {
+    BoardSpec spec;
+    spec.source = source;
+    const BoardRequest& request = source->request;
+    const VmFile& vm = source->vm;
+    const MachineFile& machine = source->machine;
+    spec.machine_file = source->machine_path, spec.vm_file = source->vm_path;
     spec.name = machine.name, spec.description = machine.description, spec.ancestry = machine.ancestry;
-    Value& board = machine.root;
+    Value board = machine.root;
     ParameterSet parameters(board.find("parameters"), board.find("aliases"));
     for (const std::string& path : parameters.paths_in("")) {
         const std::string first = path.substr(0, path.find('.'));
@@ -335,6 +357,33 @@ BoardSpec load_board(const BoardRequest& request, const SearchPaths& search) {
     spec.parameters = parameters.take_parameters();
     spec.aliases = parameters.take_aliases();
     return spec;
+}
+}  // namespace
+
+BoardSpec load_board(const BoardRequest& request, const SearchPaths& search) {
+    return expand(std::make_shared<BoardSource>(read_source(request, search)));
+}
+
+const BoardRequest& request_of(const BoardSpec& board) {
+    static const BoardRequest none;
+    return board.source ? board.source->request : none;
+}
+
+BoardSpec with_parameter(const BoardSpec& board, const std::string& parameter, const std::string& value,
+                         const std::string& option) {
+    if (!board.source) throw Error("the board was not read from files and cannot be set up otherwise");
+    std::string path = parameter;
+    for (const Alias& a : board.aliases)
+        if (a.name == parameter) path = a.parameter;
+    if (!board.parameter(path))
+        throw Error(position_of_option(option), "the board has no parameter " + in_ticks(parameter));
+    auto source = std::make_shared<BoardSource>(*board.source);
+    std::erase_if(source->request.settings, [&](const Setting& s) {
+        return s.path == path || std::any_of(board.aliases.begin(), board.aliases.end(),
+                                             [&](const Alias& a) { return a.name == s.path && a.parameter == path; });
+    });
+    source->request.settings.push_back({path, value, option});
+    return expand(source);
 }
 
 }  // namespace backplane::kernel

@@ -2,6 +2,7 @@
 // substituted: what the machine builder works from. docs/board-authors.md describes the notation.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -73,6 +74,8 @@ struct Alias {
     std::string parameter;  // "drives.first.file"
 };
 
+struct BoardSource;  // the files and settings that a board was read from
+
 struct BoardSpec {
     std::string name, description;
     std::string machine_file;                   // path of the machine file
@@ -88,6 +91,8 @@ struct BoardSpec {
     std::vector<PublishSpec> publish;
     std::vector<Parameter> parameters;
     std::vector<Alias> aliases;
+
+    std::shared_ptr<const BoardSource> source;  // of load_board()
 
     const Parameter* parameter(std::string_view path) const;
     const DeviceSpec* device(std::string_view name) const;
@@ -108,5 +113,15 @@ struct BoardRequest {
 };
 
 BoardSpec load_board(const BoardRequest& request, const SearchPaths& search);
+
+// What load_board() was asked for.
+const BoardRequest& request_of(const BoardSpec& board);
+// The same board with one parameter (its path or an alias) given otherwise, from what was read then. Throws Error: the
+// board was not made by load_board(), has no such parameter, or the value does not fit it.
+BoardSpec with_parameter(const BoardSpec& board, const std::string& parameter, const std::string& value,
+                         const std::string& option);
+// Names what differs between two boards in words, or "": everything but parameters, and but for what devices whose name
+// is in `free` are and how they are set up.
+std::string board_difference(const BoardSpec& a, const BoardSpec& b, const std::vector<std::string>& free);
 
 }  // namespace backplane::kernel

@@ -35,6 +35,10 @@ void tell_reloaded(Control& control, const std::string& plugin, const std::strin
     control.emit("BACKPLANE_PLUGIN_RELOADED", {{"plugin", plugin}, {"desc", desc}});
 }
 
+void tell_engine(Control& control, const std::string& desc) {
+    control.emit("BACKPLANE_ENGINE_CHANGED", {{"desc", desc}});
+}
+
 void tell_reset(Control& control, bool by_guest) {
     control.emit("RESET", {{"guest", by_guest}, {"reason", reset_reason(by_guest)}});
 }
@@ -63,6 +67,7 @@ void add_machine_events(Control& control) {
     control.add_event("BACKPLANE_DEVICE", "device tells of an event of its own, with data");
     control.add_event("BACKPLANE_SNAPSHOT_SAVED", "the state was saved to path");
     control.add_event("BACKPLANE_SNAPSHOT_RESTORED", "the state of path was restored");
+    control.add_event("BACKPLANE_ENGINE_CHANGED", "the CPUs go on with another engine; desc says which");
     control.add_event("BACKPLANE_PLUGIN_RELOADED", "plugin was reloaded; desc says what was done");
 }
 

@@ -13,6 +13,7 @@ void tell_stopped_soon(Control& control, const std::string& reason);  // any thr
 void tell_reset(Control& control, bool by_guest);
 void tell_saved(Control& control, const std::string& path);
 void tell_restored(Control& control, const std::string& path);
+void tell_engine(Control& control, const std::string& desc);
 void tell_reloaded(Control& control, const std::string& plugin, const std::string& desc);
 // The last event; commands that wait are answered.
 void tell_ended(Control& control, const Outcome& outcome, bool reset_by_guest);

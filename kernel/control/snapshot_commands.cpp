@@ -25,6 +25,13 @@ void add_snapshot_commands(const CommandContext& context) {
                      m.load(a.text("path"), a.flag("force"));
                      return Json::object();
                  }});
+    control.add({.name = "engine-set",
+                 .help = "lets the CPUs go on with another engine; if that fails the present one goes on",
+                 .arguments = {{"engine", Type::kText, false, "as the board's parameter `engine`: interp ..."}},
+                 .when = Command::When::kStandstill,
+                 .run = [&m](const Arguments& a) -> Json {
+                     return {{"desc", m.exchange_engine(a.text("engine"))}};
+                 }});
     control.add({.name = "plugin-reload",
                  .help = "puts another build of a plugin in the place of the one that runs",
                  .arguments = {{"plugin", Type::kText, false, "its id, or the path of a new file"}},

@@ -56,6 +56,7 @@ class Debugger {
 
     // --- the machine's side, under its lock ------------------------------------------------------------------------
     void stopped(Vcpu& cpu);  // its run() has returned BP_EXIT_BREAK
+    bool in_use() const { return !breakpoints_.empty() || !watchpoints_.empty(); }
     void assembly_changed();  // what was set is set again
     void paused();            // every processor stands
     bool stays(std::size_t cpu) const { return cpu < stay_.size() && stay_[cpu]; }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <ranges>
 #include <string>
@@ -69,6 +70,8 @@ struct Assembly {
     std::vector<FactState> facts;  // as published
     std::deque<Vcpu> vcpus;
     u32 halted = 0;  // how many of their threads sleep in HLT
+    std::function<i64(const Vcpu&)> now;       // the CPUs' time, if it is not the machine's
+    std::vector<std::shared_ptr<void>> owned;  // what some links lead to
 
     auto all() const {
         return devices | std::views::transform([](const std::shared_ptr<Instance>& d) -> Instance& { return *d; });

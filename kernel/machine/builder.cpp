@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "kernel/config/convert.hpp"
+#include "kernel/machine/cross_check.hpp"
 #include "kernel/machine/services.hpp"
 
 namespace backplane::kernel {
@@ -53,10 +54,12 @@ void Builder::make_spaces() {
                       static_cast<unsigned long long>(value));
         m.tracer_.emit(m.now(), r.label(), text);
     };
-    for (const SpaceSpec& s : m_.board_.spaces) {
+    for (const SpaceSpec& s : board_.spaces) {
         if (s.kind == SpaceSpec::Kind::kPorts) {
             if (a_.ports) throw Error(s.position, "a second port space; a board has one");
-            a_.ports = std::make_unique<PortSpace>(PortEvents{unclaimed, traced});
+            PortEvents events{unclaimed, traced};
+            if (m_.cross_check_) m_.cross_check_->hook(a_, events);
+            a_.ports = std::make_unique<PortSpace>(std::move(events));
         } else {
             if (a_.memory) throw Error(s.position, "a second memory space; a board has one");
             MemoryEvents events;
@@ -66,7 +69,8 @@ void Builder::make_spaces() {
             };
             events.unclaimed = unclaimed;
             events.traced = traced;
-            a_.memory = std::make_unique<MemorySpace>(m_.ram_, s.bits, std::move(events));
+            if (m_.cross_check_) m_.cross_check_->hook(a_, events);
+            a_.memory = std::make_unique<MemorySpace>(ram_, s.bits, std::move(events));
         }
     }
 }
@@ -77,6 +81,7 @@ void Builder::build() {
     join_buses();
     join_links();
     join_lines();
+    if (m_.cross_check_) m_.cross_check_->join(a_);
     check_routes();
     if (m_.options_.verify_only) {
         place_regions();
@@ -97,7 +102,7 @@ void Builder::connect() {
 
 void Builder::check_routes() {
     // Board-wide rules that need no running device come first, so that nothing is started in vain.
-    for (const PublishSpec& p : m_.board_.publish) {
+    for (const PublishSpec& p : board_.publish) {
         Instance* from = a_.device(p.from.text());
         Instance* into = a_.device(p.into.text());
         std::vector<std::string> names;
@@ -133,7 +138,7 @@ void Builder::check_routes() {
 }
 
 void Builder::create_devices() {
-    for (const DeviceSpec& spec : m_.board_.devices) {
+    for (const DeviceSpec& spec : board_.devices) {
         if (std::find(kept_.begin(), kept_.end(), spec.name) == kept_.end()) {
             create_device(spec);
             continue;

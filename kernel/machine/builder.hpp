@@ -12,8 +12,15 @@ namespace backplane::kernel {
 class Builder {
   public:
     // With `former`, back ends whose name is in `kept` are taken over from it instead of being made.
-    Builder(Machine& machine, Assembly& assembly, const Assembly* former = nullptr, std::vector<std::string> kept = {})
-        : m_(machine), a_(assembly), former_(former), kept_(std::move(kept)) {}
+    // `board`: if it is not the machine's.
+    Builder(Machine& machine, Assembly& assembly, const Assembly* former = nullptr, std::vector<std::string> kept = {},
+            const BoardSpec* board = nullptr, Ram* ram = nullptr)
+        : m_(machine),
+          a_(assembly),
+          board_(board ? *board : machine.board_),
+          ram_(ram ? *ram : machine.ram_),
+          former_(former),
+          kept_(std::move(kept)) {}
 
     // Up to the reset at power-on. Throws Error; the assembly is then to be taken down.
     void build();
@@ -52,6 +59,8 @@ class Builder {
 
     Machine& m_;
     Assembly& a_;
+    const BoardSpec& board_;
+    Ram& ram_;
     const Assembly* former_;
     std::vector<std::string> kept_;
 };

@@ -12,6 +12,7 @@
 // or halted at the same instruction.
 #include <algorithm>
 
+#include "kernel/machine/cross_check.hpp"
 #include "kernel/debug/debugger.hpp"
 #include "kernel/machine/machine.hpp"
 
@@ -31,6 +32,7 @@ u64 Machine::next_deadline(u64 executed) const {
     if (const std::int64_t due = live_->timers.next(); due >= 0)
         deadline = std::min(deadline, clock_->instructions_at(due));
     if (!at_counts_.empty()) deadline = std::min(deadline, at_counts_.begin()->first);
+    if (!at_times_.empty()) deadline = std::min(deadline, clock_->instructions_at(at_times_.begin()->first));
     if (const auto due = input_log_.next()) deadline = std::min(deadline, due->instructions);
     return std::max(deadline, executed + 1);
 }
@@ -87,7 +89,8 @@ void Machine::at_instructions(u64 count, std::function<void()> work) {
                     std::to_string(executed));
 }
 
-void Machine::run_at_counts() {
+void Machine::run_at_points() {
+    while (const auto work = take_at_time()) run_standing(work);
     while (!at_counts_.empty() && at_counts_.begin()->first <= instructions()) {
         const auto work = std::move(at_counts_.begin()->second);
         at_counts_.erase(at_counts_.begin());
@@ -132,7 +135,7 @@ void Machine::end_if_due() {
 
 // All CPUs have halted: time goes on at the next timer, or with what comes from outside.
 void Machine::idle(std::unique_lock<MachineLock>& lock) {
-    if (const std::int64_t due = live_->timers.next(); due >= 0) return clock_->skip_to(due);
+    if (const std::int64_t due = next_event(); due >= 0) return clock_->skip_to(due);
     const auto next = input_log_.next();
     if (!next) return sleep(lock, -1);
     const InputStamp now = stamp();
@@ -181,7 +184,7 @@ Outcome Machine::run_deterministic() {
     for (;;) {
         run_posted();
         if (exact && !paused_) {
-            run_at_counts();
+            run_at_points();
             if (input_log_.next())
                 deliver_recorded_input();
             else
@@ -217,7 +220,7 @@ Outcome Machine::run_deterministic() {
         cpu.running = true;
         executing_ = &cpu;
         lock.unlock();
-        const u32 exit = cpu.table->run(cpu.engine);
+        const u32 exit = cross_check_ ? cross_check_->run(cpu) : cpu.table->run(cpu.engine);
         lock.lock();
         executing_ = nullptr;
         cpu.running = false;

@@ -1,6 +1,7 @@
 #include "kernel/machine/device_state.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -22,8 +23,9 @@ std::string property_text(const PropertyInfo& info, const PropertyValue& value) 
     }
 }
 
-// Calls `see` for every declared field. No exception may pass through the device.
-void visit(const Instance& d, const std::function<void(const bp_state_field&)>& see) {
+// Calls `see` for every field that `show` shows. No exception may pass through a plugin.
+void visit_fields(const std::function<void(const bp_state_visitor*)>& show,
+                  const std::function<void(const bp_state_field&)>& see) {
     struct Context {
         const std::function<void(const bp_state_field&)>& see;
         std::exception_ptr error;
@@ -37,8 +39,19 @@ void visit(const Instance& d, const std::function<void(const bp_state_field&)>& 
                                            c.error = std::current_exception();
                                        }
                                    }};
-    d.type->abi->visit_state(d.object, &visitor);
+    show(&visitor);
     if (context.error) std::rethrow_exception(context.error);
+}
+void visit(const Instance& d, const std::function<void(const bp_state_field&)>& see) {
+    visit_fields([&d](const bp_state_visitor* visitor) { d.type->abi->visit_state(d.object, visitor); }, see);
+}
+
+StateValue value_of(const bp_state_field& f) {
+    StateValue v;
+    v.name = std::string(to_view(f.name));
+    v.kind = f.kind, v.element_size = f.element_size, v.since = f.since, v.flags = f.flags, v.count = f.count;
+    v.bytes.assign(static_cast<const char*>(f.data), f.element_size * f.count);
+    return v;
 }
 
 bool numeric(u32 kind) { return kind == BP_STATE_UNSIGNED || kind == BP_STATE_SIGNED || kind == BP_STATE_BOOL; }
@@ -89,11 +102,7 @@ DeviceState save_device(const Instance& d) {
                                       property_text(d.type->properties[i], d.properties[i]));
     visit(d, [&](const bp_state_field& f) {
         if (f.flags & BP_STATE_DROPPED) return;
-        StateValue v;
-        v.name = std::string(to_view(f.name));
-        v.kind = f.kind, v.element_size = f.element_size, v.since = f.since, v.flags = f.flags, v.count = f.count;
-        v.bytes.assign(static_cast<const char*>(f.data), f.element_size * f.count);
-        s.fields.push_back(std::move(v));
+        s.fields.push_back(value_of(f));
     });
     for (const LineInfo& l : d.type->outputs)
         for (u32 n = 0; n < l.count; ++n) s.lines.emplace_back(l.line_name(n), d.levels[l.first + n]);
@@ -200,6 +209,70 @@ void check_identity(const Instance& d, const DeviceState& saved) {
                         "; what the guest remembers of it may be wrong now (to restore all the same, force it)");
         }
     });
+}
+
+bool gives_state(const Vcpu& v) {
+    return v.state && v.state->size >= offsetof(bp_cpu_state, visit) + sizeof v.state->visit && v.state->visit;
+}
+
+bp_x86_state cpu_state(const Vcpu& v) {
+    bp_x86_state state{};
+    state.size = sizeof state;
+    if (!gives_state(v) || v.state->get(v.engine, &state) != BP_OK)
+        throw Error(v.device->name() + ": " + v.device->type->name + " does not give its processor's state away");
+    return state;
+}
+
+void set_cpu_state(Vcpu& v, const bp_x86_state& state) {
+    v.device->failure.clear();
+    if (!gives_state(v))
+        throw Error(v.device->name() + ": " + v.device->type->name + " does not take another processor's state");
+    if (v.state->set(v.engine, &state) != BP_OK)
+        throw Error(v.device->name() + ": " + v.device->type->name + ": " +
+                    (v.device->failure.empty() ? "it does not accept the processor's state" : v.device->failure));
+}
+
+std::vector<StateValue> cpu_fields(const Vcpu& v, const bp_x86_state& state) {
+    std::vector<StateValue> fields;
+    bp_x86_state copy = state;
+    visit_fields([&](const bp_state_visitor* visitor) { v.state->visit(&copy, visitor); },
+                 [&](const bp_state_field& f) { fields.push_back(value_of(f)); });
+    return fields;
+}
+
+bp_x86_state cpu_state_of(const Vcpu& v, const std::vector<StateValue>& saved) {
+    bp_x86_state state = cpu_state(v);
+    std::map<std::string_view, const StateValue*> fields;
+    for (const StateValue& f : saved) fields.emplace(f.name, &f);
+    const std::string label = "the processor state of " + v.device->name();
+    visit_fields([&](const bp_state_visitor* visitor) { v.state->visit(&state, visitor); },
+                 [&](const bp_state_field& f) {
+                     const auto found = fields.find(to_view(f.name));
+                     if (found == fields.end()) return;  // the engine that saved it did not know the field
+                     StateValue value = *found->second;
+                     fields.erase(found);
+                     widen(value, f);
+                     if (value.kind != f.kind || value.element_size != f.element_size || value.count != f.count)
+                         throw Error(label + ": " + value.name + " is " +
+                                     shape(value.kind, value.element_size, value.count) + " in the saved state and " +
+                                     shape(f.kind, f.element_size, f.count) + " here");
+                     std::memcpy(f.data, value.bytes.data(), value.bytes.size());
+                 });
+    // What later versions add is 0 where a program does not use it.
+    for (const auto& [name, value] : fields)
+        if (value->bytes.find_first_not_of('\0') != std::string::npos)
+            throw Error(label + ": " + std::string(name) + " is in use, and " + v.device->type->name +
+                        " does not know it");
+    return state;
+}
+
+void load_outputs(Instance& d, const DeviceState& saved) {
+    for (const auto& [name, level] : saved.lines) {
+        const auto line = d.type->output(name);
+        if (!line) continue;
+        d.levels[line->index] = level;
+        for (const auto& [wire, driver] : d.outputs[line->index]) d.assembly->wires.restore(wire, driver, level);
+    }
 }
 
 }  // namespace backplane::kernel

@@ -120,7 +120,10 @@ struct CpuServices {
         of(self).wake_halted();
         of(self).lock_.unlock();
     }
-    static std::int64_t now(void* self) { return of(self).now(); }
+    static std::int64_t now(void* self) {
+        const Assembly& a = board(self);
+        return a.now ? a.now(*static_cast<Vcpu*>(self)) : of(self).now();
+    }
     static void code_cached(void* self, u64 address) {
         Guard g(self);
         for (Vcpu& other : board(self).vcpus)

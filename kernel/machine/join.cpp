@@ -155,10 +155,10 @@ void Builder::connect_output(Instance& from, u32 output, const Value& to, u32 na
 }
 
 void Builder::join_lines() {
-    for (const WireSpec& spec : m_.board_.lines) a_.wires.add(spec.name);
-    const u32 named = static_cast<u32>(m_.board_.lines.size());
+    for (const WireSpec& spec : board_.lines) a_.wires.add(spec.name);
+    const u32 named = static_cast<u32>(board_.lines.size());
     for (u32 w = 0; w < named; ++w)
-        for (const Value& sink : m_.board_.lines[w].sinks) connect_sink(w, sink);
+        for (const Value& sink : board_.lines[w].sinks) connect_sink(w, sink);
     for (Instance& d : a_.all()) {
         for (const LineInfo& line : d.type->outputs) {
             for (u32 n = 0; n < line.count; ++n)

@@ -9,6 +9,7 @@
 #include "kernel/control/control.hpp"
 #include "kernel/debug/debugger.hpp"
 #include "kernel/machine/builder.hpp"
+#include "kernel/machine/cross_check.hpp"
 
 namespace backplane::kernel {
 
@@ -61,6 +62,11 @@ Machine::Machine(const BoardSpec& board, PluginRegistry& registry, Logger& logge
       log_(logger.device("machine")) {
     make_clock();
     add_input(kResetChannel, [this](const u8*, std::size_t) { request(nullptr, BP_REQUEST_RESET, 0, "reset"); });
+    if (options_.cross_check.block > 0) {
+        if (!clock_->deterministic())
+            throw Error("a cross-check needs the deterministic clock: two engines must get to the same instruction");
+        cross_check_ = std::make_unique<CrossCheck>(*this, options_.cross_check);
+    }
     live_ = new_assembly();
     lock_.lock();
     try {
@@ -80,6 +86,7 @@ Machine::Machine(const BoardSpec& board, PluginRegistry& registry, Logger& logge
 Machine::~Machine() {
     control_->end();
     Builder::tear_down(*this, *live_);
+    cross_check_.reset();  // needs the machine's lock
 }
 
 std::unique_ptr<Assembly> Machine::new_assembly() {
@@ -87,7 +94,9 @@ std::unique_ptr<Assembly> Machine::new_assembly() {
         logger_.log(log_, BP_LOG_WARN, wire + ": " + text);
     });
     assembly->wires.watch([this, a = assembly.get()](u32 device, u32 input, bool level) {
-        if (line_watch_ && a == live_.get()) line_watch_(*a->devices[device], false, input, level);
+        if (cross_check_) cross_check_->input(*a, device, input, level);
+        if (a != live_.get()) return;
+        if (line_watch_) line_watch_(*a->devices[device], false, input, level);
     });
     return assembly;
 }

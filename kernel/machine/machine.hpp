@@ -27,14 +27,31 @@
 namespace backplane::kernel {
 
 class Control;
+class CrossCheck;
 class Debugger;
+
+// A field of the processors' shared state in which engines may differ, or some of its bits.
+struct KnownDifference {
+    std::string field;
+    u64 mask = ~u64{0};
+    std::string engine;  // the type of engine that differs from others
+};
+
+// Another engine executes everything as well, `block` instructions at a time, and is compared with the machine's.
+struct CrossCheckOptions {
+    u64 block = 0;       // 0: none
+    std::string engine;  // as the board's parameter `engine`; "": a second one of the machine's own
+    std::vector<KnownDifference> known;
+};
 
 struct MachineOptions {
     SearchPaths search;           // for firmware
     bool reboot = true;           // false: a reset ends the machine
     bool verify_only = false;     // build and check, but open no images and start nothing
     std::string program_version;  // for the headers of snapshots
-    std::string request_json;     // how the machine was started, kept in snapshots
+    CrossCheckOptions cross_check = {};
+    // How the machine was started, as a text that is kept in snapshots.
+    std::function<std::string(const BoardSpec&)> request_json = {};
 };
 
 // Why run() ended.
@@ -85,6 +102,8 @@ class Machine {
     // Deterministic clock: runs `work` as at a standstill, when exactly `count` instructions have been executed. Throws
     // Error if that is past.
     void at_instructions(u64 count, std::function<void()> work);
+    // The same when the machine's time has come to `time` (ns), or soon after it.
+    void at_time(std::int64_t time, std::function<void()> work);
     bool deterministic() const { return clock_->deterministic(); }
     // Runs `work` soon, in the machine's thread, under the lock, while every vCPU stands outside its engine and no
     // request is under way on the host; also while paused. Any thread. It is run even if the machine ends meanwhile.
@@ -126,6 +145,9 @@ class Machine {
     // Loads a plugin's file anew and gives its devices the state they had. `what`: a device's name, a plugin's id, or
     // the path of a file with a new build. Returns what was done, in words.
     std::string reload(const std::string& what);
+    // The CPUs go on on another engine: a value of the board's parameter `engine`, or "" for new instances of the
+    // present one. Returns what was done, in words.
+    std::string exchange_engine(const std::string& engine);
 
     PluginRegistry& registry() { return registry_; }
     const SearchPaths& search() const { return options_.search; }
@@ -159,6 +181,7 @@ class Machine {
     friend struct CpuServices;
     friend class Builder;
     friend class Debugger;
+    friend class CrossCheck;
 
     // machine.cpp
     void make_clock();
@@ -167,7 +190,16 @@ class Machine {
     // snapshot.cpp
     Snapshot collect();
     void check_times(const Snapshot& snapshot) const;
-    void take_over(const Snapshot& saved, bool force, const std::function<void(const Assembly&)>& check);
+    struct TakeOver {
+        bool force = false;                               // also if an image is not as it was
+        bool new_engines = false;                         // CPUs get the shared state, whatever their type
+        BoardSpec* board = nullptr;                       // to build from; becomes the machine's
+        std::function<void(const Assembly&)> check = {};  // of what is built
+    };
+    void take_over(const Snapshot& saved, const TakeOver& how);
+
+    // exchange.cpp
+    void check_exchange(const Assembly& next) const;
 
     // input.cpp
     struct PendingInput {
@@ -187,7 +219,7 @@ class Machine {
     InputStamp stamp() const;
     u64 next_deadline(u64 executed) const;
     bool timer_due(u64 until) const;
-    void run_at_counts();
+    void run_at_points();
     void follow_clock(const Vcpu& cpu);
     bool can_run(const Vcpu& cpu) const;
     bool all_idle() const;
@@ -210,10 +242,14 @@ class Machine {
     void timer_moved(const Assembly& assembly, std::int64_t due);
     void tell_run_state(bool running);
     void output_changed(const Instance& device, u32 line, bool level) {
+        if (cross_check_ && device.assembly == live_.get()) tell_cross_check(device, line, level);
         if (line_watch_ && device.assembly == live_.get()) line_watch_(device, true, line, level);
     }
+    void tell_cross_check(const Instance& device, u32 line, bool level);
     void stop_vcpus();
     void drain();
+    std::function<void()> take_at_time();
+    std::int64_t next_event() const;
     void run_standstill();
     void run_standing(const std::function<void()>& work);
     void park_vcpus(std::unique_lock<MachineLock>& lock);
@@ -226,6 +262,7 @@ class Machine {
 
     std::unique_ptr<Control> control_;
     std::unique_ptr<Debugger> debugger_;
+    std::unique_ptr<CrossCheck> cross_check_;  // if it is asked for
     BoardSpec board_;
     PluginRegistry& registry_;
     Logger& logger_;
@@ -265,7 +302,10 @@ class Machine {
     std::atomic<bool> has_input_{false};
     InputLog input_log_;
     std::multimap<u64, std::function<void()>> at_counts_;
+    std::multimap<std::int64_t, std::function<void()>> at_times_;
     LineWatch line_watch_;
+    static std::string trace_file(const std::string& path, const Vcpu& cpu);
+    std::string trace_path_;                   // of the instruction trace, or ""
     bool ended_ = false;                       // run() is over; guarded by posted_mutex_
     std::atomic<std::thread::id> standing_{};  // who runs work at a standstill
 

@@ -3,12 +3,15 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <future>
 
 #include "kernel/control/machine_events.hpp"
 #include "kernel/debug/debugger.hpp"
+#include "kernel/machine/cross_check.hpp"
 #include "kernel/machine/machine.hpp"
 
 namespace backplane::kernel {
@@ -137,6 +140,7 @@ void Machine::run_standing(const std::function<void()>& work) {
     } catch (const std::exception& e) {
         logger_.log(log_, BP_LOG_ERROR, e.what());
     }
+    if (cross_check_) cross_check_->replaced();
 }
 
 void Machine::locked(const std::function<void()>& work) {
@@ -144,6 +148,28 @@ void Machine::locked(const std::function<void()>& work) {
     work();
     wake_halted();
     lock_.unlock();
+}
+
+void Machine::at_time(std::int64_t time, std::function<void()> work) {
+    lock_.lock();
+    at_times_.emplace(time, std::move(work));
+    wake();
+    lock_.unlock();
+}
+
+// Of at_time(), if its time has come; empty otherwise.
+std::function<void()> Machine::take_at_time() {
+    if (at_times_.empty() || at_times_.begin()->first > clock_->now()) return {};
+    auto work = std::move(at_times_.begin()->second);
+    at_times_.erase(at_times_.begin());
+    return work;
+}
+
+// When the machine has something to do by its clock; -1: never.
+std::int64_t Machine::next_event() const {
+    const std::int64_t due = live_->timers.next();
+    if (at_times_.empty()) return due;
+    return due < 0 ? at_times_.begin()->first : std::min(due, at_times_.begin()->first);
 }
 
 void Machine::run_posted() {
@@ -263,6 +289,10 @@ void Machine::tell_run_state(bool running) {
         if (d.run_changed) d.run_changed(d.run_context, running ? 1 : 0);
 }
 
+void Machine::tell_cross_check(const Instance& device, u32 line, bool level) {
+    cross_check_->output(device, line, level);
+}
+
 void Machine::stop_vcpus() {
     hold_vcpus_ = true;
     live_->set_attention(BP_ATTENTION_STOP);
@@ -284,6 +314,7 @@ void Machine::system_reset() {
     for (Instance* d : live_->order) d->type->abi->reset(d->object, BP_RESET_SYSTEM);
     if (clock_->deterministic())
         for (Vcpu& v : live_->vcpus) v.halted = false;
+    if (cross_check_) cross_check_->replaced();
     tell_reset(*control_, reset_by_guest_);
 }
 
@@ -406,11 +437,12 @@ Outcome Machine::run_realtime() {
         run_posted();
         deliver_live_input();
         if (!paused_) run_due_timers();
+        while (auto work = paused_ ? std::function<void()>{} : take_at_time()) at_standstill(std::move(work));
         if (quit_ && !outcome_) outcome_ = Outcome{Outcome::Reason::kQuit, 0, *quit_};
         if (!serve_requests(lock)) break;
         wake_halted();
         if (has_posted_.load(std::memory_order_acquire) || has_input_.load(std::memory_order_acquire)) continue;
-        const std::int64_t next = paused_ ? -1 : live_->timers.next();
+        const std::int64_t next = paused_ ? -1 : next_event();
         const std::int64_t left = next < 0 ? -1 : std::max<std::int64_t>(0, next - clock_->now());
         if (left != 0) sleep(lock, left);
     }
@@ -467,16 +499,26 @@ std::string Machine::report() {
     return text;
 }
 
+std::string Machine::trace_file(const std::string& path, const Vcpu& cpu) {
+    return path.empty() || cpu.shared.index == 0 ? path : path + "." + cpu.device->name();
+}
+
 void Machine::trace_instructions(const std::string& path) {
     if (live_->vcpus.empty()) throw Error("there is no CPU to trace");
+    // Engines append: one that takes over goes on in the same file.
     for (Vcpu& v : live_->vcpus) {
-        const bool first = v.shared.index == 0;
-        const std::string file = path.empty() || first ? path : path + "." + v.device->name();
+        const std::string file = trace_file(path, v);
+        if (!file.empty()) {
+            std::FILE* made = std::fopen(file.c_str(), "we");
+            if (!made) throw Error("cannot trace instructions to " + file + ": " + std::strerror(errno));
+            std::fclose(made);
+        }
         v.device->failure.clear();
         if (v.table->trace_instructions(v.engine, {file.data(), file.size()}) != BP_OK)
             throw Error("cannot trace instructions to " + file +
                         (v.device->failure.empty() ? "" : ": " + v.device->failure));
     }
+    trace_path_ = path;
 }
 
 u64 Machine::guest_memory() const {

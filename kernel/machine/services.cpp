@@ -219,7 +219,10 @@ const bp_ram_api SlotServices::ram{
     create_ram,
     [](void* s, u32 block) -> void* {
         Instance& d = at(s);
-        return block < d.blocks.size() ? d.machine->ram_.at(d.machine->ram_.block(d.blocks[block]).offset) : nullptr;
+        if (block >= d.blocks.size()) return nullptr;
+        const u32 index = d.blocks[block];
+        if (!d.type->regions.empty() || !d.type->timers.empty()) d.machine->ram_.set_device(index);
+        return d.machine->ram_.at(d.machine->ram_.block(index).offset);
     },
     [](void* s, u32 block, u64 offset, u64 size) {
         Instance& d = at(s);

@@ -8,7 +8,9 @@
 #include "kernel/control/machine_events.hpp"
 #include "kernel/debug/debugger.hpp"
 #include "kernel/machine/builder.hpp"
+#include "kernel/machine/cross_check.hpp"
 #include "kernel/machine/device_state.hpp"
+#include "kernel/machine/exchange.hpp"
 #include "kernel/machine/machine.hpp"
 
 namespace backplane::kernel {
@@ -45,7 +47,12 @@ void compare_devices(const std::vector<DeviceState>& saved, const Assembly& here
         const Instance* d = here.device(s.name);
         if (s.plugin_kind == "backend") continue;
         if (!d) throw Error(s.name + " (" + s.type + ") is not on this board");
-        if (d->type->name != s.type) throw Error(s.name + " is a " + d->type->name + " here and was a " + s.type);
+        if (d->type->name != s.type) {
+            const bool engine = d->type->offers_interface(BP_CPU_STATE_ID);
+            if (!engine || s.cpu.empty())
+                throw Error(s.name + " is a " + d->type->name + " here and was a " + s.type +
+                            (engine ? ", whose processor state is not in the snapshot" : ""));
+        }
         const DeviceState now = save_device(*d);
         for (const auto& [name, value] : s.properties) {
             const auto found = std::find_if(now.properties.begin(), now.properties.end(),
@@ -88,7 +95,7 @@ Snapshot Machine::collect() {
     s.program_version = options_.program_version;
     s.abi_major = BP_ABI_MAJOR, s.abi_minor = BP_ABI_MINOR;
     s.board = board_.name;
-    s.request_json = options_.request_json;
+    if (options_.request_json) s.request_json = options_.request_json(board_);
     s.deterministic = clock_->deterministic();
     s.time_ns = clock_->now();
     s.start_time = static_cast<u64>(start_time_);
@@ -100,6 +107,8 @@ Snapshot Machine::collect() {
         s.turn = turn_, s.turn_left = turn_end_ > executed ? turn_end_ - executed : 0;
     }
     for (const Instance& d : live_->all()) s.devices.push_back(save_device(d));
+    for (const Vcpu& v : live_->vcpus)
+        if (gives_state(v)) s.devices[v.device->index].cpu = cpu_fields(v, cpu_state(v));
     s.facts = live_->facts;
     for (const Instance& d : live_->all())
         for (const u32 block : d.blocks) {
@@ -140,29 +149,29 @@ void Machine::load(const std::string& path, bool force) {
                                         : "it was taken with the host's clock, this machine's is deterministic");
         check_times(s);
         std::vector<std::pair<u32, std::size_t>> blocks;  // of guest memory: index here and in the file
-        take_over(s, force, [&](const Assembly& next) {
-            compare_devices(s.devices, next);
-            std::vector<bool> used(s.memory.size(), false);
-            for (const Instance& d : next.all())
-                for (const u32 block : d.blocks) {
-                    const Ram::Block& b = ram_.block(block);
-                    const std::string label = "memory " + in_ticks(b.name) + " of " + b.owner;
-                    std::size_t i = 0;
-                    while (i < s.memory.size() &&
-                           (used[i] || s.memory[i].owner != b.owner || s.memory[i].name != b.name))
-                        ++i;
-                    if (i == s.memory.size()) throw Error(label + " is not in the snapshot");
-                    if (s.memory[i].size != b.size)
-                        throw Error(label + " has " + std::to_string(b.size) + " bytes here and had " +
-                                    std::to_string(s.memory[i].size));
-                    used[i] = true;
-                    blocks.emplace_back(block, i);
-                }
-            for (std::size_t i = 0; i < used.size(); ++i)
-                if (!used[i])
-                    throw Error("memory " + in_ticks(s.memory[i].name) + " of " + s.memory[i].owner +
-                                " does not exist here");
-        });
+        take_over(s, {.force = force, .check = [&](const Assembly& next) {
+                          compare_devices(s.devices, next);
+                          std::vector<bool> used(s.memory.size(), false);
+                          for (const Instance& d : next.all())
+                              for (const u32 block : d.blocks) {
+                                  const Ram::Block& b = ram_.block(block);
+                                  const std::string label = "memory " + in_ticks(b.name) + " of " + b.owner;
+                                  std::size_t i = 0;
+                                  while (i < s.memory.size() &&
+                                         (used[i] || s.memory[i].owner != b.owner || s.memory[i].name != b.name))
+                                      ++i;
+                                  if (i == s.memory.size()) throw Error(label + " is not in the snapshot");
+                                  if (s.memory[i].size != b.size)
+                                      throw Error(label + " has " + std::to_string(b.size) + " bytes here and had " +
+                                                  std::to_string(s.memory[i].size));
+                                  used[i] = true;
+                                  blocks.emplace_back(block, i);
+                              }
+                          for (std::size_t i = 0; i < used.size(); ++i)
+                              if (!used[i])
+                                  throw Error("memory " + in_ticks(s.memory[i].name) + " of " + s.memory[i].owner +
+                                              " does not exist here");
+                      }});
         for (const auto& [block, index] : blocks) {
             const bool zeroed = ram_.clear(block);
             file.load_memory(index, ram_.at(ram_.block(block).offset), zeroed);
@@ -205,7 +214,7 @@ std::string Machine::reload(const std::string& what) {
     const Snapshot s = collect();
     registry_.begin_reload(id, file);
     try {
-        take_over(s, true, [](const Assembly&) {});
+        take_over(s, {.force = true});
     } catch (const Error& e) {
         registry_.end_reload(false);
         throw Error("the new build of " + id + " cannot take over, the old one goes on: " + e.what(), kExitPlugin);
@@ -224,19 +233,21 @@ std::string Machine::reload(const std::string& what) {
 }
 
 // Under the lock, at a standstill. Whatever goes wrong, the present devices go on as if nothing had been tried.
-void Machine::take_over(const Snapshot& saved, bool force, const std::function<void(const Assembly&)>& check) {
+void Machine::take_over(const Snapshot& saved, const TakeOver& how) {
     drain();
     const std::vector<std::string> kept = Builder::keepable(*live_);
     const std::int64_t time = clock_->now(), start_time = start_time_;
     const u64 random_state = random_state_;
     std::unique_ptr<Assembly> next = new_assembly();
-    Builder builder(*this, *next, live_.get(), kept);
+    Builder builder(*this, *next, live_.get(), kept, how.board);
+    std::vector<NewEngine> engines;
     ram_.begin_staging();
     try {
         clock_->set(saved.time_ns);
         start_time_ = static_cast<std::int64_t>(saved.start_time);
         builder.build();
-        check(*next);
+        if (how.check) how.check(*next);
+        engines = new_engines(saved, *next, how.new_engines);
         compare_facts(saved.facts, next->facts);
         if (saved.instructions.size() != next->vcpus.size())
             throw Error("it has " + std::to_string(saved.instructions.size()) + " processors, this board has " +
@@ -244,19 +255,25 @@ void Machine::take_over(const Snapshot& saved, bool force, const std::function<v
         for (std::size_t i = 0; i < next->vcpus.size(); ++i) next->vcpus[i].shared.instructions = saved.instructions[i];
         for (const DeviceState& s : saved.devices) {
             Instance* d = next->device(s.name);
-            if (!d || d->type->name != s.type) continue;  // a back end that is another one now
-            if (!force) check_identity(*d, s);
+            if (!d) continue;
+            if (is_new_engine(engines, *d)) {
+                load_outputs(*d, s);
+                continue;
+            }
+            if (d->type->name != s.type) continue;  // a back end that is another one now
+            if (!how.force) check_identity(*d, s);
             if (std::find(kept.begin(), kept.end(), s.name) == kept.end()) load_device(*d, s, saved.time_ns);
         }
         next->wires.settle();
         next->timers.restore_counters(saved.timers_fired, saved.timer_sequence);
         for (Instance* d : next->order) {
-            if (std::find(kept.begin(), kept.end(), d->name()) != kept.end()) continue;
+            if (std::find(kept.begin(), kept.end(), d->name()) != kept.end() || is_new_engine(engines, *d)) continue;
             d->failure.clear();
             if (d->type->abi->restored(d->object) != BP_OK)
                 throw Error(d->name() + ": " +
                             (d->failure.empty() ? "it does not accept the saved state" : d->failure));
         }
+        for (NewEngine& e : engines) start_engine(e);
     } catch (...) {
         Builder::tear_down(*this, *next, kept);
         ram_.end_staging(false);
@@ -274,7 +291,13 @@ void Machine::take_over(const Snapshot& saved, bool force, const std::function<v
     }
     std::swap(live_, next);
     ++swaps_;
+    if (cross_check_) cross_check_->replaced();
     for (Instance& d : live_->all()) d.assembly = live_.get();
+    if (how.board) {
+        for (Instance& d : live_->all()) d.spec = how.board->device(d.name());
+        // What is torn down below still looks at the other one.
+        std::swap(board_, *how.board);
+    }
     if (clock_->deterministic()) {
         if (!live_->vcpus.empty()) follow_clock(live_->vcpus[turn_]);
         clock_->set(saved.time_ns);

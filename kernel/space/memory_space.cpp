@@ -54,6 +54,16 @@ void MemorySpace::end() {
     if (events_.view_changed) events_.view_changed();
 }
 
+void MemorySpace::show(const Views& views) {
+    if (views_ == views) return;
+    views_ = views;
+    if (events_.view_changed) events_.view_changed();
+}
+
+bool MemorySpace::asks(const Target& t, std::uint64_t offset) const {
+    return events_.access && t.kind == Target::Kind::kMemory && ram_.is_device_memory(offset);
+}
+
 void MemorySpace::rebuild() {
     std::vector<std::uint64_t> starts{0};
     for (const Claim& c : claims_.all()) {
@@ -113,9 +123,12 @@ std::uint64_t MemorySpace::read(std::uint64_t address, std::uint32_t bytes, std:
     const std::uint64_t offset = r.read.offset + (address - r.first);
     switch (r.read.kind) {
         case Target::Kind::kMemory: {
-            std::uint64_t value = 0;
-            std::memcpy(&value, ram_.at(offset), bytes);
-            return value;
+            const auto go = [&] {
+                std::uint64_t value = 0;
+                std::memcpy(&value, ram_.at(offset), bytes);
+                return value;
+            };
+            return asks(r.read, offset) ? events_.access(nullptr, offset, bytes, false, 0, go) : go();
         }
         case Target::Kind::kRegister: return read_register(r.read, offset, bytes);
         case Target::Kind::kDrop: break;
@@ -134,7 +147,19 @@ void MemorySpace::write(std::uint64_t address, std::uint32_t bytes, std::uint64_
     const std::uint64_t offset = r.write.offset + (address - r.first);
     switch (r.write.kind) {
         case Target::Kind::kMemory:
+            if (asks(r.write, offset)) {
+                events_.access(nullptr, offset, bytes, true, value & all_ones(bytes), [&] {
+                    std::memcpy(ram_.at(offset), &value, bytes);
+                    mark_written(address, offset, bytes);
+                    return 0;
+                });
+                break;
+            }
             std::memcpy(ram_.at(offset), &value, bytes);
+            if (events_.writable) {
+                events_.writable(offset);
+                events_.writable(offset + bytes - 1);
+            }
             mark_written(address, offset, bytes);
             break;
         case Target::Kind::kRegister: write_register(r.write, offset, bytes, value); break;
@@ -148,7 +173,8 @@ void MemorySpace::write(std::uint64_t address, std::uint32_t bytes, std::uint64_
 std::uint64_t MemorySpace::read_register(const Target& t, std::uint64_t offset, std::uint32_t bytes) {
     Region& region = *t.region;
     if ((region.widths & bytes) && offset % bytes == 0) {
-        const std::uint64_t value = region.read(region.instance, offset, bytes) & all_ones(bytes);
+        const auto go = [&] { return region.read(region.instance, offset, bytes) & all_ones(bytes); };
+        const std::uint64_t value = events_.access ? events_.access(&region, offset, bytes, false, 0, go) : go();
         if (region.traced) events_.traced(region, false, offset, bytes, value);
         return value;
     }
@@ -160,7 +186,9 @@ std::uint64_t MemorySpace::read_register(const Target& t, std::uint64_t offset, 
         if (!(region.widths & width)) continue;
         const std::uint64_t start = offset & ~std::uint64_t{width - 1};
         if (start + width > region.length) break;
-        return (region.read(region.instance, start, width) >> (8 * (offset - start))) & 0xff;
+        const auto go = [&] { return region.read(region.instance, start, width) & all_ones(width); };
+        const std::uint64_t value = events_.access ? events_.access(&region, start, width, false, 0, go) : go();
+        return (value >> (8 * (offset - start))) & 0xff;
     }
     return 0xff;
 }
@@ -169,7 +197,11 @@ void MemorySpace::write_register(const Target& t, std::uint64_t offset, std::uin
     Region& region = *t.region;
     if ((region.widths & bytes) && offset % bytes == 0) {
         if (region.traced) events_.traced(region, true, offset, bytes, value);
-        region.write(region.instance, offset, bytes, value & all_ones(bytes));
+        const auto go = [&] { return region.write(region.instance, offset, bytes, value & all_ones(bytes)), 0; };
+        if (events_.access)
+            events_.access(&region, offset, bytes, true, value & all_ones(bytes), go);
+        else
+            go();
         return;
     }
     if (bytes > 1) {
@@ -192,6 +224,7 @@ void MemorySpace::mark_written(std::uint64_t address, std::uint64_t offset, std:
 
 void MemorySpace::touched(std::uint64_t offset, std::uint64_t size) {
     if (size == 0) return;
+    if (events_.stored) events_.stored(offset, size);
     const auto in_view = [&](const FlatView& view) {
         for (const FlatRange& r : view.ranges) {
             if (r.read.kind != Target::Kind::kMemory) continue;
@@ -214,8 +247,10 @@ void MemorySpace::page(std::uint64_t address, bp_page* page, std::uint32_t view)
     const bool reads = r.read.kind == Target::Kind::kMemory, writes = r.write.kind == Target::Kind::kMemory;
     if (!reads && !writes) return;
     const std::uint64_t read_at = r.read.offset + (address - r.first), write_at = r.write.offset + (address - r.first);
+    if ((reads && asks(r.read, read_at)) || (writes && asks(r.write, write_at))) return;
     if (reads) page->read = ram_.at(read_at);
     if (writes) page->write = ram_.at(write_at);
+    if (writes && events_.writable) events_.writable(write_at);
     page->code_flag = ram_.code_flag(reads ? read_at : write_at);
     if (writes) {
         for (std::size_t i = 0; i < ram_.count(); ++i) {
@@ -252,6 +287,7 @@ bool MemorySpace::dma_write(std::uint64_t address, const void* data, std::uint64
         if (r.write.kind == Target::Kind::kMemory) {
             const std::uint64_t offset = r.write.offset + (address - r.first);
             std::memcpy(ram_.at(offset), in, n);
+            if (events_.stored) events_.stored(offset, n);
             mark_written(address, offset, n);
         } else if (r.write.kind != Target::Kind::kDrop) {
             whole = false;

@@ -41,6 +41,13 @@ struct MemoryEvents {
     std::function<void(const std::string& text)> unclaimed;  // once for each page
     std::function<void(const Region&, bool write, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value)>
         traced;
+    // Stands before all registers, and before the memory that devices write to themselves (`region` is null then, and
+    // `offset` one of guest memory), if it is set: makes the access with `go`, or answers for them.
+    std::function<std::uint64_t(const Region* region, std::uint64_t offset, std::uint32_t bytes, bool write,
+                                std::uint64_t value, const std::function<std::uint64_t()>& go)>
+        access = {};
+    std::function<void(std::uint64_t offset)> writable = {};  // a CPU may write to this page of guest memory
+    std::function<void(std::uint64_t offset, std::uint64_t size)> stored = {};  // into guest memory, and not by a CPU
 };
 
 class MemorySpace {
@@ -55,6 +62,10 @@ class MemorySpace {
     void begin() { ++batch_; }
     void end();
     const FlatView& view(std::uint32_t which = BP_VIEW_NORMAL) const { return *views_[which]; }
+    // The views of another space instead of those of the own claims.
+    using Views = std::array<std::shared_ptr<const FlatView>, BP_VIEW_SMM_CODE + 1>;
+    const Views& views() const { return views_; }
+    void show(const Views& views);
     const Claims& claims() const { return claims_; }
     std::uint64_t limit() const { return limit_; }  // highest address
 
@@ -84,6 +95,7 @@ class MemorySpace {
   private:
     void rebuild();
     std::shared_ptr<const FlatView> build(const std::vector<std::uint64_t>& starts, std::uint32_t view) const;
+    bool asks(const Target& t, std::uint64_t offset) const;
     std::uint64_t read_register(const Target& t, std::uint64_t offset, std::uint32_t bytes);
     void write_register(const Target& t, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value);
     void mark_written(std::uint64_t address, std::uint64_t offset, std::uint64_t size);
@@ -93,7 +105,7 @@ class MemorySpace {
     std::uint64_t limit_;
     MemoryEvents events_;
     Claims claims_;
-    std::array<std::shared_ptr<const FlatView>, BP_VIEW_SMM_CODE + 1> views_;  // one object where views do not differ
+    Views views_;  // one object where views do not differ
     std::uint64_t version_ = 0;
     int batch_ = 0;
     bool stale_ = false;

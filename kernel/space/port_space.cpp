@@ -49,6 +49,16 @@ void PortSpace::refresh(std::uint64_t first, std::uint64_t last) {
 }
 
 std::uint64_t PortSpace::read(std::uint32_t port, std::uint32_t bytes) {
+    if (!events_.access) return do_read(port, bytes);
+    return events_.access(port, bytes, false, 0, [&] { return do_read(port, bytes); });
+}
+
+void PortSpace::write(std::uint32_t port, std::uint32_t bytes, std::uint64_t value) {
+    if (!events_.access) return do_write(port, bytes, value);
+    events_.access(port, bytes, true, value & all_ones(bytes), [&] { return do_write(port, bytes, value), 0; });
+}
+
+std::uint64_t PortSpace::do_read(std::uint32_t port, std::uint32_t bytes) {
     port &= kPorts - 1;
     if (const std::uint16_t i = reads_[static_cast<std::size_t>(slot(bytes))][port]) {
         const Entry e = entries_[i];
@@ -56,12 +66,12 @@ std::uint64_t PortSpace::read(std::uint32_t port, std::uint32_t bytes) {
         if (e.region->traced) events_.traced(*e.region, false, port - e.base, bytes, value);
         return value;
     }
-    if (bytes == 2) return read(port, 1) | read(port + 1, 1) << 8;
+    if (bytes == 2) return do_read(port, 1) | do_read(port + 1, 1) << 8;
     report_unclaimed(port, bytes, false);
     return all_ones(bytes);
 }
 
-void PortSpace::write(std::uint32_t port, std::uint32_t bytes, std::uint64_t value) {
+void PortSpace::do_write(std::uint32_t port, std::uint32_t bytes, std::uint64_t value) {
     port &= kPorts - 1;
     if (const std::uint16_t i = writes_[static_cast<std::size_t>(slot(bytes))][port]) {
         const Entry e = entries_[i];
@@ -70,8 +80,8 @@ void PortSpace::write(std::uint32_t port, std::uint32_t bytes, std::uint64_t val
         return;
     }
     if (bytes == 2) {
-        write(port, 1, value & 0xff);
-        write(port + 1, 1, (value >> 8) & 0xff);
+        do_write(port, 1, value & 0xff);
+        do_write(port + 1, 1, (value >> 8) & 0xff);
         return;
     }
     report_unclaimed(port, bytes, true);

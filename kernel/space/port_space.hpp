@@ -18,6 +18,10 @@ struct PortEvents {
     std::function<void(const std::string& text)> unclaimed;  // once for each port and direction
     std::function<void(const Region&, bool write, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value)>
         traced;
+    // Stands before all devices if it is set: makes the access with `go`, or answers for them.
+    std::function<std::uint64_t(std::uint32_t port, std::uint32_t bytes, bool write, std::uint64_t value,
+                                const std::function<std::uint64_t()>& go)>
+        access = {};
 };
 
 // Widths 1, 2, 4. A word access that nobody decodes becomes two byte accesses; a dword access that nobody decodes reads
@@ -40,6 +44,8 @@ class PortSpace {
     };
     using Table = std::array<std::uint16_t, kPorts>;  // index into entries_, 0: nobody
     static int slot(std::uint32_t bytes) { return bytes == 1 ? 0 : bytes == 2 ? 1 : 2; }
+    std::uint64_t do_read(std::uint32_t port, std::uint32_t bytes);
+    void do_write(std::uint32_t port, std::uint32_t bytes, std::uint64_t value);
     void refresh(std::uint64_t first, std::uint64_t last);
     std::uint16_t entry(const Claim& c);
     void report_unclaimed(std::uint32_t port, std::uint32_t bytes, bool write);

@@ -17,6 +17,7 @@ class Ram {
         std::uint64_t offset = 0;  // in the arena, page aligned
         std::uint64_t size = 0;
         bool watched = false;  // somebody asks for its dirty pages
+        bool device = false;   // a device that can act by itself has its address
     };
 
     // Reserves address space only; memory is committed as blocks are made and touched.
@@ -44,6 +45,12 @@ class Ram {
     void replaced();
     const Block& block(std::size_t index) const { return blocks_[index]; }
     std::size_t count() const { return blocks_.size(); }
+    void set_device(std::size_t index) { blocks_[index].device = true; }
+    bool is_device_memory(std::uint64_t offset) const {
+        for (const Block& b : blocks_)
+            if (b.device && offset >= b.offset && offset < b.offset + b.size) return true;
+        return false;
+    }
     void watch(std::size_t index) { blocks_[index].watched = true; }
 
     std::uint64_t used() const { return used_; }

@@ -1,6 +1,7 @@
 // From the bytes of a section to the model, trusting nothing.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "backplane/abi/device.h"
@@ -137,6 +138,15 @@ StateValue decode_field(Decoder& in, const std::string& device) {
     return f;
 }
 
+void decode_fields(Decoder& in, const std::string& device, std::vector<StateValue>& fields) {
+    Decoder::Names names(in, "field");
+    fields.resize(in.count(kMaxItems, 29, "count of fields"));
+    for (StateValue& f : fields) {
+        f = decode_field(in, device);
+        names.add(f.name);
+    }
+}
+
 }  // namespace
 
 void decode_machine(const Content& content, Snapshot& s) {
@@ -178,12 +188,8 @@ void decode_devices(const Content& content, Snapshot& s) {
         d.plugin_kind = in.label("plugin kind");
         d.state_version = in.number32("state version");
         d.properties = in.pairs("property");
-        Decoder::Names fields(in, "field"), lines(in, "line"), timers(in, "timer");
-        d.fields.resize(in.count(kMaxItems, 29, "count of fields"));
-        for (StateValue& f : d.fields) {
-            f = decode_field(in, d.name);
-            fields.add(f.name);
-        }
+        Decoder::Names lines(in, "line"), timers(in, "timer");
+        decode_fields(in, d.name, d.fields);
         d.lines.resize(in.count(kMaxItems, 6, "count of lines"));
         for (auto& [name, level] : d.lines) {
             name = in.name("name of a line");
@@ -197,6 +203,22 @@ void decode_devices(const Content& content, Snapshot& s) {
             t.due = in.time("expiry of a timer");
             t.sequence = in.number64("sequence of a timer");
         }
+    }
+    in.end();
+}
+
+void decode_cpus(const Content& content, Snapshot& s) {
+    Decoder in(content);
+    for (u32 left = in.count(kMaxVcpus, 37, "count of CPUs"); left > 0; --left) {
+        in.enter("");
+        const std::string name = in.name("name of a CPU");
+        const auto found =
+            std::find_if(s.devices.begin(), s.devices.end(), [&](const DeviceState& d) { return d.name == name; });
+        if (found == s.devices.end()) in.fail("there is no device " + in_ticks(name));
+        if (!found->cpu.empty()) in.fail("the device " + in_ticks(name) + " appears twice");
+        in.enter("CPU " + in_ticks(name));
+        decode_fields(in, name, found->cpu);
+        if (found->cpu.empty()) in.fail("it has no fields");
     }
     in.end();
 }

@@ -120,10 +120,16 @@ void Differ::device(const DeviceState& a, const DeviceState& b) {
     const auto property = named("property");
     join(a.properties, b.properties, pair_key, property,
          [&](const auto& x, const auto& y) { text(property(x), printable(x.second), printable(y.second)); });
-    join(
-        a.fields, b.fields, [](const StateValue& f) { return f.name; },
-        [&at](const StateValue& f) { return at + f.name; },
-        [&](const StateValue& x, const StateValue& y) { field(at, x, y); });
+    const auto fields = [&](const std::string& in, const std::vector<StateValue>& x, const std::vector<StateValue>& y) {
+        join(
+            x, y, [](const StateValue& f) { return f.name; }, [&in](const StateValue& f) { return in + f.name; },
+            [&](const StateValue& p, const StateValue& q) { field(in, p, q); });
+    };
+    // Engines of two types have the shared state in common; an engine's own says all of it.
+    if (a.type != b.type && !a.cpu.empty() && !b.cpu.empty())
+        fields(at + "cpu.", a.cpu, b.cpu);
+    else
+        fields(at, a.fields, b.fields);
     const auto line = named("line");
     join(a.lines, b.lines, pair_key, line,
          [&](const auto& x, const auto& y) { text(line(x), x.second ? "high" : "low", y.second ? "high" : "low"); });

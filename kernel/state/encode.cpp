@@ -64,6 +64,15 @@ template <class List>
 void put_count(std::string& out, const List& list) {
     put_u32(out, static_cast<u32>(list.size()));
 }
+void put_fields(std::string& out, const std::vector<StateValue>& fields) {
+    put_count(out, fields);
+    for (const StateValue& f : fields) {
+        put_text(out, f.name);
+        for (const u32 number : {f.kind, f.element_size, f.since, f.flags}) put_u32(out, number);
+        put_u64(out, f.count);
+        out += f.bytes;
+    }
+}
 void put_pairs(std::string& out, const std::vector<std::pair<std::string, std::string>>& pairs) {
     put_count(out, pairs);
     for (const auto& [name, value] : pairs) put_text(out, name), put_text(out, value);
@@ -101,13 +110,7 @@ std::string encode_devices(const Snapshot& s) {
             put_text(out, *text);
         put_u32(out, d.state_version);
         put_pairs(out, d.properties);
-        put_count(out, d.fields);
-        for (const StateValue& f : d.fields) {
-            put_text(out, f.name);
-            for (const u32 number : {f.kind, f.element_size, f.since, f.flags}) put_u32(out, number);
-            put_u64(out, f.count);
-            out += f.bytes;
-        }
+        put_fields(out, d.fields);
         put_count(out, d.lines);
         for (const auto& [name, level] : d.lines) put_text(out, name), put_bool(out, level);
         put_count(out, d.timers);
@@ -116,6 +119,20 @@ std::string encode_devices(const Snapshot& s) {
             put_u64(out, static_cast<u64>(t.due));
             put_u64(out, t.sequence);
         }
+    }
+    return out;
+}
+
+std::string encode_cpus(const Snapshot& s) {
+    std::string out;
+    u32 count = 0;
+    for (const DeviceState& d : s.devices) count += d.cpu.empty() ? 0 : 1;
+    if (count == 0) return out;
+    put_u32(out, count);
+    for (const DeviceState& d : s.devices) {
+        if (d.cpu.empty()) continue;
+        put_text(out, d.name);
+        put_fields(out, d.cpu);
     }
     return out;
 }

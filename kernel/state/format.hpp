@@ -17,8 +17,8 @@ inline constexpr std::string_view kSectionMagic = "SECT";
 inline constexpr u32 kRequired = 1;  // a reader that does not know the section refuses the file
 inline constexpr u32 kChunked = 2;   // the content is compressed in pieces
 
-inline constexpr std::string_view kMachine = "machine", kDevices = "devices", kFacts = "facts", kMemory = "memory",
-                                  kRam = "ram", kEnd = "end";
+inline constexpr std::string_view kMachine = "machine", kDevices = "devices", kCpus = "cpus", kFacts = "facts",
+                                  kMemory = "memory", kRam = "ram", kEnd = "end";
 
 // More than any machine needs; what is larger is refused before anything is allocated.
 inline constexpr u64 kMaxMemory = u64{64} << 30;        // all blocks together
@@ -56,6 +56,7 @@ u32 checksum_of_header(std::string_view header, u32 before = 0);
 // The content of the sections that hold the model.
 std::string encode_machine(const Snapshot& s);
 std::string encode_devices(const Snapshot& s);
+std::string encode_cpus(const Snapshot& s);  // "" if there are none
 std::string encode_facts(const Snapshot& s);
 std::string encode_memory(const Snapshot& s);
 
@@ -67,6 +68,7 @@ struct Content {
 };
 void decode_machine(const Content& content, Snapshot& s);
 void decode_devices(const Content& content, Snapshot& s);
+void decode_cpus(const Content& content, Snapshot& s);  // after the devices
 void decode_facts(const Content& content, Snapshot& s);
 void decode_memory(const Content& content, Snapshot& s);
 

@@ -104,7 +104,7 @@ struct SnapshotFile::Data {
     void read();
     Section read_section();
     void read_chunks(const Section& s, u64 begin, const std::string& place);
-    Content content(const Section& s);
+    Content content(const Section& s, u32 flags = kRequired);
     const Chunk* find(std::size_t block, u64 index) const;
     u64 chunk_size(std::size_t block, u64 index) const {
         return std::min(kSnapshotChunk, snapshot.memory[block].size - index * kSnapshotChunk);
@@ -154,10 +154,10 @@ Section SnapshotFile::Data::read_section() {
 }
 
 // The content of a section that is stored as it is, checked against its checksum.
-Content SnapshotFile::Data::content(const Section& s) {
+Content SnapshotFile::Data::content(const Section& s, u32 flags) {
     const std::string place = fmt::format("{}: section `{}`", input.name(), s.name);
     if (s.version != 1) fail_at(place, at, fmt::format("version {} is not known", s.version));
-    if (s.flags != kRequired) fail_at(place, at, fmt::format("flags are 0x{:x}", s.flags));
+    if (s.flags != flags) fail_at(place, at, fmt::format("flags are 0x{:x}", s.flags));
     if (s.raw_size != s.stored_size || s.raw_size > kMaxModelSection)
         fail_at(place, at, fmt::format("sizes {} and {} are not possible", s.stored_size, s.raw_size));
     const std::string_view bytes = input.view(at, s.stored_size);
@@ -222,6 +222,7 @@ void SnapshotFile::Data::read() {
     buffer.resize(kSnapshotChunk);
     decompressor.reset(ZSTD_createDCtx());
     std::size_t model = 0;  // how many of them have been read
+    bool cpus = false;
     for (u32 sections = 0;; ++sections) {
         const u64 begin = at;
         const Section s = read_section();
@@ -245,6 +246,11 @@ void SnapshotFile::Data::read() {
         }
         if (model < std::size(kModel) && s.name == expected) {
             kModel[model++].decode(content(s), snapshot);
+        } else if (s.name == kCpus) {
+            // Behind the devices, if at all.
+            if (std::exchange(cpus, true) || expected != kFacts)
+                fail_at(input.name(), begin, fmt::format("section `{}` where `{}` is expected", s.name, expected));
+            decode_cpus(content(s, 0), snapshot);
         } else if (s.name == kRam) {
             const MemoryState& m = snapshot.memory[ram.size()];
             read_chunks(s, at, fmt::format("{}: `{}` of `{}`", input.name(), m.name, m.owner));

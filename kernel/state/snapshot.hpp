@@ -44,6 +44,9 @@ struct DeviceState {
     std::vector<StateValue> fields;
     std::vector<std::pair<std::string, bool>> lines;  // name, level
     std::vector<Timer> timers;
+    // Of a CPU: the state that all engines share, by which an engine of another type can go on. Empty if the engine
+    // does not give it away.
+    std::vector<StateValue> cpu;
 
     bool operator==(const DeviceState&) const = default;
 };

@@ -92,9 +92,9 @@ class Writer {
   public:
     explicit Writer(Output& out) : out_(out) { put_header(file_header()); }
 
-    void section(std::string_view name, const std::string& content) {
+    void section(std::string_view name, const std::string& content, u32 flags = kRequired) {
         Section s;
-        s.name = name, s.flags = kRequired;
+        s.name = name, s.flags = flags;
         s.stored_size = s.raw_size = content.size();
         s.content_checksum = checksum(content);
         put_header(s.header());
@@ -156,7 +156,7 @@ class Writer {
 
 // What does not come back equal breaks a rule of the format; the reader's checks are the only ones there are.
 void check(const std::string& path, const Snapshot& s, const std::string& machine, const std::string& devices,
-           const std::string& facts, const std::string& memory) {
+           const std::string& cpus, const std::string& facts, const std::string& memory) {
     Snapshot back;
     const auto content = [&](std::string_view bytes, std::string_view name) {
         if (bytes.size() > kMaxModelSection)
@@ -165,6 +165,7 @@ void check(const std::string& path, const Snapshot& s, const std::string& machin
     };
     decode_machine(content(machine, kMachine), back);
     decode_devices(content(devices, kDevices), back);
+    if (!cpus.empty()) decode_cpus(content(cpus, kCpus), back);
     decode_facts(content(facts, kFacts), back);
     decode_memory(content(memory, kMemory), back);
     if (!(back == s)) throw Error(path + ": cannot be written: a field's size differs from its value's", kExitFailure);
@@ -175,12 +176,14 @@ void check(const std::string& path, const Snapshot& s, const std::string& machin
 void write_snapshot(const std::string& path, const Snapshot& snapshot,
                     const std::function<const u8*(std::size_t memory_index)>& contents) {
     const std::string machine = encode_machine(snapshot), devices = encode_devices(snapshot),
-                      facts = encode_facts(snapshot), memory = encode_memory(snapshot);
-    check(path, snapshot, machine, devices, facts, memory);
+                      cpus = encode_cpus(snapshot), facts = encode_facts(snapshot), memory = encode_memory(snapshot);
+    check(path, snapshot, machine, devices, cpus, facts, memory);
     Output out(path);
     Writer writer(out);
     writer.section(kMachine, machine);
     writer.section(kDevices, devices);
+    // Older versions can do without.
+    if (!cpus.empty()) writer.section(kCpus, cpus, 0);
     writer.section(kFacts, facts);
     writer.section(kMemory, memory);
     for (std::size_t i = 0; i < snapshot.memory.size(); ++i) writer.ram(contents(i), snapshot.memory[i].size);

@@ -8,7 +8,7 @@ _backplane() {
             COMPREPLY=($(compgen -W "$(backplane machine list --names 2>/dev/null)" -- "$cur")); return ;;
         --cpu) COMPREPLY=($(compgen -W "$(backplane cpu list --names 2>/dev/null)" -- "$cur")); return ;;
         --engine) COMPREPLY=($(compgen -W "auto interp" -- "$cur")); return ;;
-        --at) COMPREPLY=($(compgen -W "icount= end:save=" -- "$cur")); compopt -o nospace; return ;;
+        --at) COMPREPLY=($(compgen -W "icount= time= end:save=" -- "$cur")); compopt -o nospace; return ;;
         --display) COMPREPLY=($(compgen -W "none" -- "$cur")); return ;;
         --kind) COMPREPLY=($(compgen -W "device pci backend" -- "$cur")); return ;;
         --policy) COMPREPLY=($(compgen -W "qemu-0.12 auto" -- "$cur")); return ;;
@@ -27,7 +27,7 @@ _backplane() {
     case $sub in
         run)
             if [[ $cur == -* ]]; then
-                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --restore --force --record --replay --at --no-reboot --paused --gdb --stats" -- "$cur"))
+                COMPREPLY=($(compgen -W "$board --display --log --trace --trace-file --trace-instructions --script --restore --force --record --replay --at --cross-check --no-reboot --paused --gdb --stats" -- "$cur"))
             else compopt -o default; fi ;;
         machine)
             if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "list show check graph schema" -- "$cur"))

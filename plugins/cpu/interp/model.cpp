@@ -167,7 +167,7 @@ bp_status InterpCpu::trace_instructions(std::string_view path) {
     tracer.reset();
     if (path.empty()) return BP_OK;
     const std::string name(path);
-    std::FILE* file = std::fopen(name.c_str(), "we");
+    std::FILE* file = std::fopen(name.c_str(), "ae");
     if (file == nullptr) return fail(BP_ERR_IO, "instruction trace: %s: %s", name.c_str(), std::strerror(errno));
     tracer = std::make_unique<interp::Tracer>(file);
     cpu->tracer = tracer.get();

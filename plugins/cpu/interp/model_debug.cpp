@@ -1,5 +1,6 @@
 // What a debugger and an exchange of engines use: the tables of bp.cpu.state/1 and bp.cpu.debug/1.
 #include <algorithm>
+#include <backplane/cpu_state.hpp>
 #include <cstring>
 
 #include "breakpoints.hpp"
@@ -38,6 +39,7 @@ const bp_cpu_state kInterpState{
     sizeof(bp_cpu_state),
     get_state,
     [](void* i, const bp_x86_state* in) -> bp_status { return static_cast<InterpCpu*>(i)->set_state(in); },
+    visit_cpu_state,
 };
 
 const bp_cpu_debug kInterpDebug{

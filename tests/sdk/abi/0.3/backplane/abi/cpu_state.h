@@ -7,6 +7,7 @@
 #define BACKPLANE_ABI_CPU_STATE_H
 
 #include "base.h"
+#include "device.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -152,6 +153,9 @@ typedef struct bp_cpu_state {
     bp_status (*get)(void* instance, bp_x86_state* state);
     /** BP_ERR_INVALID, with nothing changed, if no processor could be in that state (bp_slot_api.fail says why). */
     bp_status (*set)(void* instance, const bp_x86_state* state);
+    /** Shows every field of a state by name (backplane/cpu_state.hpp does it), for who keeps or compares states without
+     * knowing their meaning. The same names in every engine; the flags are 0. */
+    void (*visit)(bp_x86_state* state, const bp_state_visitor* visitor);
 } bp_cpu_state;
 
 /** What a processor has, by its model: answer of bp_cpu_debug.features(). */
