@@ -54,13 +54,13 @@ constexpr std::string_view kBufferLock = "48ffc0488907f0830c2400488b16488954c500
 constexpr std::string_view kBufferXchg = "48ffc04889074c871424488b16488954c5004839c875e9f4";
 // Writes r10d into functions that the other one runs for the first time about now, in the middle of a long block. rdi:
 // functions, rsi: flags.
-//   fninit; loop: inc rax; mov byte [rdi+64], al; mov [rsi+64], rax; mov edx, eax; and edx, 63; jz nodelay; delay:
+//   fninit; loop: inc rax; mov byte [rdi+64], al; mov [rsi+64], rax; mov edx, eax; and edx, 1023; jz nodelay; delay:
 //   dec edx; jnz delay; nodelay: fld1; 14 times fsin; mov [rdi+1], r10d; mov [rsi], rax; 24 times fsin; fstp st0; w:
 //   cmp [rsi+128], rax; je next; pause; jmp w; next: add rdi, 4096; cmp rax, rcx; jne loop; hlt
 constexpr std::string_view kPatchMany =
-    "dbe348ffc08847404889464089c283e23f7404ffca75fcd9e8d9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fe44"
-    "895701488906d9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fe"
-    "ddd8483986800000007404f390ebf34881c7001000004839c80f8577fffffff4";
+    "dbe348ffc08847404889464089c281e2ff0300007404ffca75fcd9e8d9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fe"
+    "d9fe44895701488906d9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9fed9"
+    "fed9feddd8483986800000007404f390ebf34881c7001000004839c80f8574fffffff4";
 //   loop: inc r8; w0: cmp [rsi+64], r8; je early; pause; jmp w0; early: call rdi; w: cmp [rsi], r8; je go; pause; jmp
 //   w; go: push rcx; xor eax, eax; cpuid; pop rcx; call rdi; cmp eax, r10d; jne bad; mov [rsi+128], r8; add rdi,
 //   4096; cmp r8, rcx; jne loop; hlt; bad: inc r9; mov [rsi+128], r8; add rdi, 4096; cmp r8, rcx; jne loop; hlt
@@ -230,6 +230,49 @@ TEST_CASE("code that another processor has changed is run after a serializing in
         CHECK(m.cpu(1).gpr[kR9] == 0);
     }
     CHECK(m.told_written > 0);
+}
+
+// The same step by step: the one that writes is in the middle of a block of instructions and has heard of nothing yet.
+TEST_CASE("a store that nobody has told of yet is seen after a serializing instruction") {
+    Machine m(2);
+    const u64 function = 8u << 20;
+    m.code(function, "b801000000c3");  // mov eax, 1; ret
+    m.code(Machine::kCode, "ffd7f4");  // call rdi; hlt
+    m.code(kOther, "31c00fa2ffd7f4");  // xor eax, eax; cpuid; call rdi; hlt
+    Cpu& writer = m.cpu(0);
+    Cpu& reader = m.cpu(1);
+    enter_shared(&writer);
+    writer.lin_write<u32>(function + 64, 0, false);  // the page may be written by the fast way
+    const auto result = [&](u64 at) {
+        m.begin(1, at);
+        reader.gpr[kEdi] = function;
+        REQUIRE(reader.run() == BP_EXIT_HALT);
+        return reader.r32(kEax);
+    };
+    CHECK(result(Machine::kCode) == 1);
+    CHECK((writer.vcpu->attention & BP_ATTENTION_CODE) != 0);
+    writer.lin_write<u32>(function + 1, 2, false);
+    CHECK(result(Machine::kCode) == 1);  // as the manual allows it
+    CHECK(m.told_written == 0);
+    CHECK(result(kOther) == 2);
+    SECTION("the end of the block tells, and later stores tell at once") {
+        notice_foreign_code(&writer);
+        CHECK(m.told_written == 1);
+        CHECK((writer.vcpu->attention & BP_ATTENTION_CODE) == 0);
+        writer.lin_write<u32>(function + 1, 3, false);
+        CHECK(m.told_written == 2);
+        CHECK(result(Machine::kCode) == 3);
+    }
+    SECTION("so does whatever makes it forget that it could store") {
+        writer.lin_write<u32>(function + 1, 3, false);
+        switch (GENERATE(0, 1, 2)) {
+            case 0: writer.tlb_flush(true); break;
+            case 1: writer.tlb_flush_page(function); break;
+            default: leave_shared(&writer); break;
+        }
+        CHECK(m.told_written == 1);
+        CHECK(result(Machine::kCode) == 3);
+    }
 }
 
 TEST_CASE("a function that another processor writes anew each time is never the old one") {
