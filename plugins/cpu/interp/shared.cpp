@@ -115,7 +115,8 @@ void Cpu::pause() {
     constexpr u64 kFar = 1000;      // instructions: no longer the same loop
     if (count - last_pause > kFar) pauses = 0;
     last_pause = count;
-    if (++pauses < kPatience) return;
+    // A deadline means the deterministic clock: no other processor has a thread of its own that waits for this one.
+    if (++pauses < kPatience || vcpu->deadline != ~u64{0}) return;
     pauses = 0;
     std::this_thread::yield();
 }
