@@ -82,18 +82,22 @@ class Machine {
                 --left;
             });
         }
-        const auto until = std::chrono::steady_clock::now() + limit;
-        while (limit.count() != 0 && left != 0) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
-            if (std::chrono::steady_clock::now() < until) continue;
-            if (tell != 0) __atomic_store_n(ram_ + tell, u8{1}, __ATOMIC_SEQ_CST);
-            for (One& one : all_)
-                if (tell == 0) __atomic_fetch_or(&one.shared.attention, BP_ATTENTION_STOP, __ATOMIC_RELEASE);
-            break;
+        const auto wait = [&left](std::chrono::milliseconds time) {
+            const auto until = std::chrono::steady_clock::now() + time;
+            while (left != 0 && std::chrono::steady_clock::now() < until)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        };
+        if (limit.count() != 0) {
+            wait(limit);
+            if (tell != 0) {
+                __atomic_store_n(ram_ + tell, u8{1}, __ATOMIC_SEQ_CST);
+                wait(std::chrono::seconds(10));
+            }
+            for (One& one : all_) __atomic_fetch_or(&one.shared.attention, BP_ATTENTION_STOP, __ATOMIC_RELEASE);
         }
         for (std::thread& t : threads) t.join();
         for (One& one : all_) one.shared.attention &= ~u32{BP_ATTENTION_STOP};
-        for (const u32 w : why) CHECK((w == BP_EXIT_HALT || (w == BP_EXIT_STOP && limit.count() != 0)));
+        for (const u32 w : why) CHECK((w == BP_EXIT_HALT || (w == BP_EXIT_STOP && limit.count() != 0 && tell == 0)));
     }
     // Everybody forgets what was decoded, and nobody has a flag.
     void forget_code() {
