@@ -275,13 +275,13 @@ void Builder::check_failure(Instance& d, bp_status status, const Position& posit
                                         "wrong state",
                                         "out of memory",
                                         "read-only",
-                                        "re-entrant",
-                                        "this computer lacks something"};
+                                        "re-entrant"};
     const std::string why = !d.failure.empty()          ? d.failure
-                            : status > 0 && status < 11 ? names[status]
+                            : status > 0 && status < 10 ? names[status]
                                                         : "error " + std::to_string(status);
     throw Error(position, d.name() + ": " + (d.failure.empty() ? std::string(doing) + ": " + why : why),
-                status == BP_ERR_HOST ? kExitHost : kExitConfig);
+                // An engine that this computer cannot run.
+                status == BP_ERR_UNSUPPORTED && d.type->offers_interface(BP_CPU_ID) ? kExitHost : kExitConfig);
 }
 
 // What fails to start is most often a host file: where the user named it says more than where the board puts the

@@ -120,7 +120,7 @@ void AutoCpu::describe(Schema<AutoCpu>& s) {
 bp_status KvmCpu::unusable(const std::string& why, const std::string& hint) {
     without = why;
     if (required)
-        return fail(BP_ERR_HOST, "KVM cannot be used: %s%s%s", why.c_str(), hint.empty() ? "" : "; ", hint.c_str());
+        return fail(BP_ERR_UNSUPPORTED, "KVM cannot be used: %s%s%s", why.c_str(), hint.empty() ? "" : "; ", hint.c_str());
     log_info("the interpreter runs this machine: %s", why.c_str());
     return BP_OK;
 }
@@ -143,7 +143,7 @@ bp_status KvmCpu::start() {
     const std::vector<std::string_view> missing = kvm::restrict_model(selected, kvm::supported_cpuid(host));
     if (missing.empty()) return BP_OK;
     if (enforce)
-        return fail(BP_ERR_HOST, "CPU model '%s' has %s, which this host's KVM cannot run", model.c_str(),
+        return fail(BP_ERR_UNSUPPORTED, "CPU model '%s' has %s, which this host's KVM cannot run", model.c_str(),
                     list_of(missing).c_str());
     log_warn("CPU model '%s' without %s, which this host's KVM cannot run", model.c_str(), list_of(missing).c_str());
     return BP_OK;

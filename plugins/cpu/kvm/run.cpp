@@ -376,7 +376,7 @@ u32 KvmCpu::run() {
         try {
             hardware->set_signal_mask();
         } catch (const std::exception& e) {
-            fail(BP_ERR_HOST, "%s", e.what());
+            fail(BP_ERR_UNSUPPORTED, "%s", e.what());
             return leave(BP_EXIT_ERROR);
         }
         masked_ = true;
@@ -401,7 +401,7 @@ u32 KvmCpu::run() {
             try {
                 hardware->vm().sync(cpu->bus);
             } catch (const std::exception& e) {
-                fail(BP_ERR_HOST, "%s", e.what());
+                fail(BP_ERR_UNSUPPORTED, "%s", e.what());
                 return leave(BP_EXIT_ERROR);
             }
         }

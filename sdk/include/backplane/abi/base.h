@@ -37,8 +37,7 @@ enum {
     BP_ERR_STATE = 6,       /**< not possible in the present state */
     BP_ERR_NO_MEMORY = 7,
     BP_ERR_READ_ONLY = 8,
-    BP_ERR_REENTRANT = 9, /**< a device tried to reach its own registers through DMA */
-    BP_ERR_HOST = 10      /**< this computer does not have what it takes */
+    BP_ERR_REENTRANT = 9 /**< a device tried to reach its own registers through DMA */
 };
 
 /** A pair of function table and instance: how plugins see each other. `table` points to a struct whose layout the
