@@ -8,6 +8,7 @@
 
 #include "registers.hpp"
 #include "vcpu.hpp"
+#include "wire.hpp"
 
 namespace backplane::kvm {
 namespace {
@@ -109,11 +110,8 @@ std::string run_one(const char* device, unsigned which, u8* memory) {
 
 CpuidTable supported_cpuid(const Host& host) {
     for (u32 room = 128; room <= 4096; room *= 2) {
-        std::vector<u64> bytes((sizeof(kvm_cpuid2) + room * sizeof(kvm_cpuid_entry2)) / sizeof(u64) + 1);
-        auto* list = reinterpret_cast<kvm_cpuid2*>(bytes.data());
-        list->nent = room;
-        if (control(host.device.get(), KVM_GET_SUPPORTED_CPUID, list) == 0)
-            return {list->entries, list->entries + list->nent};
+        List<kvm_cpuid_entry2> list(room);
+        if (control(host.device.get(), kGetSupportedCpuid, list.data()) == 0) return list.entries();
         if (errno != E2BIG) break;
     }
     return {};

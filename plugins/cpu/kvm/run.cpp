@@ -308,6 +308,10 @@ void KvmCpu::handle_exit() {
             break;
         case KVM_EXIT_INTERNAL_ERROR:
             statistics.count(Exit::kOther);
+            pull();
+            // Hosts before Linux 5.15 have begun to deliver an exception instead.
+            if (cpu->handed.kind == interp::Cpu::HandedEvent::Kind::kException && cpu->handed.what.vector == interp::kUd)
+                cpu->handed = {};
             hold_back(Reason::kInternalError, kFailedInstructions);
             break;
         default:

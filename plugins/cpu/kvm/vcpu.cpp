@@ -9,6 +9,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "wire.hpp"
+
 namespace backplane::kvm {
 namespace {
 
@@ -83,11 +85,8 @@ void Vcpu::get(unsigned long request, void* what, const char* name) {
 }
 
 void Vcpu::set_cpuid(const CpuidTable& table) {
-    std::vector<u64> room((sizeof(kvm_cpuid2) + table.size() * sizeof(kvm_cpuid_entry2)) / sizeof(u64) + 1);
-    auto* list = reinterpret_cast<kvm_cpuid2*>(room.data());
-    list->nent = static_cast<u32>(table.size());
-    std::memcpy(list->entries, table.data(), table.size() * sizeof(kvm_cpuid_entry2));
-    set(KVM_SET_CPUID2, list, "CPUID");
+    List<kvm_cpuid_entry2> list(table);
+    set(kSetCpuid2, list.data(), "CPUID");
 }
 
 void Vcpu::setup_mce(u64 capabilities, u32 banks) {
@@ -125,11 +124,12 @@ void Vcpu::set_signal_mask() {
     sigset_t mask;
     ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
     ::sigdelset(&mask, Signals::number());
-    alignas(kvm_signal_mask) u8 room[sizeof(kvm_signal_mask) + kKernelMaskBytes] = {};
-    auto* wanted = reinterpret_cast<kvm_signal_mask*>(room);
-    wanted->len = kKernelMaskBytes;
-    std::memcpy(wanted->sigset, &mask, kKernelMaskBytes);
-    set(KVM_SET_SIGNAL_MASK, wanted, "signal mask");
+    struct {
+        u32 bytes = kKernelMaskBytes;
+        u8 bits[kKernelMaskBytes] = {};
+    } wanted;
+    std::memcpy(wanted.bits, &mask, kKernelMaskBytes);
+    set(kSetSignalMask, &wanted, "signal mask");
 }
 
 void Vcpu::store(const bp_x86_state& state) {
@@ -143,7 +143,7 @@ void Vcpu::store(const bp_x86_state& state) {
         set(KVM_SET_SREGS, &old, "system registers");
     }
     if (xcrs_) set(KVM_SET_XCRS, &r.xcrs, "XCR0");
-    set(KVM_SET_XSAVE, r.xsave.data(), "floating-point state");
+    set(kSetXsave, r.xsave.data(), "floating-point state");
     set(KVM_SET_REGS, &r.regs, "registers");
     set(KVM_SET_DEBUGREGS, &r.debug, "debug registers");
     bp_x86_state copy = state;
@@ -179,7 +179,7 @@ void Vcpu::load(bp_x86_state& state, Unfinished& event) {
         widen(old, r.sregs);
     }
     if (xcrs_) get(KVM_GET_XCRS, &r.xcrs, "XCR0");
-    get(KVM_GET_XSAVE, r.xsave.data(), "floating-point state");
+    get(kGetXsave, r.xsave.data(), "floating-point state");
     get(KVM_GET_DEBUGREGS, &r.debug, "debug registers");
     from_kvm(r, state);
     event = unfinished(r.events);
@@ -191,20 +191,13 @@ void Vcpu::load(bp_x86_state& state, Unfinished& event) {
 }
 
 u64 Vcpu::read_msr(u32 index, u64 otherwise) {
-    alignas(kvm_msrs) u8 room[sizeof(kvm_msrs) + sizeof(kvm_msr_entry)] = {};
-    auto* list = reinterpret_cast<kvm_msrs*>(room);
-    list->nmsrs = 1;
-    list->entries[0].index = index;
-    return control(fd_.get(), KVM_GET_MSRS, list) == 1 ? list->entries[0].data : otherwise;
+    OneMsr one{{1, 0}, {index, 0, 0}};
+    return control(fd_.get(), kGetMsrs, &one) == 1 ? one.entry.data : otherwise;
 }
 
 bool Vcpu::write_msr(u32 index, u64 value) {
-    alignas(kvm_msrs) u8 room[sizeof(kvm_msrs) + sizeof(kvm_msr_entry)] = {};
-    auto* list = reinterpret_cast<kvm_msrs*>(room);
-    list->nmsrs = 1;
-    list->entries[0].index = index;
-    list->entries[0].data = value;
-    return control(fd_.get(), KVM_SET_MSRS, list) == 1;
+    OneMsr one{{1, 0}, {index, 0, value}};
+    return control(fd_.get(), kSetMsrs, &one) == 1;
 }
 
 int Vcpu::run() {

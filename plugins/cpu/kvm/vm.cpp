@@ -132,6 +132,11 @@ Vm::Vm(const char* path) : host_(open_host(path)) {
     if (slots > 0) most_slots_ = static_cast<u32>(slots);
     tsc_scaling_ = control(fd(), KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
     debug_ = host_.debug;
+    // Otherwise a program finds an instruction undefined that KVM could not emulate.
+    kvm_enable_cap told{};
+    told.cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE;
+    told.args[0] = 1;
+    control(fd(), KVM_ENABLE_CAP, &told);
     if (host_.user_msrs) {
         kvm_enable_cap cap{};
         cap.cap = KVM_CAP_X86_USER_SPACE_MSR;
