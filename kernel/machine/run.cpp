@@ -178,8 +178,7 @@ void Machine::timer_moved(const Assembly& assembly, std::int64_t due) {
     // The deadline of the current run was computed without it.
     if (!clock_->deterministic() || live_->vcpus.empty()) return;
     Vcpu& cpu = live_->vcpus.front();
-    if (cpu.running && clock_->instructions_at(due) < cpu.shared.deadline)
-        cpu.tell(BP_ATTENTION_STOP);
+    if (cpu.running && clock_->instructions_at(due) < cpu.shared.deadline) cpu.tell(BP_ATTENTION_STOP);
 }
 
 void Machine::request(Instance* d, u32 what, u32 argument, std::string reason) {

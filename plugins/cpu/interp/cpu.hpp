@@ -524,7 +524,7 @@ struct Cpu {
     void require_cpl0() {
         if (cpl != 0) raise(kGp, 0);
     }
-    void cpuid();  // cpuid.cpp
+    void cpuid();                                              // cpuid.cpp
     void cpuid_leaf(u32 leaf, u32 part, u32 (&registers)[4]);  // EAX to EDX
 
     // debug.cpp

@@ -10,9 +10,8 @@ namespace {
 constexpr std::array<std::string_view, 6> kDescriptions = {"ss", "ht", "mp", "cmp_legacy", "hypervisor", "invtsc"};
 
 const kvm_cpuid_entry2* find(std::span<const kvm_cpuid_entry2> table, u32 leaf) {
-    const auto found = std::find_if(table.begin(), table.end(), [leaf](const kvm_cpuid_entry2& e) {
-        return e.function == leaf && e.index == 0;
-    });
+    const auto found = std::find_if(table.begin(), table.end(),
+                                    [leaf](const kvm_cpuid_entry2& e) { return e.function == leaf && e.index == 0; });
     return found == table.end() ? nullptr : &*found;
 }
 

@@ -120,7 +120,8 @@ void AutoCpu::describe(Schema<AutoCpu>& s) {
 bp_status KvmCpu::unusable(const std::string& why, const std::string& hint) {
     without = why;
     if (required)
-        return fail(BP_ERR_UNSUPPORTED, "KVM cannot be used: %s%s%s", why.c_str(), hint.empty() ? "" : "; ", hint.c_str());
+        return fail(BP_ERR_UNSUPPORTED, "KVM cannot be used: %s%s%s", why.c_str(), hint.empty() ? "" : "; ",
+                    hint.c_str());
     log_info("the interpreter runs this machine: %s", why.c_str());
     return BP_OK;
 }
@@ -129,8 +130,7 @@ bp_status KvmCpu::start() {
     if (const bp_status status = InterpCpu::start(); status != BP_OK) return status;
     if (slot().machine().deterministic(slot().self()) != 0) {
         without = "the clock is deterministic, and KVM counts no instructions";
-        if (required)
-            return fail(BP_ERR_INVALID, "%s: use `--engine interp` or a real-time clock", without.c_str());
+        if (required) return fail(BP_ERR_INVALID, "%s: use `--engine interp` or a real-time clock", without.c_str());
         log_info("the interpreter runs this machine: %s", without.c_str());
         return BP_OK;
     }
@@ -196,8 +196,7 @@ std::size_t KvmCpu::where(char* text, std::size_t capacity) {
     if (hardware != nullptr && lent_ && running_.load()) {
         const kvm_regs* r = hardware->registers();
         char line[96] = "in the guest";
-        if (r != nullptr)
-            std::snprintf(line, sizeof line, "in the guest, last seen at RIP %016llx", r->rip);
+        if (r != nullptr) std::snprintf(line, sizeof line, "in the guest, last seen at RIP %016llx", r->rip);
         s = std::string(line) + "\n";
     } else {
         if (!running_.load()) take_back();
@@ -211,7 +210,8 @@ std::size_t KvmCpu::where(char* text, std::size_t capacity) {
 }
 
 bp_str KvmCpu::list_commands() {
-    commands_ = R"([{"name": "statistics", "help": "what KVM and the interpreter did for this processor", "query": true}])";
+    commands_ =
+        R"([{"name": "statistics", "help": "what KVM and the interpreter did for this processor", "query": true}])";
     return to_bp(commands_);
 }
 

@@ -46,8 +46,8 @@ struct KvmCpu : InterpCpu {
 
     bool enforce = false;
     std::string device = "/dev/kvm";
-    bool required = true;     // without KVM the machine does not start
-    std::string without;      // why KVM does not run the guest; empty: it does
+    bool required = true;  // without KVM the machine does not start
+    std::string without;   // why KVM does not run the guest; empty: it does
     std::unique_ptr<kvm::Vcpu> hardware;
     kvm::Statistics statistics;
 
@@ -75,7 +75,7 @@ struct KvmCpu : InterpCpu {
     [[nodiscard]] kvm_run& area() { return hardware->area(); }
     [[nodiscard]] u32 lines() const { return cpu->lines.load(std::memory_order_acquire); }
 
-    bool lent_ = false;           // KVM has the registers
+    bool lent_ = false;  // KVM has the registers
     bool lent_before_ = false;
     bool prepared_ = false;       // KVM knows the model
     bool masked_ = false;         // KVM knows which signals end a run
@@ -85,7 +85,7 @@ struct KvmCpu : InterpCpu {
     bool unanswered_ = false;     // the last exit was a question whose answer KVM has not taken yet
     bool memory_stale_ = true;
     Reason held_for_ = Reason::kReset;
-    u64 hold_ = 1;  // instructions that the interpreter executes before KVM is tried again
+    u64 hold_ = 1;                      // instructions that the interpreter executes before KVM is tried again
     u64 failures_ = 0, successes_ = 0;  // of KVM: exits since the last failure
     Reason last_reason_ = Reason::kCount;
     u64 tsc_offset_ = 0;  // with which KVM's counter was set

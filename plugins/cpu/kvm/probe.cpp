@@ -17,17 +17,17 @@ constexpr u64 kMemory = 0x10000, kCode = 0x1000, kPml4 = 0x4000, kPdpt = 0x5000,
 constexpr u16 kPort = 0x5a;
 
 // Computes in the mode's width, hands the result to a port and halts.
-constexpr u8 kCode16[] = {0xb8, 0x34, 0x12,        // mov ax, 1234h
-                          0x05, 0x11, 0x11,        // add ax, 1111h
-                          0xe7, 0x5a,              // out 5Ah, ax
-                          0xf4};                   // hlt
+constexpr u8 kCode16[] = {0xb8, 0x34, 0x12,              // mov ax, 1234h
+                          0x05, 0x11, 0x11,              // add ax, 1111h
+                          0xe7, 0x5a,                    // out 5Ah, ax
+                          0xf4};                         // hlt
 constexpr u8 kCode32[] = {0xb8, 0x78, 0x56, 0x34, 0x12,  // mov eax, 12345678h
                           0x05, 0x11, 0x11, 0x11, 0x11,  // add eax, 11111111h
                           0xe7, 0x5a,                    // out 5Ah, eax
                           0xf4};
-constexpr u8 kCode64[] = {0x48, 0xb8, 0, 0, 0, 0, 0x78, 0x56, 0x34, 0x12,  // mov rax, 12345678'00000000h
-                          0x48, 0xc1, 0xe8, 0x20,                          // shr rax, 32
-                          0xe7, 0x5a,                                      // out 5Ah, eax
+constexpr u8 kCode64[] = {0x48, 0xb8, 0,    0,    0, 0, 0x78, 0x56, 0x34, 0x12,  // mov rax, 12345678'00000000h
+                          0x48, 0xc1, 0xe8, 0x20,                                // shr rax, 32
+                          0xe7, 0x5a,                                            // out 5Ah, eax
                           0xf4};
 
 struct Mode {
@@ -36,9 +36,8 @@ struct Mode {
     u32 expected;
     u32 bytes;
 };
-constexpr Mode kModes[] = {{"16-bit", kCode16, 0x2345, 2},
-                           {"32-bit", kCode32, 0x23456789, 4},
-                           {"64-bit", kCode64, 0x12345678, 4}};
+constexpr Mode kModes[] = {
+    {"16-bit", kCode16, 0x2345, 2}, {"32-bit", kCode32, 0x23456789, 4}, {"64-bit", kCode64, 0x12345678, 4}};
 
 bp_x86_state initial(unsigned mode) {
     bp_x86_state s{};
@@ -118,8 +117,7 @@ CpuidTable supported_cpuid(const Host& host) {
 }
 
 std::string probe(const char* device) {
-    void* memory =
-        ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    void* memory = ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED) return "there is no memory for a guest: " + error_text(errno);
     struct Unmap {
         void* at;

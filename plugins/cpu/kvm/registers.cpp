@@ -75,8 +75,7 @@ void fpu_to(const bp_x86_state& s, XsaveArea& x) {
     }
     for (std::size_t i = 0; i < 16; ++i) {
         std::memcpy(x.data() + kXmm + 16 * i, s.ymm[i], 16);
-        if ((s.xcr0 & kXcr0Avx) != 0)
-            std::memcpy(x.data() + kYmmHigh + 16 * i, s.ymm[i] + 16, 16);
+        if ((s.xcr0 & kXcr0Avx) != 0) std::memcpy(x.data() + kYmmHigh + 16 * i, s.ymm[i] + 16, 16);
     }
     put(x, kXstateBv, u64{3} | (s.xcr0 & kXcr0Avx));
 }
@@ -96,8 +95,7 @@ void fpu_from(const XsaveArea& x, bp_x86_state& s) {
     }
     for (std::size_t i = 0; i < 16; ++i) {
         std::memcpy(s.ymm[i], x.data() + kXmm + 16 * i, 16);
-        if ((s.xcr0 & kXcr0Avx) != 0)
-            std::memcpy(s.ymm[i] + 16, x.data() + kYmmHigh + 16 * i, 16);
+        if ((s.xcr0 & kXcr0Avx) != 0) std::memcpy(s.ymm[i] + 16, x.data() + kYmmHigh + 16 * i, 16);
     }
 }
 
@@ -126,8 +124,8 @@ constexpr std::size_t kVariable = 16, kBanks = 5 * 4;
 constexpr auto make_msrs() {
     std::array<u32, 11 + 11 + kVariable + 2 + kBanks> list{};
     std::size_t n = 0;
-    for (const u32 m : {kSysenterCs, kSysenterEsp, kSysenterEip, kPat, kStar, kLstar, kCstar, kSfmask, kKernelGsBase,
-                        kTscAux})
+    for (const u32 m :
+         {kSysenterCs, kSysenterEsp, kSysenterEip, kPat, kStar, kLstar, kCstar, kSfmask, kKernelGsBase, kTscAux})
         list[n++] = m;
     list[n++] = kMtrrFix64K;
     list[n++] = kMtrrFix16K;

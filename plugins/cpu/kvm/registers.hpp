@@ -1,4 +1,5 @@
-// The state that all engines share (bp_x86_state) and what KVM keeps of it, one made from the other. No call of the host.
+// The state that all engines share (bp_x86_state) and what KVM keeps of it, one made from the other. No call of the
+// host.
 #pragma once
 
 #include <backplane/abi/cpu_state.h>

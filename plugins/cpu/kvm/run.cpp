@@ -20,7 +20,7 @@ constexpr u32 kApicEnabled = 1u << 11;
 constexpr u64 kSmmInstructions = 10'000, kA20Instructions = 10'000, kDebuggedInstructions = 100'000;
 // Instructions before KVM is tried again after it failed; more each time that it fails at once.
 constexpr u64 kFailedInstructions = 2'000, kMostFailedInstructions = 2'000'000;
-constexpr u64 kForgiven = 1'000;  // exits after which a failure no longer counts
+constexpr u64 kForgiven = 1'000;         // exits after which a failure no longer counts
 constexpr i64 kSampleAge = 900'000'000;  // ns
 constexpr unsigned kStuckSamples = 5;
 constexpr u64 kMcgCap = 0x105;  // as the interpreter's IA32_MCG_CAP
@@ -35,7 +35,8 @@ void KvmCpu::attend() {
     if (inside_.load(std::memory_order_seq_cst)) signals_.send();
 }
 
-// --- who has the registers --------------------------------------------------------------------------------------------
+// --- who has the registers
+// --------------------------------------------------------------------------------------------
 
 // What depends on facts that come after attach(): the number of processors is one.
 void KvmCpu::prepare_hardware() {
@@ -102,7 +103,9 @@ void KvmCpu::pull() {
     using Kind = interp::Cpu::HandedEvent::Kind;
     switch (event.kind) {
         case kvm::Unfinished::Kind::kNone: cpu->handed = {}; break;
-        case kvm::Unfinished::Kind::kException: cpu->handed = {Kind::kException, {event.vector, event.has_error, event.error}}; break;
+        case kvm::Unfinished::Kind::kException:
+            cpu->handed = {Kind::kException, {event.vector, event.has_error, event.error}};
+            break;
         case kvm::Unfinished::Kind::kInterrupt: cpu->handed = {Kind::kInterrupt, {event.vector, false, 0}}; break;
         case kvm::Unfinished::Kind::kNmi: cpu->handed = {Kind::kNmi, {event.vector, false, 0}}; break;
     }
@@ -147,7 +150,7 @@ u32 KvmCpu::interpret(Reason reason) {
     pull();
     // Other processors write code without a look at this one's flags.
     if (hardware->vm().processors() > 1) cpu->state_replaced();
-    const u64 most = hold_ > 0 ? std::min<u64>(hold_, kDebuggedInstructions)
+    const u64 most = hold_ > 0                     ? std::min<u64>(hold_, kDebuggedInstructions)
                      : reason == Reason::kSmm      ? kSmmInstructions
                      : reason == Reason::kA20      ? kA20Instructions
                      : reason == Reason::kDebugger ? kDebuggedInstructions
@@ -168,7 +171,8 @@ u32 KvmCpu::interpret(Reason reason) {
     return why;
 }
 
-// --- events -----------------------------------------------------------------------------------------------------------
+// --- events
+// -----------------------------------------------------------------------------------------------------------
 
 // 0, or BP_EXIT_STOP.
 u32 KvmCpu::take_attention() {
@@ -209,7 +213,8 @@ void KvmCpu::adopt_priority() {
     }
 }
 
-// --- exits ------------------------------------------------------------------------------------------------------------
+// --- exits
+// ------------------------------------------------------------------------------------------------------------
 
 void KvmCpu::input_output() {
     kvm_run& a = area();
@@ -310,7 +315,8 @@ void KvmCpu::handle_exit() {
             statistics.count(Exit::kOther);
             pull();
             // Hosts before Linux 5.15 have begun to deliver an exception instead.
-            if (cpu->handed.kind == interp::Cpu::HandedEvent::Kind::kException && cpu->handed.what.vector == interp::kUd)
+            if (cpu->handed.kind == interp::Cpu::HandedEvent::Kind::kException &&
+                cpu->handed.what.vector == interp::kUd)
                 cpu->handed = {};
             hold_back(Reason::kInternalError, kFailedInstructions);
             break;
@@ -353,7 +359,8 @@ void KvmCpu::after_signal() {
     samples_ = 1;
 }
 
-// --- the loop ---------------------------------------------------------------------------------------------------------
+// --- the loop
+// ---------------------------------------------------------------------------------------------------------
 
 u32 KvmCpu::leave(u32 why) {
     // Between two runs the registers may be asked for at any time, and must not depend on what KVM has in mind.

@@ -24,8 +24,8 @@ std::vector<Slot> slots_of(std::span<const bp_memory_range> ranges, bool togethe
             if (rest.dirty != nullptr) rest.dirty += part.bytes / kPage;
             Slot* last = slots.empty() ? nullptr : &slots.back();
             if (together && last != nullptr && last->address + last->bytes == part.address &&
-                last->host + last->bytes == part.host && last->writable == part.writable &&
-                last->dirty == nullptr && part.dirty == nullptr && last->bytes + part.bytes <= kLargest)
+                last->host + last->bytes == part.host && last->writable == part.writable && last->dirty == nullptr &&
+                part.dirty == nullptr && last->bytes + part.bytes <= kLargest)
                 last->bytes += part.bytes;
             else
                 slots.push_back(part);

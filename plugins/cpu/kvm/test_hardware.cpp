@@ -1,5 +1,5 @@
-// The engine on a host that has KVM. Hidden where tests are run without a choice: tests/system/kvm runs them, in a virtual
-// machine if need be.
+// The engine on a host that has KVM. Hidden where tests are run without a choice: tests/system/kvm runs them, in a
+// virtual machine if need be.
 #include <sys/mman.h>
 
 #include <atomic>
@@ -187,9 +187,9 @@ TEST_CASE("a program starts at the reset vector, uses ports, and halts", "[.hard
 TEST_CASE("what a program computes on KVM it computes on the interpreter as well", "[.hardware]") {
     // mov sp,7000h; mov cx,1000; L: imul ax,ax,77; add ax,cx; push ax; pop di; adc bx,di; xor dx,ax; loop L; fninit;
     // fldpi; fld1; faddp; out F4h,al; hlt
-    const std::initializer_list<int> bytes = {0xbc, 0x00, 0x70, 0xb9, 0xe8, 0x03, 0x69, 0xc0, 77,   0,    0x01, 0xc8, 0x50,
-                                              0x5f, 0x11, 0xfb, 0x31, 0xc2, 0xe2, 0xf2, 0xdb, 0xe3, 0xd9, 0xeb, 0xd9, 0xe8, 0xde, 0xc1,
-                                              0xe6, 0xf4, 0xf4};
+    const std::initializer_list<int> bytes = {0xbc, 0x00, 0x70, 0xb9, 0xe8, 0x03, 0x69, 0xc0, 77,   0,    0x01,
+                                              0xc8, 0x50, 0x5f, 0x11, 0xfb, 0x31, 0xc2, 0xe2, 0xf2, 0xdb, 0xe3,
+                                              0xd9, 0xeb, 0xd9, 0xe8, 0xde, 0xc1, 0xe6, 0xf4, 0xf4};
     Socket fast, slow({{"device", "/nonexistent"}}, &DeviceType<AutoCpu>::value);
     for (Socket* s : {&fast, &slow}) {
         s->program(bytes);
@@ -241,8 +241,8 @@ TEST_CASE("registers in memory, string instructions on ports, and a ROM that is 
 
     Socket strings;
     // mov di,1000h; mov cx,4; mov dx,60h; rep insb; mov si,1000h; mov cx,4; mov dx,E9h; rep outsb; hlt
-    strings.program({0xbf, 0x00, 0x10, 0xb9, 0x04, 0x00, 0xba, 0x60, 0x00, 0xf3, 0x6c, 0xbe, 0x00, 0x10, 0xb9, 0x04, 0x00,
-                     0xba, 0xe9, 0x00, 0xf3, 0x6e, 0xf4});
+    strings.program({0xbf, 0x00, 0x10, 0xb9, 0x04, 0x00, 0xba, 0x60, 0x00, 0xf3, 0x6c, 0xbe,
+                     0x00, 0x10, 0xb9, 0x04, 0x00, 0xba, 0xe9, 0x00, 0xf3, 0x6e, 0xf4});
     strings.power_on();
     CHECK(strings.run() == BP_EXIT_HALT);
     CHECK(strings.out == "KVM!");

@@ -54,8 +54,7 @@ void Signals::drain() {
     ::sigemptyset(&mine);
     ::sigaddset(&mine, number());
     const timespec none{};
-    while (::sigtimedwait(&mine, nullptr, &none) >= 0) {
-    }
+    while (::sigtimedwait(&mine, nullptr, &none) >= 0) {}
 }
 
 Vcpu::Vcpu(std::shared_ptr<Vm> vm, u32 index) : vm_(std::move(vm)) {

@@ -56,7 +56,8 @@ class Vcpu {
 
     // 0, or the error number. EINTR after a signal.
     int run();
-    // What the last exit asked for has been done: KVM takes the answer, and the state is whole. False: it asks for more.
+    // What the last exit asked for has been done: KVM takes the answer, and the state is whole. False: it asks for
+    // more.
     bool complete();
     bool interrupt(u8 vector);
     bool nmi();
@@ -65,7 +66,9 @@ class Vcpu {
     [[nodiscard]] kvm_run& area() { return *run_; }
     [[nodiscard]] const kvm_run& area() const { return *run_; }
     [[nodiscard]] Vm& vm() { return *vm_; }
-    [[nodiscard]] const kvm_regs* registers() const { return vm_->host().sync_registers ? &run_->s.regs.regs : nullptr; }
+    [[nodiscard]] const kvm_regs* registers() const {
+        return vm_->host().sync_registers ? &run_->s.regs.regs : nullptr;
+    }
 
   private:
     void set(unsigned long request, void* what, const char* name);
@@ -74,7 +77,7 @@ class Vcpu {
     std::shared_ptr<Vm> vm_;
     Descriptor fd_;
     kvm_run* run_ = nullptr;
-    std::vector<u32> msrs_;       // of state_msrs(), those that this host has
+    std::vector<u32> msrs_;        // of state_msrs(), those that this host has
     std::vector<u64> msr_stored_;  // what was stored last, so that little is stored anew
     bool msrs_known_ = false;
     bool msrs_fresh_ = false;  // msr_stored_ is what KVM has

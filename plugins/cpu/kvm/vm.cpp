@@ -93,9 +93,9 @@ Host open_host(const char* path) {
     const int fd = h.device.get();
     const int version = control(fd, KVM_GET_API_VERSION);
     if (version != KVM_API_VERSION) {
-        h.missing = std::string(path) + (version < 0 ? " is no KVM device"
-                                                     : " has version " + std::to_string(version) +
-                                                           " of the interface, and 12 is needed");
+        h.missing = std::string(path) +
+                    (version < 0 ? " is no KVM device"
+                                 : " has version " + std::to_string(version) + " of the interface, and 12 is needed");
         return h;
     }
     for (const Need& n : kNeeds)

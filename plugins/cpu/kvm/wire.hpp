@@ -1,5 +1,5 @@
-// Lists that KVM takes, with heads of our own: the host's header ends them in open arrays, which have another size in C++
-// than in C, and the sizes are part of the requests' numbers.
+// Lists that KVM takes, with heads of our own: the host's header ends them in open arrays, which have another size in
+// C++ than in C, and the sizes are part of the requests' numbers.
 #pragma once
 
 #include <linux/kvm.h>
@@ -39,8 +39,7 @@ class List {
         std::memcpy(bytes_.data(), &head, sizeof head);
     }
     explicit List(std::span<const Entry> entries) : List(entries.size()) {
-        if (!entries.empty())
-            std::memcpy(bytes_.data() + sizeof(ListHead), entries.data(), entries.size_bytes());
+        if (!entries.empty()) std::memcpy(bytes_.data() + sizeof(ListHead), entries.data(), entries.size_bytes());
     }
     [[nodiscard]] void* data() { return bytes_.data(); }
     [[nodiscard]] std::vector<Entry> entries() const {

@@ -129,8 +129,8 @@ typedef struct bp_cpu_code {
     void (*cached)(void* instance, uint64_t address);
 } bp_cpu_code;
 
-/** "bp.cpu.hardware/1": offered beside bp.cpu/1 by an engine that hands the guest to the host's processor, which looks at
- * no attention word and writes no dirty flags. */
+/** "bp.cpu.hardware/1": offered beside bp.cpu/1 by an engine that hands the guest to the host's processor, which looks
+ * at no attention word and writes no dirty flags. */
 #define BP_CPU_HARDWARE_ID "bp.cpu.hardware/1"
 /** Table of bp.cpu.hardware/1. */
 typedef struct bp_cpu_hardware {
