@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <type_traits>
 
 #include "../interp/breakpoints.hpp"
 #include "probe.hpp"
@@ -100,6 +101,10 @@ void KvmCpu::describe_engine(Schema<T>& s) {
     s.property("enforce", &T::enforce,
                {.doc = "a feature that the host lacks is an error; otherwise a warning, and the guest does not see it",
                 .def = "false"});
+    constexpr bool optional = std::is_same_v<T, AutoCpu>;
+    s.property("required", &T::required,
+               {.doc = "without KVM the machine does not start; otherwise it is interpreted then",
+                .def = optional ? "false" : "true"});
     s.property("device", &T::device, {.doc = "the host's device", .def = "/dev/kvm"});
     s.offer(BP_CPU_ID, &kTable);
     s.offer(BP_CPU_STATE_ID, &kState);

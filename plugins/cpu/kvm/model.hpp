@@ -46,8 +46,8 @@ struct KvmCpu : InterpCpu {
 
     bool enforce = false;
     std::string device = "/dev/kvm";
-    bool required = true;  // without KVM the machine does not start
-    std::string without;   // why KVM does not run the guest; empty: it does
+    bool required = false;  // without KVM the machine does not start
+    std::string without;    // why KVM does not run the guest; empty: it does
     std::unique_ptr<kvm::Vcpu> hardware;
     kvm::Statistics statistics;
 
@@ -110,7 +110,7 @@ struct KvmCpu : InterpCpu {
 // Uses KVM where it works and is the interpreter elsewhere.
 struct AutoCpu final : KvmCpu {
     static constexpr std::string_view kType = "cpu.auto";
-    explicit AutoCpu(const Slot& slot) : KvmCpu(slot) { required = false; }
+    explicit AutoCpu(const Slot& slot) : KvmCpu(slot) {}
     static void describe(Schema<AutoCpu>& s);
 };
 

@@ -79,6 +79,7 @@ bool KvmCpu::push() {
 void KvmCpu::pull() {
     if (!lent_) return;
     finish_exit();
+    if (!lent_) return;  // what came out of it was the end
     // Edges that come meanwhile must not be lost.
     cpu->bus.lock(cpu->bus.self);
     bp_x86_state s{};
