@@ -35,6 +35,7 @@ struct Vcpu {
     const bp_cpu_state* state = nullptr;
     const bp_cpu_code* code = nullptr;
     const bp_cpu_debug* debug = nullptr;
+    const bp_cpu_hardware* hardware = nullptr;
     void* engine = nullptr;
     bp_vcpu shared{};
     bp_cpu_bus bus{};
@@ -48,6 +49,11 @@ struct Vcpu {
         u64 last() const { return base + (region->length - 1); }
     };
     std::vector<Own> own;
+
+    void tell(u32 attention) {
+        __atomic_fetch_or(&shared.attention, attention, __ATOMIC_RELEASE);
+        if (hardware) hardware->attend(engine);
+    }
 };
 
 struct Assembly {
@@ -87,7 +93,7 @@ struct Assembly {
         set_attention(BP_ATTENTION_VIEW);
     }
     void set_attention(u32 bits) {
-        for (Vcpu& v : vcpus) __atomic_fetch_or(&v.shared.attention, bits, __ATOMIC_RELEASE);
+        for (Vcpu& v : vcpus) v.tell(bits);
     }
 };
 

@@ -83,6 +83,9 @@ class MemorySpace {
         write_register({Target::Kind::kRegister, &region, 0}, offset, bytes, value);
     }
 
+    // Normal view, as bp_cpu_bus.ranges.
+    std::uint32_t ranges(bp_memory_range* ranges, std::uint32_t capacity) const;
+
     // As a bus master: memory only. Returns false if part of the range is no memory.
     bool dma_read(std::uint64_t address, void* data, std::uint64_t size) const;
     bool dma_write(std::uint64_t address, const void* data, std::uint64_t size);

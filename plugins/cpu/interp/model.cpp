@@ -102,29 +102,7 @@ InterpCpu::InterpCpu(const Slot& slot) : Device(slot), cpu(std::make_unique<Cpu>
 
 void InterpCpu::describe(Schema<InterpCpu>& s) {
     s.doc("IA-32 processor, interpreted from a cache of decoded code");
-    s.property("model", &InterpCpu::model,
-               {.doc = "CPU model that CPUID shows, with changes: qemu64,+ssse3,-nx", .def = "pentium2"});
-    s.property("features", &InterpCpu::features, {.doc = "more such changes: +ssse3,-nx", .def = ""});
-    s.property("tsc-frequency", &InterpCpu::tsc_frequency,
-               {.doc = "time-stamp counter, in Hz of the machine's clock",
-                .def = "1000000000",
-                .min = 1000000,
-                .max = 100000000000ull});
-    s.property("apic_id", &InterpCpu::apic_id,
-               {.doc = "initial APIC id that CPUID shows: that of the local APIC", .def = "0", .max = 255});
-    s.property("processors", &InterpCpu::processors,
-               {.doc = "cores of the package that this processor belongs to, as CPUID shows it",
-                .def = "1",
-                .min = 1,
-                .max = 64});
-    s.line_in<&InterpCpu::intr_changed>("intr", "maskable interrupt request (level)");
-    s.line_in<&InterpCpu::nmi_changed>("nmi", "non-maskable interrupt (rising edge)");
-    s.line_in<&InterpCpu::init_changed>("init", "INIT# (rising edge)");
-    s.line_in<&InterpCpu::smi_changed>("smi", "system management interrupt (rising edge)");
-    s.line_in<&InterpCpu::a20_changed>("a20", "address line 20 passes while this is 1 (not connected: passes)");
-    s.line_in<&InterpCpu::ignne_changed>("ignne", "numeric errors are ignored while CR0.NE is 0 (IGNNE#)");
-    s.line_out("ferr", &InterpCpu::ferr, "an unmasked numeric error waits and CR0.NE is 0 (FERR#)");
-    s.link("intr", &InterpCpu::intr, BP_INTR_ID, "interrupt controller that acknowledges", true);
+    describe_processor(s);
     s.offer(BP_CPU_ID, &kTable);
     s.offer(BP_CPU_CODE_ID, &kCode);
     s.offer(BP_CPU_STARTUP_ID, &kStartup);
