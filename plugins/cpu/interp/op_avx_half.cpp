@@ -21,8 +21,8 @@ template <bool kWide>
     sse_add_flags(c, flags);
     put_vex(c, i, load_vec<16>(r.bytes), load_vec<16>(r.bytes + 16));
 }
-// The immediate has the rounding, or says that it is MXCSR's. Memory is written before a masked exception's flag is
-// set, and not at all if one is raised.
+// The immediate has the rounding, or says that it is MXCSR's. A page fault comes before a floating-point exception, and
+// nothing is written if one is raised.
 template <bool kWide>
 [[gnu::noinline]] void to_halves(Cpu* c, const Insn* i) {
     vex_require(c);
@@ -39,9 +39,10 @@ template <bool kWide>
         sse_add_flags(c, flags);
         return put_vex(c, i, load_vec<16>(r.bytes), _mm_setzero_si128());
     }
-    const u32 unmasked = flags & ~(mxcsr >> kMxcsrMaskShift);
-    if (unmasked == 0) vex_store(c, i, r.bytes, 2 * kCount, false);
+    const Linear a = c->check_data(static_cast<Seg>(i->seg), offset_of(c, i), 2 * kCount, true, 2 * kCount);
+    c->lin_probe_write(a, 2 * kCount, c->user());
     sse_add_flags(c, flags);
+    vex_store(c, i, r.bytes, 2 * kCount, false);
 }
 Handler pick_to_singles(const SseChoice& s) {
     return s.vex_l ? vex_body<to_singles<true>> : vex_body<to_singles<false>>;

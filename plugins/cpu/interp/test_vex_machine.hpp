@@ -5,7 +5,7 @@
 
 namespace backplane::interp::sse_test {
 
-inline constexpr u32 kArea = 0x30000;  // of XSAVE
+inline constexpr u32 kArea = 0x30000;                                                                    // of XSAVE
 inline constexpr std::initializer_list<u8> kXsaveArea{0x0f, 0xae, 0x26}, kXrstorArea{0x0f, 0xae, 0x2e};  // [esi]
 inline constexpr std::initializer_list<u8> kXgetbv{0x0f, 0x01, 0xd0}, kXsetbv{0x0f, 0x01, 0xd1};
 
