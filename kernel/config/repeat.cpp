@@ -11,6 +11,7 @@ namespace backplane::kernel {
 namespace {
 
 constexpr u64 kMostRounds = 1024;
+constexpr std::size_t kMostValues = 20'000;  // that come out of all repetitions together
 
 struct Round {
     const std::string& variable;
@@ -129,7 +130,7 @@ void expand(Value& board, const Value& item, const ParameterSet& parameters, std
             const std::size_t size = nodes(entry.value);
             if (size > left)
                 throw Error(item.position(),
-                            "repeat: more than " + std::to_string(kMaxYamlNodes) + " values come out of it");
+                            "repeat: more than " + std::to_string(kMostValues) + " values come out of it");
             left -= size;
             carry_out(board, entry, {name, n});
         }
@@ -143,7 +144,7 @@ void expand_repeats(Value& board, const ParameterSet& parameters) {
     if (!section) return;
     const Value repeat = *section;
     board.erase("repeat");
-    std::size_t left = kMaxYamlNodes;
+    std::size_t left = kMostValues;
     for (const Value* item : repeat.as_list()) expand(board, *item, parameters, left);
 }
 

@@ -176,7 +176,9 @@ class Machine {
 
   private:
     static constexpr const char* kResetChannel = "machine:reset";
-    static constexpr u64 kTurn = 10'000;  // deterministic: instructions that a CPU executes before the next one's turn
+    // Deterministic: instructions that a CPU executes before the next one's turn. A prime: with a multiple of a loop's
+    // length a CPU would end every turn at the same place, for ever inside a lock that another one spins for.
+    static constexpr u64 kTurn = 10'007;
     friend struct SlotServices;
     friend struct CpuServices;
     friend class Builder;
