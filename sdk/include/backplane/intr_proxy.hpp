@@ -47,8 +47,7 @@ class IntrProxy {
         if (table_.tpr)
             table_.tpr = [](void* self) {
                 IntrProxy& p = of(self);
-                return static_cast<u32>(
-                    p.heard(3, 0, true, [&] { return i64{p.real_table().tpr(p.real_.instance)}; }));
+                return static_cast<u32>(p.heard(3, 0, true, [&] { return i64{p.real_table().tpr(p.real_.instance)}; }));
             };
         if (table_.set_tpr)
             table_.set_tpr = [](void* self, u32 value) {
@@ -59,8 +58,8 @@ class IntrProxy {
     IntrProxy(const IntrProxy&) = delete;
     IntrProxy& operator=(const IntrProxy&) = delete;
 
-    bp_interface real() const { return real_; }              ///< what it leads on to
-    bp_interface interface() { return {&table_, this}; }     ///< what a link gets instead
+    bp_interface real() const { return real_; }           ///< what it leads on to
+    bp_interface interface() { return {&table_, this}; }  ///< what a link gets instead
 
   private:
     static IntrProxy& of(void* self) { return *static_cast<IntrProxy*>(self); }
