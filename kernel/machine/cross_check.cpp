@@ -12,16 +12,11 @@
 
 namespace backplane::kernel {
 
-// A link of the machine's devices that leads here first.
-struct CrossLink {
+// A link to a CPU's bp.cpu.startup/1 that leads here first.
+struct StartupLink {
     CrossCheck::Impl* check = nullptr;
-    Follower* follower = nullptr;  // the CPU is one of its own
-    u32 cpu = 0;
     bp_interface real{nullptr, nullptr};
-    bp_intr controller{};
-    bp_cpu_startup startup{};
-
-    const bp_intr& intr() const { return *static_cast<const bp_intr*>(real.table); }
+    bp_cpu_startup table{};
 };
 
 struct CrossCheck::Impl {
@@ -68,7 +63,7 @@ struct CrossCheck::Impl {
         pages.clear();
         m.live_->set_attention(BP_ATTENTION_VIEW);
     }
-    i64 controller_call(CrossLink& link, u64 number, u64 argument, const std::function<i64()>& real);
+    i64 controller_call(u32 cpu, const IntrProxy::Call& call);
     std::vector<LineLevel> levels_of(const Vcpu& v) const;
     BoardSpec cpus_only(const std::string& engine) const;
     std::unique_ptr<Follower> make(const std::string& engine);
@@ -83,19 +78,13 @@ struct CrossCheck::Impl {
     std::vector<u64> touched;  // pages that attempts have changed
 };
 
-namespace {
-CrossLink& link_of(void* self) { return *static_cast<CrossLink*>(self); }
-}  // namespace
-
-i64 CrossCheck::Impl::controller_call(CrossLink& link, u64 number, u64 argument, const std::function<i64()>& real) {
-    if (link.follower) return link.follower->controller_call(link.cpu, number, argument, real);
-    if (!synced || !running || running->shared.index != link.cpu) return real();
-    const bool write = number == kCallSetApicBase || number == kCallSetTpr;
-    BusEvent& e =
-        push(number == kCallAcknowledge ? BusEvent::Kind::kAcknowledge : BusEvent::Kind::kController, link.cpu);
-    e.address = number, e.write = write, e.value = argument;
+i64 CrossCheck::Impl::controller_call(u32 cpu, const IntrProxy::Call& call) {
+    if (!synced || !running || running->shared.index != cpu) return call.make();
+    const bool acknowledge = call.number == IntrProxy::kAcknowledge, write = !acknowledge && !call.asks;
+    BusEvent& e = push(acknowledge ? BusEvent::Kind::kAcknowledge : BusEvent::Kind::kController, cpu);
+    e.address = call.number, e.write = write, e.value = call.argument;
     const std::size_t index = log.size() - 1;
-    return static_cast<i64>(made(index, static_cast<u64>(real()), write));
+    return static_cast<i64>(made(index, static_cast<u64>(call.make()), write));
 }
 
 // What the link of a live CPU leads to.
@@ -103,73 +92,42 @@ bp_interface CrossCheck::Impl::real_controller(const std::string& cpu) const {
     const Instance* d = m.live_->device(cpu);
     for (std::size_t i = 0; d && i < d->links.size(); ++i)
         if (d->type->links[i].interface_id == BP_INTR_ID && d->links[i].table)
-            return static_cast<const CrossLink*>(d->links[i].instance)->real;
+            return static_cast<const IntrProxy*>(d->links[i].instance)->real();
     return {nullptr, nullptr};
 }
 
 // The tables lead on to what the link led to, for what that offers.
 void CrossCheck::join(Assembly& a) {
+    Impl& c = *impl_;
     u32 cpu = 0;
     for (Instance& d : a.all()) {
         const bool is_cpu = d.type->offers_interface(BP_CPU_ID);
         for (std::size_t i = 0; i < d.links.size(); ++i) {
             const std::string& id = d.type->links[i].interface_id;
-            const bool controller = is_cpu && id == BP_INTR_ID, startup = id == BP_CPU_STARTUP_ID;
-            if (!(controller && impl_->building) && !((controller || startup) && d.links[i].table)) continue;
-            auto link = std::make_shared<CrossLink>();
-            link->check = impl_.get(), link->follower = impl_->building, link->cpu = cpu, link->real = d.links[i];
-            if (impl_->building) link->real = impl_->real_controller(d.name());
-            if (!link->real.table) continue;
-            if (startup) {
-                // Whose it is: the CPUs are known by then.
-                link->startup = {sizeof(bp_cpu_startup), [](void* self, u32 vector) {
-                                     CrossLink& l = link_of(self);
-                                     Impl& c = *l.check;
-                                     for (const Vcpu& v : c.m.live_->vcpus)
-                                         if (c.synced && v.engine == l.real.instance)
-                                             c.push(BusEvent::Kind::kStartup, v.shared.index).value = vector;
-                                     static_cast<const bp_cpu_startup*>(l.real.table)->startup(l.real.instance, vector);
-                                 }};
-                d.links[i] = {&link->startup, link.get()};
+            if (is_cpu && id == BP_INTR_ID) {
+                const bp_interface real = c.building ? c.real_controller(d.name()) : d.links[i];
+                if (!real.table) continue;
+                Follower* follower = c.building;
+                auto link = std::make_shared<IntrProxy>(real, [&c, follower, cpu](const IntrProxy::Call& call) {
+                    return follower ? follower->controller_call(cpu, call) : c.controller_call(cpu, call);
+                });
+                d.links[i] = link->interface();
                 a.owned.push_back(std::move(link));
-                continue;
+            } else if (id == BP_CPU_STARTUP_ID && d.links[i].table) {
+                auto link = std::make_shared<StartupLink>();
+                link->check = &c, link->real = d.links[i];
+                link->table = {sizeof(bp_cpu_startup), [](void* self, u32 vector) {
+                                   StartupLink& l = *static_cast<StartupLink*>(self);
+                                   Impl& check = *l.check;
+                                   // Whose it is: the CPUs are known by now.
+                                   for (const Vcpu& v : check.m.live_->vcpus)
+                                       if (check.synced && v.engine == l.real.instance)
+                                           check.push(BusEvent::Kind::kStartup, v.shared.index).value = vector;
+                                   static_cast<const bp_cpu_startup*>(l.real.table)->startup(l.real.instance, vector);
+                               }};
+                d.links[i] = {&link->table, link.get()};
+                a.owned.push_back(std::move(link));
             }
-            bp_intr& t = link->controller;
-            t = link->intr();
-            t.size = sizeof t;
-            if (t.acknowledge)
-                t.acknowledge = [](void* self) {
-                    CrossLink& l = link_of(self);
-                    return static_cast<i32>(l.check->controller_call(
-                        l, kCallAcknowledge, 0, [&] { return l.intr().acknowledge(l.real.instance); }));
-                };
-            if (t.apic_base)
-                t.apic_base = [](void* self) -> i64 {
-                    CrossLink& l = link_of(self);
-                    return l.check->controller_call(l, kCallApicBase, 0,
-                                                    [&] { return l.intr().apic_base(l.real.instance); });
-                };
-            if (t.set_apic_base)
-                t.set_apic_base = [](void* self, u64 value) {
-                    CrossLink& l = link_of(self);
-                    return static_cast<bp_status>(l.check->controller_call(l, kCallSetApicBase, value, [&] {
-                        return i64{l.intr().set_apic_base(l.real.instance, value)};
-                    }));
-                };
-            if (t.tpr)
-                t.tpr = [](void* self) {
-                    CrossLink& l = link_of(self);
-                    return static_cast<u32>(
-                        l.check->controller_call(l, kCallTpr, 0, [&] { return i64{l.intr().tpr(l.real.instance)}; }));
-                };
-            if (t.set_tpr)
-                t.set_tpr = [](void* self, u32 value) {
-                    CrossLink& l = link_of(self);
-                    l.check->controller_call(l, kCallSetTpr, value,
-                                             [&] { return l.intr().set_tpr(l.real.instance, value), i64{0}; });
-                };
-            d.links[i] = {&t, link.get()};
-            a.owned.push_back(std::move(link));
         }
         if (is_cpu) ++cpu;
     }

@@ -19,8 +19,8 @@ i64 interrupt_line(const TypeInfo& type) {
 bool BusEvent::same_call(const BusEvent& o) const {
     // An engine need not bring its count up to date for the calls of all instructions.
     const bool exact = kind == Kind::kRegister || kind == Kind::kPort || kind == Kind::kAcknowledge;
-    return kind == o.kind && cpu == o.cpu && (!exact || count == o.count) && region == o.region && address == o.address &&
-           bytes == o.bytes && write == o.write && (!write || value == o.value);
+    return kind == o.kind && cpu == o.cpu && (!exact || count == o.count) && region == o.region &&
+           address == o.address && bytes == o.bytes && write == o.write && (!write || value == o.value);
 }
 
 std::string BusEvent::text() const {
@@ -109,12 +109,12 @@ void Follower::hook(PortEvents& events) {
     };
 }
 
-i64 Follower::controller_call(u32 cpu, u64 number, u64 argument, const std::function<i64()>& real) {
-    const bool asks = number == kCallApicBase || number == kCallTpr;
-    if (!part_ || part_->cpu != cpu) return asks ? real() : number == kCallAcknowledge ? -1 : 0;
+i64 Follower::controller_call(u32 cpu, const IntrProxy::Call& call_made) {
+    const bool acknowledge = call_made.number == IntrProxy::kAcknowledge;
+    if (!part_ || part_->cpu != cpu) return call_made.asks ? call_made.make() : acknowledge ? -1 : 0;
     BusEvent e;
-    e.kind = number == kCallAcknowledge ? BusEvent::Kind::kAcknowledge : BusEvent::Kind::kController;
-    e.address = number, e.write = !asks && number != kCallAcknowledge, e.value = argument;
+    e.kind = acknowledge ? BusEvent::Kind::kAcknowledge : BusEvent::Kind::kController;
+    e.address = call_made.number, e.write = !call_made.asks && !acknowledge, e.value = call_made.argument;
     return static_cast<i64>(call(std::move(e)));
 }
 

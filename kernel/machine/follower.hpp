@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "backplane/intr_proxy.hpp"
 #include "kernel/machine/machine.hpp"
 
 namespace backplane::kernel {
@@ -41,9 +42,6 @@ struct BusEvent {
     std::string text() const;
 };
 
-// The calls of bp.intr/1 as BusEvent::address.
-enum ControllerCall : u64 { kCallAcknowledge, kCallApicBase, kCallSetApicBase, kCallTpr, kCallSetTpr };
-
 // Of an input line, as its device knows it: one that was always low is none that became low.
 enum class LineLevel : u8 { kNever, kHigh, kLow };
 
@@ -62,7 +60,7 @@ class Follower {
     // For CrossCheck's hooks, which are called within build().
     void hook(MemoryEvents& events);
     void hook(PortEvents& events);
-    i64 controller_call(u32 cpu, u64 number, u64 argument, const std::function<i64()>& real);
+    i64 controller_call(u32 cpu, const IntrProxy::Call& call);
 
     // Gives a CPU a state, lines and the memory map.
     void set(std::size_t cpu, const bp_x86_state& state, const std::vector<LineLevel>& levels,

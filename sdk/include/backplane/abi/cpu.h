@@ -118,8 +118,8 @@ typedef struct bp_cpu {
     /** Writes one or more lines about where the CPU is (CS:IP, mode, flags, disassembly) into text; returns the length.
      * Called while the CPU stands or, for a hang report, while it runs (then approximate). */
     size_t (*where)(void* instance, char* text, size_t capacity);
-    /** Starts (or with an empty path ends) an instruction trace into a file: one line an instruction with disassembly.
-     */
+    /** Starts (or with an empty path ends) an instruction trace: one line an instruction with disassembly, appended to
+     * the file. */
     bp_status (*trace_instructions)(void* instance, bp_str path);
 } bp_cpu;
 
