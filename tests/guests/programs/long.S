@@ -103,7 +103,7 @@ T NONE, sysretq
 T NONE, mov %cr8, %rax
 C(NONE, mov $0x1b, %eax; mov %eax, %gs; mov %gs, %ecx)
 C(NONE, mov $0x1234, %eax; mov %eax, %es)
-C(NONE, mov $30, %eax; mov $0, %edi; mov $0x3333, %ebx; int $0x80)
+T NONE, int $0x70
 
     .purgem ENTRY
 GROUP(sse_long)
