@@ -17,7 +17,8 @@ class App;
 namespace backplane::runner {
 
 // Exit codes of `backplane run`: 0 the guest powered off or the user ended it, 1 the machine failed, 2 configuration or
-// command line, 3 plugin; 4 ended by --no-reboot; a guest's debug exit device gives its own code.
+// command line, 3 plugin; 4 ended by --no-reboot; 6 this computer lacks something; a guest's debug exit device gives
+// its own code.
 inline constexpr int kExitReset = 4;
 
 struct Context {

@@ -13,6 +13,7 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailure = 1;  // something went wrong while the machine ran
 inline constexpr int kExitConfig = 2;   // a YAML file, the command line, or a file that they name
 inline constexpr int kExitPlugin = 3;   // a plugin is missing, broken, or of another version
+inline constexpr int kExitHost = 6;     // this computer does not have what the machine needs
 
 // A place in a YAML file, or the command line option that brought a value (then line is 0).
 struct Position {

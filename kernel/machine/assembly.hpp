@@ -33,11 +33,17 @@ struct Vcpu {
     const bp_cpu_state* state = nullptr;
     const bp_cpu_code* code = nullptr;
     const bp_cpu_debug* debug = nullptr;
+    const bp_cpu_hardware* hardware = nullptr;
     void* engine = nullptr;
     bp_vcpu shared{};
     bp_cpu_bus bus{};
     bool running = false;  // inside the engine's run()
     bool halted = false;
+
+    void tell(u32 attention) {
+        __atomic_fetch_or(&shared.attention, attention, __ATOMIC_RELEASE);
+        if (hardware) hardware->attend(engine);
+    }
 };
 
 struct Assembly {
@@ -69,7 +75,7 @@ struct Assembly {
         return nullptr;
     }
     void set_attention(u32 bits) {
-        for (Vcpu& v : vcpus) __atomic_fetch_or(&v.shared.attention, bits, __ATOMIC_RELEASE);
+        for (Vcpu& v : vcpus) v.tell(bits);
     }
 };
 

@@ -279,7 +279,9 @@ void Builder::check_failure(Instance& d, bp_status status, const Position& posit
     const std::string why = !d.failure.empty()          ? d.failure
                             : status > 0 && status < 10 ? names[status]
                                                         : "error " + std::to_string(status);
-    throw Error(position, d.name() + ": " + (d.failure.empty() ? std::string(doing) + ": " + why : why));
+    throw Error(position, d.name() + ": " + (d.failure.empty() ? std::string(doing) + ": " + why : why),
+                // An engine that this computer cannot run.
+                status == BP_ERR_UNSUPPORTED && d.type->offers_interface(BP_CPU_ID) ? kExitHost : kExitConfig);
 }
 
 // What fails to start is most often a host file: where the user named it says more than where the board puts the

@@ -45,6 +45,10 @@ struct CpuServices {
         Access g(self);
         board(self).ports->write(port, bytes, value);
     }
+    static u32 ranges(void* self, bp_memory_range* ranges, u32 capacity) {
+        Guard g(self);
+        return board(self).memory->ranges(ranges, capacity);
+    }
     static void lock(void* self) { of(self).lock_.lock(); }
     static void unlock(void* self) { of(self).lock_.unlock(); }
     static std::int64_t now(void* self) { return of(self).now(); }
@@ -80,6 +84,7 @@ void Builder::attach_engines() {
         v.state = static_cast<const bp_cpu_state*>(beside(BP_CPU_STATE_ID));
         v.code = static_cast<const bp_cpu_code*>(beside(BP_CPU_CODE_ID));
         v.debug = static_cast<const bp_cpu_debug*>(beside(BP_CPU_DEBUG_ID));
+        v.hardware = static_cast<const bp_cpu_hardware*>(beside(BP_CPU_HARDWARE_ID));
         v.shared.index = static_cast<u32>(a_.vcpus.size() - 1);
         v.shared.deadline = ~u64{0};
         v.bus = {sizeof(bp_cpu_bus),       &v,
@@ -87,7 +92,8 @@ void Builder::attach_engines() {
                  CpuServices::write,       CpuServices::port_read,
                  CpuServices::port_write,  CpuServices::lock,
                  CpuServices::unlock,      CpuServices::now,
-                 CpuServices::code_cached, CpuServices::code_written};
+                 CpuServices::code_cached, CpuServices::code_written,
+                 CpuServices::ranges,      &a_};
         check_failure(d, v.table->attach(v.engine, &v.shared, &v.bus), d.spec->position,
                       "the engine cannot be attached");
     }

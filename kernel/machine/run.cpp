@@ -14,7 +14,6 @@
 namespace backplane::kernel {
 
 namespace {
-void set_bits(u32& word, u32 bits) { __atomic_fetch_or(&word, bits, __ATOMIC_RELEASE); }
 void clear_bits(u32& word, u32 bits) { __atomic_fetch_and(&word, ~bits, __ATOMIC_ACQUIRE); }
 u32 load_bits(const u32& word) { return __atomic_load_n(&word, __ATOMIC_ACQUIRE); }
 }  // namespace
@@ -179,8 +178,7 @@ void Machine::timer_moved(const Assembly& assembly, std::int64_t due) {
     // The deadline of the current run was computed without it.
     if (!clock_->deterministic() || live_->vcpus.empty()) return;
     Vcpu& cpu = live_->vcpus.front();
-    if (cpu.running && clock_->instructions_at(due) < cpu.shared.deadline)
-        set_bits(cpu.shared.attention, BP_ATTENTION_STOP);
+    if (cpu.running && clock_->instructions_at(due) < cpu.shared.deadline) cpu.tell(BP_ATTENTION_STOP);
 }
 
 void Machine::request(Instance* d, u32 what, u32 argument, std::string reason) {

@@ -240,6 +240,8 @@ const bp_ram_api SlotServices::ram{
             d.assembly->set_attention(BP_ATTENTION_VIEW);  // engines have to learn that the pages are watched
             return 1;
         }
+        for (const Vcpu& v : d.assembly->vcpus)
+            if (v.hardware) v.hardware->collect_dirty(v.engine);
         u8* flag = ram.dirty_flag(b.offset + offset);
         const int was = *flag;
         *flag = 0;

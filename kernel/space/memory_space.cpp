@@ -226,6 +226,26 @@ void MemorySpace::page(std::uint64_t address, bp_page* page, std::uint32_t view)
     }
 }
 
+// Stretches that touch are not put together: where one of them changes its owner, the others stay as they are.
+std::uint32_t MemorySpace::ranges(bp_memory_range* ranges, std::uint32_t capacity) const {
+    std::uint32_t count = 0;
+    for (const FlatRange& r : view().ranges) {
+        if (r.read.kind != Target::Kind::kMemory) continue;
+        const std::uint64_t first = (r.first + kPageSize - 1) & ~(kPageSize - 1), end = (r.last + 1) & ~(kPageSize - 1);
+        if (first < r.first || end <= first) continue;
+        const std::uint64_t at = r.read.offset + (first - r.first);
+        const bool writable = r.write.kind == Target::Kind::kMemory && r.write.offset == r.read.offset;
+        bp_memory_range out{first, end - first, ram_.at(at), nullptr, writable, 0};
+        for (std::size_t i = 0; i < ram_.count() && writable; ++i) {
+            const Ram::Block& b = ram_.block(i);
+            if (b.watched && at >= b.offset && at < b.offset + b.size) out.dirty = ram_.dirty_flag(at);
+        }
+        if (count < capacity) ranges[count] = out;
+        ++count;
+    }
+    return count;
+}
+
 bool MemorySpace::dma_read(std::uint64_t address, void* data, std::uint64_t size) const {
     auto* out = static_cast<std::uint8_t*>(data);
     bool whole = true;

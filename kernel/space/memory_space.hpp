@@ -64,6 +64,9 @@ class MemorySpace {
     void write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value, std::uint32_t view = BP_VIEW_NORMAL);
     void page(std::uint64_t address, bp_page* page, std::uint32_t view = BP_VIEW_NORMAL) const;
 
+    // Normal view, as bp_cpu_bus.ranges.
+    std::uint32_t ranges(bp_memory_range* ranges, std::uint32_t capacity) const;
+
     // As a bus master: memory only. Returns false if part of the range is no memory.
     bool dma_read(std::uint64_t address, void* data, std::uint64_t size) const;
     bool dma_write(std::uint64_t address, const void* data, std::uint64_t size);

@@ -252,6 +252,39 @@ TEST_CASE("a page that is not wholly memory has no host address") {
     CHECK(page.write == nullptr);
 }
 
+TEST_CASE("the ranges of memory are those of the pages, and say what is written elsewhere and what is watched") {
+    Ram ram(1 << 24);
+    MemorySpace memory(ram, 32, {});
+    const int block = ram.create("board", "ram", 0x6000), rom = ram.create("board", "rom", 0x1000);
+    Probe p(BP_REGION_MEMORY, 0x400, 4);
+    memory.add(ram_claim(ram, block, 0, BP_MAP_READ | BP_MAP_WRITE, 200));
+    memory.add(p.at(0x1000));
+    memory.add(ram_claim(ram, rom, 0x3000, BP_MAP_READ, 300));  // written through to the RAM below
+    ram.watch(static_cast<std::size_t>(block));
+    bp_memory_range r[8] = {};
+    REQUIRE(memory.ranges(r, 8) == 4);
+    CHECK(r[0].address == 0);
+    CHECK(r[0].bytes == 0x1000);
+    CHECK(r[0].host == ram.at(0));
+    CHECK(r[0].dirty == ram.dirty_flag(0));
+    CHECK(r[1].address == 0x2000);  // the rest of the page with registers is no whole page
+    CHECK(r[1].bytes == 0x1000);
+    CHECK(r[2].address == 0x3000);
+    CHECK(r[2].host == ram.at(ram.block(static_cast<std::size_t>(rom)).offset));
+    CHECK(r[2].writable == 0);
+    CHECK(r[2].dirty == nullptr);
+    CHECK(r[3].address == 0x4000);
+    CHECK(r[3].bytes == 0x2000);
+    CHECK(r[3].writable == 1);
+    for (const bp_memory_range& range : {r[0], r[1], r[2], r[3]}) {
+        bp_page page{};
+        memory.page(range.address, &page);
+        CHECK(page.read == range.host);
+    }
+    bp_memory_range few[1] = {};
+    CHECK(memory.ranges(few, 1) == 4);
+}
+
 TEST_CASE("of a block's pages those are visited that hold something") {
     Ram ram(1 << 24);
     ram.create("board", "below", 0x2000);

@@ -252,6 +252,7 @@ class Board {
         std::string reason;
     };
     std::vector<Request> requests;
+    bool deterministic = true;  // what the clock says that it is
     std::string firmware_folder;
     // Whether the machine runs; run() tells the device under test.
     bool running = true;

@@ -205,7 +205,8 @@ struct Services {
             b.note("request " + std::to_string(what) + " (" + std::to_string(argument) + "): " + text);
         },
         [](void* s, void (*fn)(void*), void* argument) { board(s).post([fn, argument] { fn(argument); }); },
-        [](void*) { return 1; }, [](void*, void* data, std::size_t size) { std::memset(data, 0x5a, size); }};
+        [](void* s) { return at(s).deterministic ? 1 : 0; },
+        [](void*, void* data, std::size_t size) { std::memset(data, 0x5a, size); }};
     // The board keeps the listener; tests stop and continue with Board::run().
     static constexpr bp_run_state_api run_state{sizeof(bp_run_state_api),
                                                 [](void* s) { return board(s).running ? 1 : 0; },

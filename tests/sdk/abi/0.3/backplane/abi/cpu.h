@@ -51,6 +51,16 @@ enum {
     BP_VIEW_SMM_CODE = 2 /**< in system management mode: an instruction fetch */
 };
 
+/** A stretch of guest-physical memory, in whole pages of 4 KiB, that is one stretch of the host's as well. */
+typedef struct bp_memory_range {
+    uint64_t address; /**< of the guest */
+    uint64_t bytes;
+    uint8_t* host;     /**< loads and fetches */
+    uint8_t* dirty;    /**< a byte for each page, into which a store writes 1; NULL: nobody watches */
+    uint32_t writable; /**< 1: stores go there as well; 0: they are accesses by bp_cpu_bus.write */
+    uint32_t reserved;
+} bp_memory_range;
+
 /** Memory and port access of a vCPU; address is physical after A20. Any access size 1, 2, 4, 8; unaligned and
  * straddling accesses are split by the kernel. Calls take the machine's lock themselves: call without it. */
 typedef struct bp_cpu_bus {
@@ -71,6 +81,11 @@ typedef struct bp_cpu_bus {
     /** The engine stored to [address, address+size), where a code flag was set: other engines drop what they have of
      * it (bp_cpu.invalidate). Without the lock. */
     void (*code_written)(void* self, uint64_t address, uint64_t size);
+    /** All that reads as memory in the normal view, in ascending order: what page() says, at once. Fills in at most
+     * `capacity` and returns how many there are. BP_ATTENTION_VIEW tells of changes. */
+    uint32_t (*ranges)(void* self, bp_memory_range* ranges, uint32_t capacity);
+    /** The same for all vCPUs that share this memory, and for no others. Only to be compared. */
+    const void* board;
 } bp_cpu_bus;
 
 /** Why run() returned. */
@@ -113,6 +128,19 @@ typedef struct bp_cpu_code {
      * ends. Under the lock, any thread. */
     void (*cached)(void* instance, uint64_t address);
 } bp_cpu_code;
+
+/** "bp.cpu.hardware/1": offered beside bp.cpu/1 by an engine that hands the guest to the host's processor, which looks
+ * at no attention word and writes no dirty flags. */
+#define BP_CPU_HARDWARE_ID "bp.cpu.hardware/1"
+/** Table of bp.cpu.hardware/1. */
+typedef struct bp_cpu_hardware {
+    uint32_t size;
+    /** The attention word has got bits: the engine looks at it soon. Any thread, with or without the lock. */
+    void (*attend)(void* instance);
+    /** Somebody is about to look at dirty flags: brings them up to date. Those of the last milliseconds may be missing
+     * while run() goes on; none is missing after it. Under the lock. */
+    void (*collect_dirty)(void* instance);
+} bp_cpu_hardware;
 
 /** "bp.cpu.startup/1": offered beside bp.cpu/1 by an engine that can be an application processor. Its local APIC links
  * to it. Called under the lock, any thread. */
