@@ -27,6 +27,10 @@ class Breakpoints {
     void clear(Cpu& c);
     void request_step(u32 mode);
     [[nodiscard]] const bp_cpu_stop& last() const { return last_; }
+    // Somebody waits for something, or has not been told of it yet.
+    [[nodiscard]] bool active() const {
+        return !at_.empty() || !watched_.empty() || step_ != BP_STEP_OFF || step_done_ || hit_;
+    }
 
     // The run loop's side.
     void begin(Cpu& c);                           // run() begins

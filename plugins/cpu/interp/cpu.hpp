@@ -268,6 +268,13 @@ struct Cpu {
     u64 esp_saved = 0;
     bool ferr = false;  // level of the FERR# output
 
+    // An event that another engine has begun to deliver when this one takes over: it comes before everything else.
+    struct HandedEvent {
+        enum class Kind : u8 { kNone, kException, kInterrupt, kNmi } kind = Kind::kNone;
+        Fault what;  // its vector, and the error code of an exception
+    };
+    HandedEvent handed;
+
     // --- system management mode (smm.cpp) --------------------------------------------------------------------------
     static constexpr u32 kSmbaseAtReset = 0x30000;
     bool smm = false;
@@ -501,6 +508,9 @@ struct Cpu {
     void invlpg(Linear address);
     void rdmsr();
     void wrmsr();
+    // RDMSR and WRMSR without the privilege check; false: #GP(0).
+    [[nodiscard]] bool get_msr(u32 address, u64& value);
+    [[nodiscard]] bool put_msr(u32 address, u64 value);
     void rdtsc();
     void rdtscp();
     void rdpmc();
@@ -514,7 +524,8 @@ struct Cpu {
     void require_cpl0() {
         if (cpl != 0) raise(kGp, 0);
     }
-    void cpuid();  // cpuid.cpp
+    void cpuid();                                              // cpuid.cpp
+    void cpuid_leaf(u32 leaf, u32 part, u32 (&registers)[4]);  // EAX to EDX
 
     // debug.cpp
     [[nodiscard]] bool debug_data_enabled() const { return (dr7 & 0xffu) != 0; }  // any breakpoint armed

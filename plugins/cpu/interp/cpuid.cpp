@@ -78,6 +78,14 @@ Leaf leaf_of(Cpu& c, u32 number, u32 index) {
 
 }  // namespace
 
+void Cpu::cpuid_leaf(u32 leaf, u32 part, u32 (&registers)[4]) {
+    const Leaf l = leaf_of(*this, leaf, part);
+    registers[0] = l.eax;
+    registers[1] = l.ebx;
+    registers[2] = l.ecx;
+    registers[3] = l.edx;
+}
+
 void Cpu::cpuid() {
     const Leaf l = leaf_of(*this, r32(kEax), r32(kEcx));
     r32(kEax) = l.eax;

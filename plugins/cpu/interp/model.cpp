@@ -89,22 +89,7 @@ InterpCpu::InterpCpu(const Slot& slot) : Device(slot), cpu(std::make_unique<Cpu>
 
 void InterpCpu::describe(Schema<InterpCpu>& s) {
     s.doc("IA-32 processor, interpreted from a cache of decoded code");
-    s.property("model", &InterpCpu::model,
-               {.doc = "CPU model that CPUID shows, with changes: qemu64,+ssse3,-nx", .def = "pentium2"});
-    s.property("features", &InterpCpu::features, {.doc = "more such changes: +ssse3,-nx", .def = ""});
-    s.property("tsc-frequency", &InterpCpu::tsc_frequency,
-               {.doc = "time-stamp counter, in Hz of the machine's clock",
-                .def = "1000000000",
-                .min = 1000000,
-                .max = 100000000000ull});
-    s.line_in<&InterpCpu::intr_changed>("intr", "maskable interrupt request (level)");
-    s.line_in<&InterpCpu::nmi_changed>("nmi", "non-maskable interrupt (rising edge)");
-    s.line_in<&InterpCpu::init_changed>("init", "INIT# (rising edge)");
-    s.line_in<&InterpCpu::smi_changed>("smi", "system management interrupt (rising edge)");
-    s.line_in<&InterpCpu::a20_changed>("a20", "address line 20 passes while this is 1 (not connected: passes)");
-    s.line_in<&InterpCpu::ignne_changed>("ignne", "numeric errors are ignored while CR0.NE is 0 (IGNNE#)");
-    s.line_out("ferr", &InterpCpu::ferr, "an unmasked numeric error waits and CR0.NE is 0 (FERR#)");
-    s.link("intr", &InterpCpu::intr, BP_INTR_ID, "interrupt controller that acknowledges", true);
+    describe_processor(s);
     s.offer(BP_CPU_ID, &kTable);
     s.offer(BP_CPU_STATE_ID, &kInterpState);
     s.offer(BP_CPU_DEBUG_ID, &kInterpDebug);

@@ -14,11 +14,14 @@ namespace backplane {
 extern const bp_cpu_state kInterpState;  // model_debug.cpp
 extern const bp_cpu_debug kInterpDebug;
 
-struct InterpCpu final : Device<InterpCpu> {
+struct InterpCpu : Device<InterpCpu> {
     static constexpr std::string_view kType = "cpu.interp";
     static constexpr u32 kStateVersion = 3;
     explicit InterpCpu(const Slot& slot);
     static void describe(Schema<InterpCpu>& s);
+    // What every engine with this processor inside declares: properties, lines, the link.
+    template <class T>
+    static void describe_processor(Schema<T>& s);
 
     bp_status start();
     void reset(Reset kind);
@@ -45,5 +48,25 @@ struct InterpCpu final : Device<InterpCpu> {
     std::unique_ptr<interp::Cpu> cpu;
     std::unique_ptr<interp::Tracer> tracer;
 };
+
+template <class T>
+void InterpCpu::describe_processor(Schema<T>& s) {
+    s.property("model", &T::model,
+               {.doc = "CPU model that CPUID shows, with changes: qemu64,+ssse3,-nx", .def = "pentium2"});
+    s.property("features", &T::features, {.doc = "more such changes: +ssse3,-nx", .def = ""});
+    s.property("tsc-frequency", &T::tsc_frequency,
+               {.doc = "time-stamp counter, in Hz of the machine's clock",
+                .def = "1000000000",
+                .min = 1000000,
+                .max = 100000000000ull});
+    s.template line_in<&T::intr_changed>("intr", "maskable interrupt request (level)");
+    s.template line_in<&T::nmi_changed>("nmi", "non-maskable interrupt (rising edge)");
+    s.template line_in<&T::init_changed>("init", "INIT# (rising edge)");
+    s.template line_in<&T::smi_changed>("smi", "system management interrupt (rising edge)");
+    s.template line_in<&T::a20_changed>("a20", "address line 20 passes while this is 1 (not connected: passes)");
+    s.template line_in<&T::ignne_changed>("ignne", "numeric errors are ignored while CR0.NE is 0 (IGNNE#)");
+    s.line_out("ferr", &T::ferr, "an unmasked numeric error waits and CR0.NE is 0 (FERR#)");
+    s.link("intr", &T::intr, BP_INTR_ID, "interrupt controller that acknowledges", true);
+}
 
 }  // namespace backplane

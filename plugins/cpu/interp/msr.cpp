@@ -262,6 +262,9 @@ bool write_msr(Cpu& c, u32 address, u64 value) {
 
 u64 Cpu::efer_bits() const { return efer_writable(*this) | (has_extended(*this, kFeatLm) ? kEferLma : 0); }
 
+bool Cpu::get_msr(u32 address, u64& value) { return read_msr(*this, address, value); }
+bool Cpu::put_msr(u32 address, u64 value) { return write_msr(*this, address, value); }
+
 void Cpu::rdmsr() {
     if ((model->features_edx & kFeatMsr) == 0) raise(kUd);
     require_cpl0();

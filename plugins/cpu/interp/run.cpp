@@ -92,6 +92,22 @@ bool take_events(Cpu* c, bool shadow_intr, bool shadow_all) {
     return false;
 }
 
+void deliver_handed(Cpu* c) {
+    const Cpu::HandedEvent h = c->handed;
+    c->handed = {};
+    c->prev_eip = c->eip;
+    c->halted = false;
+    c->delivering_event = true;
+    switch (h.kind) {
+        case Cpu::HandedEvent::Kind::kException: c->deliver_fault(h.what); break;
+        case Cpu::HandedEvent::Kind::kInterrupt: c->external_interrupt(h.what.vector); break;
+        case Cpu::HandedEvent::Kind::kNmi: c->deliver_nmi(); break;
+        case Cpu::HandedEvent::Kind::kNone: break;
+    }
+    c->delivering_event = false;
+    if (c->debugger != nullptr) c->debugger->delivered();
+}
+
 void take_fault(Cpu* c) {
     const bool nested = c->delivering_event;
     if (c->insn != nullptr) {
@@ -122,6 +138,7 @@ u32 loop(Cpu* c) {
     for (;;) {
         c->leave = 0;
         if (c->debugger != nullptr && c->debugger->stop_due()) return BP_EXIT_BREAK;
+        if (c->handed.kind != Cpu::HandedEvent::Kind::kNone) deliver_handed(c);
         if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) {
             const u32 why = take_attention(c);
             if (why != 0) return why;
