@@ -157,7 +157,7 @@ void add_board_options(CLI::App& app, BoardOptions& o) {
     } kShortcuts[] = {
         {"memory", "--memory,-m", "SIZE", "guest RAM, such as 256M"},
         {"cpu", "--cpu", "MODEL", "CPU model, with changes: qemu64,+ssse3,-nx (`backplane cpu list`)"},
-        {"engine", "--engine", "ENGINE", "CPU engine: interp, auto for the fastest that works, or none"},
+        {"engine", "--engine", "ENGINE", "CPU engine: interp, kvm, auto for the fastest that works, or none"},
         {"vga", "--vga", "CARD", "display adapter: std or none"},
         {"serial", "--serial", "WHERE", "first serial port: stdio, none, pty, file:PATH, unix:PATH"},
         {"parallel", "--parallel", "WHERE", "parallel port: none, file:PATH, pty, unix:PATH"},

@@ -7,7 +7,7 @@ _backplane() {
         --machine|-M)
             COMPREPLY=($(compgen -W "$(backplane machine list --names 2>/dev/null)" -- "$cur")); return ;;
         --cpu) COMPREPLY=($(compgen -W "$(backplane cpu list --names 2>/dev/null)" -- "$cur")); return ;;
-        --engine) COMPREPLY=($(compgen -W "auto interp" -- "$cur")); return ;;
+        --engine) COMPREPLY=($(compgen -W "auto interp kvm none" -- "$cur")); return ;;
         --at) COMPREPLY=($(compgen -W "icount= end:save=" -- "$cur")); compopt -o nospace; return ;;
         --display) COMPREPLY=($(compgen -W "none" -- "$cur")); return ;;
         --kind) COMPREPLY=($(compgen -W "device pci backend" -- "$cur")); return ;;
