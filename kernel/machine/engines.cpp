@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "kernel/machine/builder.hpp"
 
@@ -115,9 +116,31 @@ struct CpuServices {
         Access g(self);
         board(self).ports->write(port, bytes, value);
     }
+    // Pages that a vCPU has registers of its own in are left out for all.
     static u32 ranges(void* self, bp_memory_range* ranges, u32 capacity) {
         Guard g(self);
-        return board(self).memory->ranges(ranges, capacity);
+        const Assembly& a = board(self);
+        std::vector<bp_memory_range> all(a.memory->ranges(nullptr, 0));
+        a.memory->ranges(all.data(), static_cast<u32>(all.size()));
+        for (const Vcpu& v : a.vcpus)
+            for (const Vcpu::Own& o : v.own) leave_out(all, o.base & ~(kPageSize - 1), o.last() | (kPageSize - 1));
+        std::copy_n(all.begin(), std::min<std::size_t>(all.size(), capacity), ranges);
+        return static_cast<u32>(all.size());
+    }
+    static void leave_out(std::vector<bp_memory_range>& all, u64 first, u64 last) {
+        std::vector<bp_memory_range> rest;
+        const auto keep = [&rest](const bp_memory_range& r, u64 from, u64 end) {
+            if (from >= end) return;
+            const u64 skipped = from - r.address;
+            rest.push_back({from, end - from, r.host + skipped, r.dirty ? r.dirty + skipped / kPageSize : nullptr,
+                            r.writable, r.reserved});
+        };
+        for (const bp_memory_range& r : all) {
+            const u64 end = r.address + r.bytes;
+            keep(r, r.address, std::min(end, first));
+            if (last + 1 != 0) keep(r, std::max(r.address, last + 1), end);
+        }
+        all = std::move(rest);
     }
     static void lock(void* self) { of(self).lock_.lock(); }
     static void unlock(void* self) {

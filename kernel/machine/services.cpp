@@ -73,7 +73,7 @@ struct SlotServices {
         if (region >= d.regions.size()) return;
         for (Vcpu& v : d.assembly->vcpus)
             if (std::erase_if(v.own, [&](const Vcpu::Own& o) { return o.region == &d.regions[region]; }) > 0)
-                __atomic_fetch_or(&v.shared.attention, BP_ATTENTION_VIEW, __ATOMIC_RELEASE);
+                v.tell(BP_ATTENTION_VIEW);
     }
     static bp_status map_own(Instance& d, u32 vcpu, u32 region, u64 base) {
         if (region >= d.regions.size() || !d.assembly->memory) return BP_ERR_INVALID;
@@ -85,7 +85,7 @@ struct SlotServices {
         unmap_own(d, region);
         Vcpu& v = d.assembly->vcpus[vcpu];
         v.own.push_back({base, &r});
-        __atomic_fetch_or(&v.shared.attention, BP_ATTENTION_VIEW, __ATOMIC_RELEASE);
+        v.tell(BP_ATTENTION_VIEW);
         return BP_OK;
     }
     // A guest may point a bus master at its own registers; that must not re-enter the device.

@@ -173,26 +173,29 @@ class Comparison {
         start.rflags = 0x202u | (static_cast<u32>(r.bits()) & kArith);
         set_code(target);
 
-        alignas(16) u8 fx[512];
-        LongState native = start;
-        native.fx = fx;
-        std::memcpy(data_.data(), before, kDataSize);
-        host_.run(native);
-        u8 after[kDataSize];
-        std::memcpy(after, data_.data(), kDataSize);
-        std::memcpy(data_.data(), before, kDataSize);
         LongState ours = start;
+        std::memcpy(data_.data(), before, kDataSize);
         bench_.run(ours);
-
+        u8 here[kDataSize];
+        std::memcpy(here, data_.data(), kDataSize);
         std::ostringstream wrong;
-        wrong << std::hex;
-        compare(t, native, ours, fx, wrong);
-        for (u32 n = 0; n < kDataSize; ++n) {
-            if (after[n] == data_.data()[n]) continue;
-            wrong << "memory " << n << ' ' << +data_.data()[n] << " host " << +after[n] << "; ";
-            break;
+        // Virtual machines have been seen to refuse an instruction (#UD) now and then that they execute the next time.
+        for (unsigned attempt = 0; attempt < 5; ++attempt) {
+            wrong = std::ostringstream();
+            wrong << std::hex;
+            alignas(16) u8 fx[512];
+            LongState native = start;
+            native.fx = fx;
+            std::memcpy(data_.data(), before, kDataSize);
+            host_.run(native);
+            compare(t, native, ours, fx, wrong);
+            for (u32 n = 0; n < kDataSize; ++n) {
+                if (here[n] == data_.data()[n]) continue;
+                wrong << "memory " << n << ' ' << +here[n] << " host " << +data_.data()[n] << "; ";
+                break;
+            }
+            if (wrong.str().empty()) return true;
         }
-        if (wrong.str().empty()) return true;
         std::ostringstream text;
         text << std::hex;
         for (const u8 b : bytes_) text << +b << ' ';

@@ -26,6 +26,13 @@ u32 host_word(std::span<const kvm_cpuid_entry2> table, cpumodel::Word word) {
         case cpumodel::Word::k1Ecx: return at(1, &kvm_cpuid_entry2::ecx);
         case cpumodel::Word::kExtendedEdx: return at(0x80000001u, &kvm_cpuid_entry2::edx);
         case cpumodel::Word::kExtendedEcx: return at(0x80000001u, &kvm_cpuid_entry2::ecx);
+        case cpumodel::Word::k7Ebx: return at(7, &kvm_cpuid_entry2::ebx);
+        case cpumodel::Word::k7Ecx: return at(7, &kvm_cpuid_entry2::ecx);
+        case cpumodel::Word::kXsaveEax: {
+            const auto e = std::find_if(table.begin(), table.end(),
+                                        [](const kvm_cpuid_entry2& c) { return c.function == 0xd && c.index == 1; });
+            return e == table.end() ? 0 : e->eax;
+        }
         default: return ~0u;
     }
 }

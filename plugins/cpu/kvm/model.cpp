@@ -57,6 +57,7 @@ const bp_cpu_state kState{
         of(i)->take_back();
         return kInterpState.set(interpreter(i), state);
     },
+    [](bp_x86_state* state, const bp_state_visitor* visitor) { kInterpState.visit(state, visitor); },
 };
 
 const bp_cpu_debug kDebug{

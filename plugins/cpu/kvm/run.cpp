@@ -123,7 +123,7 @@ kvm::Reason KvmCpu::obstacle() {
     const u32 l = lines();
     if (hold_ > 0) return held_for_;
     if (cpu->tracer != nullptr || (cpu->debugger != nullptr && cpu->debugger->active())) return Reason::kDebugger;
-    if ((l & interp::kLineInit) != 0) return Reason::kStartup;
+    if ((l & (u32{interp::kLineInit} | interp::kLineSipi)) != 0 || cpu->startup_undecided) return Reason::kStartup;
     if ((l & interp::kLineSmi) != 0) return Reason::kSmm;
     if ((l & interp::kLineA20) == 0) return Reason::kA20;
     if (lent_) return Reason::kCount;
