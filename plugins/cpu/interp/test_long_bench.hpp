@@ -29,6 +29,10 @@ class LongBench {
         bus_.now = [](void*) -> int64_t { return 0; };
         vcpu_.deadline = ~0ull;
         cpu.model = find_model("qemu64");
+        // As if there were other processors: locked instructions have handlers of their own then.
+        bus_.code_cached = [](void*, u64) {};
+        bus_.code_written = [](void*, u64, u64) {};
+        bus_.code_settled = [](void*) -> u32 { return 1; };
         cpu.attach(&vcpu_, &bus_);
         cpu.reset(true);
         build_tables();

@@ -126,7 +126,7 @@ struct Generator {
             byte(0x67);
             address32 = true;
         }
-        if (!fixed && chance(2)) byte(0xf0);
+        if (!fixed && chance(5)) byte(0xf0);
         if ((f.shape & kString) != 0 ? chance(60) : !fixed && chance(2) && (f.shape & kNoRep) == 0)
             byte(chance(50) ? 0xf2 : 0xf3);
         if (chance(4)) {
