@@ -124,8 +124,10 @@ TEST_CASE("a change of the memory view is over when every processor that runs ha
     unsigned missed = 0;
     Actor::play = [&](Actor& a) -> u32 {
         const auto look = [&] {
-            const u32 bits = a.look();
+            // Counted before it is cleared: the other one looks at the count when the bit is gone.
+            const u32 bits = __atomic_load_n(&a.vcpu->attention, __ATOMIC_ACQUIRE);
             if (a.vcpu->index == 1 && (bits & BP_ATTENTION_VIEW)) ++seen;
+            __atomic_fetch_and(&a.vcpu->attention, ~bits | BP_ATTENTION_STOP, __ATOMIC_ACQ_REL);
             return (bits & BP_ATTENTION_STOP) != 0;
         };
         if (look()) return BP_EXIT_STOP;
@@ -133,7 +135,8 @@ TEST_CASE("a change of the memory view is over when every processor that runs ha
             for (;;) {
                 runs = true;
                 // Long blocks, in which it needs the machine's lock as well.
-                a.bus->port_read(a.bus->self, 0x70, 1);
+                a.bus->lock(a.bus->self);
+                a.bus->unlock(a.bus->self);
                 std::this_thread::sleep_for(milliseconds(1));
                 if (look()) return BP_EXIT_STOP;
             }
