@@ -75,7 +75,7 @@ struct Assembly {
     std::vector<Route> routes;
     std::vector<FactState> facts;  // as published
     std::deque<Vcpu> vcpus;
-    u32 halted = 0;  // how many of their threads sleep in HLT
+    u32 halted = 0;                            // how many of their threads sleep in HLT
     std::function<i64(const Vcpu&)> now;       // the CPUs' time, if it is not the machine's
     std::vector<std::shared_ptr<void>> owned;  // what some links lead to
 

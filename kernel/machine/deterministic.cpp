@@ -12,8 +12,8 @@
 // or halted at the same instruction.
 #include <algorithm>
 
-#include "kernel/machine/cross_check.hpp"
 #include "kernel/debug/debugger.hpp"
+#include "kernel/machine/cross_check.hpp"
 #include "kernel/machine/machine.hpp"
 
 namespace backplane::kernel {

@@ -194,13 +194,20 @@ void Builder::attach_engines() {
         v.hardware = static_cast<const bp_cpu_hardware*>(beside(BP_CPU_HARDWARE_ID));
         v.shared.index = static_cast<u32>(a_.vcpus.size() - 1);
         v.shared.deadline = ~u64{0};
-        v.bus = {sizeof(bp_cpu_bus),       &v,
-                 CpuServices::page,        CpuServices::read,
-                 CpuServices::write,       CpuServices::port_read,
-                 CpuServices::port_write,  CpuServices::lock,
-                 CpuServices::unlock,      CpuServices::now,
-                 CpuServices::code_cached, CpuServices::code_written,
-                 CpuServices::code_settled, CpuServices::ranges,
+        v.bus = {sizeof(bp_cpu_bus),
+                 &v,
+                 CpuServices::page,
+                 CpuServices::read,
+                 CpuServices::write,
+                 CpuServices::port_read,
+                 CpuServices::port_write,
+                 CpuServices::lock,
+                 CpuServices::unlock,
+                 CpuServices::now,
+                 CpuServices::code_cached,
+                 CpuServices::code_written,
+                 CpuServices::code_settled,
+                 CpuServices::ranges,
                  &a_};
         if (!several) v.bus.code_cached = nullptr, v.bus.code_written = nullptr, v.bus.code_settled = nullptr;
         check_failure(d, v.table->attach(v.engine, &v.shared, &v.bus), d.spec->position,

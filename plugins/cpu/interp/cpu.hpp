@@ -556,7 +556,7 @@ struct Cpu {
         if (cpl != 0) raise(kGp, 0);
     }
     void require_table_access();  // SGDT, SIDT, SLDT, STR, SMSW: UMIP leaves them to the supervisor
-    void cpuid();                                              // cpuid.cpp
+    void cpuid();                 // cpuid.cpp
     void cpuid_leaf(u32 leaf, u32 part, u32 (&registers)[4]);  // EAX to EDX
 
     // debug.cpp

@@ -2,8 +2,9 @@
 //
 // MXCSR: from the guest's first SSE instruction on, the host's MXCSR holds the guest's rounding control, DAZ and FTZ
 // with every exception masked, so the sticky flags gather there at no cost. The guest's MXCSR is SseState::mxcsr or'ed
-// with the host's flags. Calls out of the engine run under the MXCSR that run() was entered with (HostFloat); as reading
-// MXCSR is a good part of what a device access costs, port accesses and interrupts leave it at that (sse_sleep).
+// with the host's flags. Calls out of the engine run under the MXCSR that run() was entered with (HostFloat); as
+// reading MXCSR is a good part of what a device access costs, port accesses and interrupts leave it at that
+// (sse_sleep).
 //
 // That sleep makes SseState::slow nonzero, as do an unmasked exception and everything that forbids SSE instructions
 // (CR0.EM, CR0.TS, CR4.OSFXSR): the fast forms of handlers then hand over to the general ones, which look closer.
@@ -103,7 +104,8 @@ inline constexpr std::uint32_t kXsaveAvxAt = 576, kXsaveSize = 832;
 [[nodiscard]] bool xcr0_valid(const CpuModel& model, std::uint64_t value);
 void sse_reset(Cpu* c);  // RESET#; INIT# changes nothing
 void sse_enter(Cpu* c);  // run() begins
-// Between two instructions, or where no vector is under way: the host's MXCSR is its own until the next SSE instruction.
+// Between two instructions, or where no vector is under way: the host's MXCSR is its own until the next SSE
+// instruction.
 void sse_sleep(Cpu* c);
 inline void sse_leave(Cpu* c) { sse_sleep(c); }  // run() ends
 
