@@ -64,7 +64,8 @@ struct Counter final : Device<Counter> {
                                              if (s->rip >= 1000) return of(i).refuse();
                                              of(i).rip_ = s->rip;
                                              return bp_status{BP_OK};
-                                         }};
+                                         },
+                                         nullptr};
     static constexpr bp_cpu_debug kDebug{
         sizeof(bp_cpu_debug),
         [](void*) { return u32{BP_CPU_HAS_X87}; },
