@@ -128,10 +128,11 @@ constexpr std::array kTargets = {"all",     "clean",   "depend",         "edit_c
 
 // Classes of the SDK's headers, which the template uses by these names.
 constexpr std::array kSdkClasses = {
-    "Bench",        "Board",         "Bytes",      "Device",   "DeviceType",  "Duration",    "Fact",     "FactField",
-    "LineOut",      "Link",          "Manifest",   "Path",     "PciFunction", "PciIdentity", "PciSlot",  "Properties",
-    "Property",     "PublishedFact", "Region",     "Reset",    "Schema",      "Services",    "Slot",     "StateField",
-    "StateVisitor", "Timer",         "TracePoint", "TypeList", "Writer",      "MsiOptions",  "PciField", "PciMsi"};
+    "Bench",         "Board",       "Bytes",       "Device",   "DeviceType", "Duration",   "Fact",
+    "FactField",     "IntrProxy",   "LineOut",     "Link",     "Manifest",   "MsiOptions", "Path",
+    "PciField",      "PciFunction", "PciIdentity", "PciMsi",   "PciSlot",    "Properties", "Property",
+    "PublishedFact", "Region",      "Reset",       "Schema",   "Services",   "Slot",       "StateField",
+    "StateVisitor",  "Timer",       "TracePoint",  "TypeList", "Writer"};
 
 template <std::size_t N>
 bool holds(const std::array<const char*, N>& list, const std::string& word) {
