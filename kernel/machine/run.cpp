@@ -365,8 +365,11 @@ void Machine::vcpu_thread(std::size_t index) {
             ++live_->halted;
             // Another assembly may take over meanwhile; this one's vCPU is gone then.
             const u64 swaps = swaps_;
-            wake.wait(lock,
-                      [&] { return hold_vcpus_ || end_vcpus_ || swaps != swaps_ || load_bits(cpu.shared.attention); });
+            // Whoever found an attention bit has taken it off the list of those that sleep: it must not sleep on, even
+            // if the bit (a stop that is over) has gone meanwhile.
+            wake.wait(lock, [&] {
+                return hold_vcpus_ || end_vcpus_ || swaps != swaps_ || !cpu.halted || load_bits(cpu.shared.attention);
+            });
             if (swaps == swaps_ && cpu.halted) {
                 cpu.halted = false;
                 --live_->halted;

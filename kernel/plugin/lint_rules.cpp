@@ -85,7 +85,7 @@ constexpr Names kNames[] = {
      "getrandom getentropy arc4random arc4random_buf arc4random_uniform rand srand random srandom initstate setstate "
      "drand48 erand48 lrand48 nrand48 mrand48 jrand48 srand48 seed48 lcong48 random_r rand_r"},
     {&kEnvironment,
-     "getenv secure_getenv environ __environ _environ uname gethostname getdomainname getpid getppid gettid getuid "
+     "getenv secure_getenv environ __environ _environ uname gethostname getdomainname getpid getppid getuid "
      "geteuid "
      "getgid getegid getlogin getlogin_r getpwnam getpwnam_r getpwuid getpwuid_r getgrnam getgrgid getauxval sysconf "
      "get_nprocs get_nprocs_conf sched_getcpu getcpu sysinfo getcwd get_current_dir_name confstr pathconf getloadavg "

@@ -80,6 +80,7 @@ class Spots {
             at_ = 0;
             if (s.name == format::kMachine) machine();
             if (s.name == format::kDevices) repeat([this] { device(); });
+            if (s.name == format::kCpus) repeat([this] { texts(1), fields(); });
             if (s.name == format::kFacts) repeat([this] { texts(3), repeat([this] { texts(2); }); });
             if (s.name == format::kMemory) repeat([this] { texts(2), number(8); });
             if (s.name == format::kEnd) numbers({4, 4});
@@ -110,22 +111,28 @@ class Spots {
         while (count--) raw(number(4));
     }
     template <class Item>
-    void repeat(Item item) {
-        for (u64 left = number(4); left; --left) item();
+    u64 repeat(Item item) {
+        const u64 count = number(4);
+        for (u64 left = count; left; --left) item();
+        return count;
     }
     void machine() {
         texts(1), numbers({4, 4}), texts(2), numbers({1, 8, 8, 8, 8, 8});
-        repeat([this] { number(8); });
+        const u64 cpus = repeat([this] { number(8); });
+        if (cpus > 1) numbers({4, 8});
     }
-    void device() {
-        texts(5), number(4);
-        repeat([this] { texts(2); });
+    void fields() {
         repeat([this] {
             texts(1), number(4);
             const u64 size = number(4);
             numbers({4, 4});
             raw(size * number(8));
         });
+    }
+    void device() {
+        texts(5), number(4);
+        repeat([this] { texts(2); });
+        fields();
         repeat([this] { texts(1), number(1); });
         repeat([this] { texts(1), numbers({8, 8}); });
     }
