@@ -72,6 +72,8 @@ def snapshot(board="board", program="0.1.0", request="{}", deterministic=True, t
     """memory: (owner, name, bytes); facts: (publisher, fact, key, pairs); more: sections without meaning."""
     machine = text(program) + u32(0) + u32(2) + text(board) + text(request) + bytes([deterministic]) + u64(time)
     machine += u64(1262304000) + u64(7) + u64(20) + u64(18) + many(map(u64, instructions))
+    if len(instructions) > 1:  # whose turn it is
+        machine += u32(0) + u64(0)
     sections = [
         section("machine", machine),
         section("devices", many(devices)),
