@@ -148,7 +148,9 @@ TEST_CASE("no single bit of a snapshot can change unnoticed") {
 
 TEST_CASE("a damaged snapshot is refused with a text or read, never worse") {
     const Folder folder;
-    const Sample sample(true);
+    Sample sample(true);
+    sample.snapshot.devices[1].cpu = {value("rip", BP_STATE_UNSIGNED, 8, std::string(8, '\xf0')),
+                                      value("ymm[0]", BP_STATE_BYTES, 1, std::string(32, 'y'))};
     sample.write(folder.file("a"));
     const SnapshotFile original(folder.file("a"));
     const std::string sound = read_bytes(folder.file("a"));

@@ -87,8 +87,6 @@ struct Sample {
         clock.timers = {{"tick", 1'300'000'000, 5}, {"alarm", 2'000'000'000, 76}};
         DeviceState bridge;
         bridge.name = "bridge", bridge.type = "test.bridge";
-        bridge.cpu = {value("rip", BP_STATE_UNSIGNED, 8, std::string("\xf0\xff\0\0\0\0\0\0", 8)),
-                      value("ymm[0]", BP_STATE_BYTES, 1, std::string(32, 'y'))};
         s.devices = {clock, bridge};
         s.facts = {{"clock0", "test.rate", "0", {{"hertz", "4"}, {"text", "four"}}}, {"clock0", "test.rate", "1", {}}};
         s.memory = {{"bridge", "ram", (small ? 1 : 5) * kSnapshotChunk + 4096},
