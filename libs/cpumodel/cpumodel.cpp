@@ -72,6 +72,14 @@ void set_feature(CpuModel& m, const FeatureInfo& f, bool on) {
 
 }  // namespace
 
+Words words_of(const CpuModel& m) {
+    Words words;
+    for (unsigned n = 0; n < words.size(); ++n) words[n] = word_of(m, static_cast<Word>(n));
+    return words;
+}
+void set_words(CpuModel& m, const Words& words) {
+    for (unsigned n = 0; n < words.size(); ++n) word_of(m, static_cast<Word>(n)) = words[n];
+}
 u32 word_of(const CpuModel& m, Word word) { return word_of(const_cast<CpuModel&>(m), word); }
 u32& word_of(CpuModel& m, Word word) {
     switch (word) {

@@ -2,6 +2,7 @@
 // build turns into the tables behind the functions here.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -42,6 +43,11 @@ struct CpuModel {
 enum class Word : u8 { k1Edx, k1Ecx, kExtendedEdx, kExtendedEcx, kPowerEdx, k7Ebx, k7Ecx, kXsaveEax };
 [[nodiscard]] u32& word_of(CpuModel& model, Word word);
 [[nodiscard]] u32 word_of(const CpuModel& model, Word word);
+
+// All of them, in that order.
+using Words = std::array<u32, 8>;
+[[nodiscard]] Words words_of(const CpuModel& model);
+void set_words(CpuModel& model, const Words& words);
 
 struct FeatureInfo {
     std::string_view name;                    // as Linux's /proc/cpuinfo shows it

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "monitor/drives.hpp"
+#include "monitor/engine.hpp"
 #include "monitor/hmp.hpp"
 #include "monitor/qmp.hpp"
 #include "monitor/vm_state.hpp"
@@ -228,6 +229,10 @@ std::string roms(const Call& call) {
     return out;
 }
 
+std::string kvm(const Call& call) {
+    return std::string("kvm support: ") + (runs_on_hardware(call) ? "enabled" : "disabled") + "\n";
+}
+
 struct Entry {
     const char* help;
     std::function<std::string(const Call&)> run;
@@ -240,7 +245,7 @@ const std::map<std::string, Entry>& entries() {
         {"blockstats", {"what drives have read and written", blockstats}},
         {"chardev", {"the character streams", chardev}},
         {"cpus", {"the CPUs", cpus}},
-        {"kvm", {"whether hardware executes the guest", says("kvm support: not compiled\n")}},
+        {"kvm", {"whether hardware executes the guest", kvm}},
         {"migrate", {"there is never any migration", says("")}},
         {"mtree", {"what stands where in the spaces of ports and memory", mtree}},
         {"name", {"the virtual machine's name", name}},

@@ -1,9 +1,12 @@
 #include "monitor/qmp.hpp"
 
+#include <unistd.h>
+
 #include <set>
 #include <stdexcept>
 
 #include "monitor/drives.hpp"
+#include "monitor/engine.hpp"
 #include "monitor/pci_class.hpp"
 #include "monitor/qmp_events.hpp"
 
@@ -212,7 +215,11 @@ Json version(const Call& call, const Json& a) {
     return value;
 }
 
-Json kvm(const Call&, const Json& a) { return only(a, {}), Json{{"enabled", false}, {"present", false}}; }
+Json kvm(const Call& call, const Json& a) {
+    only(a, {});
+    const bool enabled = runs_on_hardware(call);
+    return {{"enabled", enabled}, {"present", enabled || ::access("/dev/kvm", R_OK | W_OK) == 0}};
+}
 
 Json target(const Call&, const Json& a) { return only(a, {}), Json{{"arch", "x86_64"}}; }
 

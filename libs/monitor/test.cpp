@@ -17,6 +17,7 @@ struct FakeMachine {
     bool running = true, fail_second = false;
     std::string reason;  // why it does not run
     std::string format = "qcow2";
+    std::string cpu_type = "cpu.interp";
     Call call = [this](const std::string& command, const Json& a) { return run(command, a); };
     Hmp hmp{call};
 
@@ -49,11 +50,13 @@ struct FakeMachine {
             for (int i = 0; i < 2; ++i)
                 list.push_back({{"index", i},
                                 {"name", "cpu" + std::to_string(i)},
+                                {"type", cpu_type},
                                 {"halted", i == 1},
                                 {"instruction-pointer", 0x1000 + i},
                                 {"where", "where " + std::to_string(i) + " is"}});
             return list;
         }
+        if (command == "device-command" && a.at("command") == "statistics") return {{"kvm", a.at("device") == "cpu1"}};
         if (command == "state-get") return Json::object();
         if (command == "query-stats") return {{"time-ns", 5}};
         if (command == "query-status") {
@@ -265,4 +268,14 @@ TEST_CASE("what drives tell has QEMU's names; other events stay as they are") {
     CHECK(events.translate(stop) == stop);
     const std::string broken = R"({"event":"BACKPLANE_DEVICE")";
     CHECK(events.translate(broken) == broken);
+}
+
+TEST_CASE("the monitor tells whether the host's processor runs the guest") {
+    FakeMachine m;
+    const auto enabled = [&m] { return qmp_commands().at("query-kvm").run(m.call, Json::object()).at("enabled"); };
+    CHECK_FALSE(enabled());
+    CHECK(m.hmp.run("info kvm") == "kvm support: disabled\n");
+    m.cpu_type = "cpu.auto";
+    CHECK(m.hmp.run("info kvm") == "kvm support: enabled\n");
+    CHECK(enabled());
 }

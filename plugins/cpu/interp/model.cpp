@@ -157,6 +157,7 @@ bp_status InterpCpu::trace_instructions(std::string_view path) {
 void InterpCpu::state(StateVisitor& v) {
     Cpu& c = *cpu;
     c.decide_startup();
+    shown_ = cpumodel::words_of(selected);
     static constexpr const char* kRegisters[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
     static constexpr const char* kMore[] = {"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
     for (unsigned n = 0; n < 8; ++n) v(kRegisters[n], c.gpr[n]);
@@ -254,10 +255,33 @@ void InterpCpu::state(StateVisitor& v) {
         v("platform_id", m.platform_id);
         v("ebl_cr_poweron", m.ebl_cr_poweron);
     });
+    v("cpuid_features", shown_, {.since = 5});
+}
+
+bp_status InterpCpu::adopt_features(const cpumodel::Words& shown) {
+    if (shown == cpumodel::Words{}) return BP_OK;
+    if (!adopted_) complete_ = selected;
+    const cpumodel::Words mine = cpumodel::words_of(complete_);
+    std::string lacking;
+    bool all = true;
+    for (unsigned n = 0; n < shown.size(); ++n) all = all && (shown[n] & ~mine[n]) == 0;
+    for (const cpumodel::FeatureInfo& f : cpumodel::features())
+        if (f.bit < 32 &&
+            (shown[static_cast<unsigned>(f.word)] & ~mine[static_cast<unsigned>(f.word)] & 1u << f.bit) != 0)
+            lacking += (lacking.empty() ? "" : ", ") + std::string(f.name);
+    if (!all)
+        return fail(BP_ERR_INVALID, "this processor lacks %s, which the guest has been shown",
+                    lacking.empty() ? "features" : lacking.c_str());
+    if (shown == cpumodel::words_of(selected)) return BP_OK;
+    adopted_ = true;
+    selected = complete_;
+    cpumodel::set_words(selected, shown);
+    return BP_OK;
 }
 
 bp_status InterpCpu::restored() {
     Cpu& c = *cpu;
+    if (const bp_status status = adopt_features(shown_); status != BP_OK) return status;
     c.eflags_rest = (c.eflags_rest & ~interp::kArith) | interp::kFixed1;
     c.sse.mxcsr &= interp::mxcsr_writable(*c.model);
     if (!interp::xcr0_valid(*c.model, c.sse.xcr0)) c.sse.xcr0 = interp::kXcr0X87;

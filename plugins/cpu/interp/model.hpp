@@ -16,7 +16,7 @@ extern const bp_cpu_debug kInterpDebug;
 
 struct InterpCpu : Device<InterpCpu> {
     static constexpr std::string_view kType = "cpu.interp";
-    static constexpr u32 kStateVersion = 4;
+    static constexpr u32 kStateVersion = 5;
     explicit InterpCpu(const Slot& slot);
     static void describe(Schema<InterpCpu>& s);
     // What every engine with this processor inside declares: properties, lines, the link.
@@ -39,6 +39,8 @@ struct InterpCpu : Device<InterpCpu> {
     std::size_t where(char* text, std::size_t capacity);
     bp_status trace_instructions(std::string_view path);
     bp_status set_state(const bp_x86_state* state);
+    // What a guest that comes from elsewhere has been shown of features (bp_x86_state.cpuid_features).
+    bp_status adopt_features(const cpumodel::Words& shown);
 
     std::string model, features;
     interp::CpuModel selected{};  // with its changes
@@ -47,6 +49,11 @@ struct InterpCpu : Device<InterpCpu> {
     Link<bp_intr> intr;
     std::unique_ptr<interp::Cpu> cpu;
     std::unique_ptr<interp::Tracer> tracer;
+
+  private:
+    interp::CpuModel complete_{};  // `selected` before a guest was adopted that knows less
+    bool adopted_ = false;
+    cpumodel::Words shown_{};  // in the saved state
 };
 
 template <class T>

@@ -18,6 +18,7 @@ bp_status get_state(void* instance, bp_x86_state* out) {
     bp_x86_state all;
     cpu_of(instance).decide_startup();
     interp::export_state(cpu_of(instance), all);
+    std::ranges::copy(cpumodel::words_of(*cpu_of(instance).model), all.cpuid_features);
     all.size = static_cast<u32>(std::min<std::size_t>(out->size, sizeof all));
     if (all.size < sizeof all.size) return BP_ERR_INVALID;
     std::memcpy(out, &all, all.size);
@@ -31,8 +32,14 @@ bp_status InterpCpu::set_state(const bp_x86_state* in) {
     interp::export_state(*cpu, all);
     if (in->size < sizeof all.size) return BP_ERR_INVALID;
     std::memcpy(&all, in, std::min<std::size_t>(in->size, sizeof all));
+    cpumodel::Words shown;
+    std::ranges::copy(all.cpuid_features, shown.begin());
+    const interp::CpuModel before = selected;
+    if (const bp_status status = adopt_features(shown); status != BP_OK) return status;
     const char* why = interp::import_state(*cpu, all);
-    return why == nullptr ? BP_OK : fail(BP_ERR_INVALID, "the state is refused: %s", why);
+    if (why == nullptr) return BP_OK;
+    selected = before;
+    return fail(BP_ERR_INVALID, "the state is refused: %s", why);
 }
 
 const bp_cpu_state kInterpState{

@@ -5,6 +5,7 @@
 #include <backplane/testkit/bench.hpp>
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <cstring>
 
 #include "model.hpp"
 
@@ -138,6 +139,58 @@ TEST_CASE("a state that no processor can have is refused") {
     auto fields = s.board.save();
     fields["cpl"] = "\x07";
     CHECK(s.board.load(fields) == BP_ERR_INVALID);
+}
+
+TEST_CASE("a guest keeps the features that it has been shown") {
+    // mov eax, 1; cpuid; mov esi, ecx; popcnt ax, cx; hlt
+    const auto program = {0x66, 0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0x66, 0x89, 0xce, 0xf3, 0x0f, 0xb8, 0xc1, 0xf4};
+    constexpr u32 popcnt = 1u << 23;
+    const auto cpu_state = [](Socket& s) {
+        return static_cast<const bp_cpu_state*>(s.board.offer(BP_CPU_STATE_ID).table);
+    };
+    const auto state_of = [&](Socket& s) {
+        bp_x86_state state{};
+        state.size = sizeof state;
+        REQUIRE(cpu_state(s)->get(s.engine, &state) == BP_OK);
+        return state;
+    };
+    Socket all(testkit::Properties{{"model", "qemu64"}}), fewer(testkit::Properties{{"model", "qemu64,-popcnt,-abm"}});
+    for (Socket* s : {&all, &fewer}) s->code(program), s->power_on();
+
+    SECTION("and is not taken over by a processor that lacks one") {
+        const bp_x86_state before = state_of(fewer);
+        const bp_x86_state other = state_of(all);
+        CHECK((other.cpuid_features[1] & popcnt) != 0);
+        CHECK(cpu_state(fewer)->set(fewer.engine, &other) == BP_ERR_INVALID);
+        CHECK(fewer.board.failure.find("popcnt") != std::string::npos);
+        const bp_x86_state after = state_of(fewer);
+        CHECK(std::memcmp(&before, &after, sizeof after) == 0);
+        CHECK(fewer.board.load(all.board.save()) == BP_ERR_INVALID);
+    }
+    SECTION("and sees no others on a processor that has more") {
+        const bool by_snapshot = GENERATE(false, true);
+        if (by_snapshot) {
+            REQUIRE(all.board.load(fewer.board.save()) == BP_OK);
+        } else {
+            const bp_x86_state other = state_of(fewer);
+            REQUIRE(cpu_state(all)->set(all.engine, &other) == BP_OK);
+        }
+        all.run(4);
+        CHECK((state_of(all).gpr[BP_X86_RSI] & popcnt) == 0);
+        CHECK(all.run(1) == BP_EXIT_DEADLINE);
+        CHECK(state_of(all).rip != 0xfffe);  // #UD
+        // Then one that had been shown all of them is welcome all the same.
+        Socket third(testkit::Properties{{"model", "qemu64"}});
+        third.power_on();
+        const bp_x86_state full = state_of(third);
+        CHECK(cpu_state(all)->set(all.engine, &full) == BP_OK);
+        CHECK((state_of(all).cpuid_features[1] & popcnt) != 0);
+    }
+    SECTION("and who does not tell of them is believed") {
+        bp_x86_state old = state_of(all);
+        std::fill(std::begin(old.cpuid_features), std::end(old.cpuid_features), 0u);
+        CHECK(cpu_state(fewer)->set(fewer.engine, &old) == BP_OK);
+    }
 }
 
 TEST_CASE("a trace has a line for each instruction") {

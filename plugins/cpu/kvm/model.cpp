@@ -151,9 +151,15 @@ bp_status KvmCpu::start() {
     }
     const kvm::Host host = kvm::open_host(device.c_str());
     if (!host.missing.empty()) return unusable(host.missing, host.hint);
-    if (!required) {
-        const std::string failed = kvm::probe(device.c_str());
-        if (!failed.empty()) return unusable(failed, "");
+    const kvm::Probed probed = kvm::probe(device.c_str());
+    if (!probed.failed.empty()) {
+        const std::string why = "this host's KVM cannot run a tiny guest properly: " + probed.failed;
+        if (!required) return unusable(why, "");
+        log_warn("%s; the guest may fail where the interpreter is not asked", why.c_str());
+    } else if (!probed.slow.empty()) {
+        const std::string why = "this host's KVM runs guests without the processor's help, " + probed.slow;
+        if (!required) return unusable(why + ": the interpreter is faster", "");
+        log_warn("%s; `--engine interp` is faster", why.c_str());
     }
     const std::vector<std::string_view> missing = kvm::restrict_model(selected, kvm::supported_cpuid(host));
     if (missing.empty()) return BP_OK;

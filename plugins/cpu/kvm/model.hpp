@@ -77,7 +77,7 @@ struct KvmCpu : InterpCpu {
 
     bool lent_ = false;  // KVM has the registers
     bool lent_before_ = false;
-    bool prepared_ = false;       // KVM knows the model
+    cpumodel::Words prepared_{};  // of the model as KVM knows it
     bool masked_ = false;         // KVM knows which signals end a run
     bool halted_ = false;         // in KVM's hands: HLT waits
     bool interruptible_ = false;  // the guest's IF, of the last exit

@@ -15,29 +15,68 @@ namespace {
 
 constexpr u64 kMemory = 0x10000, kCode = 0x1000, kPml4 = 0x4000, kPdpt = 0x5000, kDirectory = 0x6000;
 constexpr u16 kPort = 0x5a;
+constexpr u32 kLoops = 100'000;
+// What the interpreter does at the least, in any mode, on a processor that has virtualization.
+constexpr i64 kSlowestNs = 20;  // an instruction
+constexpr int kRounds = 3;      // the best counts
 
-// Computes in the mode's width, hands the result to a port and halts.
+// Computes in the mode's width, hands the result to a port and halts. The wider ones count to 100,000 in between: some
+// hosts' KVM has no help of the processor and interprets the guest, much slower than our interpreter.
 constexpr u8 kCode16[] = {0xb8, 0x34, 0x12,              // mov ax, 1234h
                           0x05, 0x11, 0x11,              // add ax, 1111h
                           0xe7, 0x5a,                    // out 5Ah, ax
                           0xf4};                         // hlt
 constexpr u8 kCode32[] = {0xb8, 0x78, 0x56, 0x34, 0x12,  // mov eax, 12345678h
                           0x05, 0x11, 0x11, 0x11, 0x11,  // add eax, 11111111h
+                          0xb9, 0xa0, 0x86, 0x01, 0x00,  // mov ecx, 100000
+                          0x83, 0xe9, 0x01,              // sub ecx, 1
+                          0x75, 0xfb,                    // jnz -5
                           0xe7, 0x5a,                    // out 5Ah, eax
                           0xf4};
-constexpr u8 kCode64[] = {0x48, 0xb8, 0,    0,    0, 0, 0x78, 0x56, 0x34, 0x12,  // mov rax, 12345678'00000000h
-                          0x48, 0xc1, 0xe8, 0x20,                                // shr rax, 32
-                          0xe7, 0x5a,                                            // out 5Ah, eax
+constexpr u8 kCode64[] = {0x48, 0xb8, 0,    0,    0,    0, 0x78, 0x56, 0x34, 0x12,  // mov rax, 12345678'00000000h
+                          0x48, 0xc1, 0xe8, 0x20,                                   // shr rax, 32
+                          0xb9, 0xa0, 0x86, 0x01, 0x00,                             // mov ecx, 100000
+                          0x83, 0xe9, 0x01,                                         // sub ecx, 1
+                          0x75, 0xfb,                                               // jnz -5
+                          0xe7, 0x5a,                                               // out 5Ah, eax
                           0xf4};
+
+// A program of a 64-bit system calls that, which answers with its code segment.
+constexpr u64 kProgram = 0x1100, kEntry = 0x1200;
+constexpr u8 kCodeCall[] = {0xb9, 0x00, 0x11, 0x00, 0x00,        // mov ecx, kProgram
+                            0x41, 0xbb, 0x02, 0x00, 0x00, 0x00,  // mov r11d, 2
+                            0x48, 0x0f, 0x07};                   // sysretq
+constexpr u8 kCodeProgram[] = {0x0f, 0x05};                      // syscall
+constexpr u8 kCodeEntry[] = {0x8c, 0xc8,                         // mov eax, cs
+                             0xe7, 0x5a,                         // out 5Ah, eax
+                             0xf4};
+// The time-stamp counter, in units of 2^38.
+constexpr u8 kCodeTime[] = {0x0f, 0x31,              // rdtsc
+                            0x48, 0xc1, 0xe2, 0x20,  // shl rdx, 32
+                            0x48, 0x09, 0xd0,        // or rax, rdx
+                            0x48, 0xc1, 0xe8, 0x26,  // shr rax, 38
+                            0xe7, 0x5a,              // out 5Ah, eax
+                            0xf4};
+constexpr u64 kTime = u64{1} << 50;
 
 struct Mode {
     const char* name;
     std::span<const u8> code;
     u32 expected;
     u32 bytes;
+    u32 instructions;  // 0: how long they take says nothing
 };
-constexpr Mode kModes[] = {
-    {"16-bit", kCode16, 0x2345, 2}, {"32-bit", kCode32, 0x23456789, 4}, {"64-bit", kCode64, 0x12345678, 4}};
+constexpr Mode kModes[] = {{"16-bit code", kCode16, 0x2345, 2, 0},
+                           {"32-bit code", kCode32, 0x23456789, 4, kLoops * 2},
+                           {"64-bit code", kCode64, 0x12345678, 4, kLoops * 2},
+                           {"system calls of 64-bit programs", kCodeCall, 8, 4, 0},
+                           {"the time-stamp counter", kCodeTime, kTime >> 38, 4, 0}};
+
+i64 processor_time() {
+    timespec t{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return i64{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
 
 bp_x86_state initial(unsigned mode) {
     bp_x86_state s{};
@@ -62,11 +101,14 @@ bp_x86_state initial(unsigned mode) {
     s.cr3 = kPml4;
     s.cr4 = 1u << 5;
     s.cr0 |= 1u << 31;
-    s.efer = 0x500;
+    s.efer = 0x501;
+    s.star = u64{0x10} << 48 | u64{8} << 32;
+    s.lstar = kEntry;
     return s;
 }
 
-std::string run_one(const char* device, unsigned which, u8* memory) {
+// `ns`: how long it took, of the thread's time.
+std::string run_one(const char* device, unsigned which, u8* memory, i64& ns) {
     const Mode& mode = kModes[which];
     std::memcpy(memory + kCode, mode.code.data(), mode.code.size());
     const auto vm = std::make_shared<Vm>(device);
@@ -75,13 +117,16 @@ std::string run_one(const char* device, unsigned which, u8* memory) {
     Vcpu cpu(vm, 0);
     cpu.set_cpuid(supported_cpuid(vm->host()));
     cpu.store(initial(which));
+    cpu.set_tsc(kTime);
     // A guest that never comes back is brought back by the signal of each second.
     Signals signals;
     signals.claim_thread();
     cpu.set_signal_mask();
     bool answered = false;
     for (int turns = 0; turns < 16; ++turns) {
+        const i64 begun = processor_time();
         const int error = cpu.run();
+        ns += processor_time() - begun;
         if (error == EINTR) {
             Signals::drain();
             if (turns > 4) return "the guest does not come to an end";
@@ -116,26 +161,43 @@ CpuidTable supported_cpuid(const Host& host) {
     return {};
 }
 
-std::string probe(const char* device) {
+Probed probe(const char* device) {
     void* memory = ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (memory == MAP_FAILED) return "there is no memory for a guest: " + error_text(errno);
+    if (memory == MAP_FAILED) return {"there is no memory for a guest: " + error_text(errno), ""};
     struct Unmap {
         void* at;
         ~Unmap() { ::munmap(at, kMemory); }
     } const unmap{memory};
     u8* bytes = static_cast<u8*>(memory);
-    const u64 tables[][2] = {{kPml4, kPdpt | 3}, {kPdpt, kDirectory | 3}, {kDirectory, 0x83}};
+    const u64 tables[][2] = {{kPml4, kPdpt | 7}, {kPdpt, kDirectory | 7}, {kDirectory, 0x87}};
     for (const auto& [at, entry] : tables) std::memcpy(bytes + at, &entry, sizeof entry);
+    std::memcpy(bytes + kProgram, kCodeProgram, sizeof kCodeProgram);
+    std::memcpy(bytes + kEntry, kCodeEntry, sizeof kCodeEntry);
+    Probed found;
     for (unsigned i = 0; i < std::size(kModes); ++i) {
-        std::string failed;
-        try {
-            failed = run_one(device, i, bytes);
-        } catch (const std::exception& e) {
-            failed = e.what();
+        const i64 enough = kSlowestNs * kModes[i].instructions;
+        i64 best = 0;
+        for (int round = 0; round < kRounds; ++round) {
+            std::string failed;
+            i64 ns = 0;
+            try {
+                failed = run_one(device, i, bytes, ns);
+            } catch (const std::exception& e) {
+                failed = e.what();
+            }
+            if (!failed.empty()) {
+                found.failed = std::string(kModes[i].name) + ": " + failed;
+                return found;
+            }
+            if (round == 0 || ns < best) best = ns;
+            if (best < enough || enough == 0) break;
         }
-        if (!failed.empty()) return std::string("a guest in ") + kModes[i].name + " mode fails: " + failed;
+        if (best >= enough && enough != 0)
+            found.slow = std::string(kModes[i].name) + " at " +
+                         std::to_string(kModes[i].instructions * 1000 / static_cast<u64>(best)) +
+                         " million instructions a second";
     }
-    return "";
+    return found;
 }
 
 }  // namespace backplane::kvm

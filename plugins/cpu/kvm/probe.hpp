@@ -1,5 +1,6 @@
-// Whether KVM works at all: three tiny guests, one a mode. Some hosts offer the device and then run nothing, or not all
-// modes (processors without "unrestricted guest", hypervisors below this one).
+// Whether KVM works at all: tiny guests, one a mode. Some hosts offer the device and then run nothing, or not all modes
+// (processors without "unrestricted guest"), or interpret guests that do not know them (KVM without virtualization of
+// the processor).
 #pragma once
 
 #include <string>
@@ -10,8 +11,11 @@
 
 namespace backplane::kvm {
 
-// Empty, or what does not work.
-[[nodiscard]] std::string probe(const char* device);
+struct Probed {
+    std::string failed;  // empty, or what does not work
+    std::string slow;    // empty, or what the interpreter does faster
+};
+[[nodiscard]] Probed probe(const char* device);
 
 [[nodiscard]] CpuidTable supported_cpuid(const Host& host);
 

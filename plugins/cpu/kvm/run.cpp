@@ -38,14 +38,15 @@ void KvmCpu::attend() {
 // --- who has the registers
 // --------------------------------------------------------------------------------------------
 
-// What depends on facts that come after attach(): the number of processors is one.
+// What depends on facts that come after attach(): the number of processors is one, and a guest that is taken over may
+// have been shown less than this engine has.
 void KvmCpu::prepare_hardware() {
-    if (prepared_) return;
+    if (prepared_ == cpumodel::words_of(selected)) return;
     const kvm::CpuidTable table =
         kvm::cpuid_table(selected, [this](u32 leaf, u32 part, u32(&r)[4]) { cpu->cpuid_leaf(leaf, part, r); });
     hardware->set_cpuid(table);
     hardware->setup_mce(kMcgCap, kMcgBanks);
-    prepared_ = true;
+    prepared_ = cpumodel::words_of(selected);
 }
 
 // False: KVM does not take them, and the interpreter goes on.

@@ -142,9 +142,12 @@ struct Socket {
         if (why == BP_EXIT_ERROR) FAIL(board.failure);
         return why;
     }
-    void stop_after(int milliseconds, std::thread& thread) {
-        thread = std::thread([this, milliseconds] {
-            std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    // Unless the thread is asked to end before.
+    void stop_after(int milliseconds, std::jthread& thread) {
+        thread = std::jthread([this, milliseconds](const std::stop_token& over) {
+            for (int n = 0; n < milliseconds && !over.stop_requested(); ++n)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            if (over.stop_requested()) return;
             const std::lock_guard guard(mutex);
             __atomic_fetch_or(&vcpu.attention, BP_ATTENTION_STOP, __ATOMIC_RELEASE);
             const auto* h = static_cast<const bp_cpu_hardware*>(board.offer(BP_CPU_HARDWARE_ID).table);
@@ -167,7 +170,7 @@ struct Socket {
 
 }  // namespace
 
-TEST_CASE("this host runs guests in all modes", "[.hardware]") { CHECK(kvm::probe("/dev/kvm") == ""); }
+TEST_CASE("this host runs guests in all modes", "[.hardware]") { CHECK(kvm::probe("/dev/kvm").failed == ""); }
 
 TEST_CASE("a program starts at the reset vector, uses ports, and halts", "[.hardware]") {
     Socket s;
@@ -277,7 +280,7 @@ TEST_CASE("a program that never leaves the guest is stopped from outside", "[.ha
     s.program({0xfa, 0x40, 0xeb, 0xfd});  // cli; L: inc ax; jmp L
     s.power_on();
     for (int n = 0; n < 3; ++n) {
-        std::thread thread;
+        std::jthread thread;
         s.stop_after(100, thread);
         CHECK(s.run() == BP_EXIT_STOP);
         thread.join();
@@ -379,8 +382,19 @@ TEST_CASE("a debugger's breakpoint stops the program, which does not see it", "[
 
 TEST_CASE("a triple fault ends in shutdown, and a reset begins anew", "[.hardware]") {
     Socket s;
-    s.program({0xb0, 'x', 0xe6, 0xe9, 0x0f, 0x01, 0x1e, 0x40, 0x7c, 0xcc});  // lidt with limit 0; int3
+    // In protected mode: some hosts' KVM does not look at the limit of the table in real mode.
+    s.program({0xb0, 'x',  0xe6, 0xe9,        // mov al, 'x'; out E9h, al
+               0x0f, 0x01, 0x1e, 0x40, 0x7c,  // lidt [7C40h]: limit 0
+               0x0f, 0x01, 0x16, 0x48, 0x7c,  // lgdt [7C48h]
+               0x0f, 0x20, 0xc0, 0x0c, 1,     // mov eax, cr0; or al, 1
+               0x0f, 0x22, 0xc0,              // mov cr0, eax
+               0xea, 0x1d, 0x7c, 0x08, 0x00,  // jmp 8:7C1Dh
+               0x0f, 0x0b});                  // ud2
     s.code(0x7c40, {0, 0, 0, 0, 0, 0});
+    s.code(0x7c48, {15, 0, 0x50, 0x7c, 0, 0});
+    s.code(0x7c58, {0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0});
+    std::jthread late;  // a host that does not notice does not hang the test
+    s.stop_after(10'000, late);
     s.power_on();
     CHECK(s.run() == BP_EXIT_SHUTDOWN);
     s.board.reset(Reset::kSystem);

@@ -198,14 +198,14 @@ void Translator::choose_accelerators(const std::string& list, const std::string&
         at = end + 1;
         if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end())
             fail(option, "there is no accelerator \"" + name +
-                             "\"; this version has tcg (instructions are interpreted) and qtest");
+                             "\"; this version has tcg (instructions are interpreted), kvm and qtest");
         accelerators_.push_back(name);
     }
 }
 
 void Translator::accelerator(const std::string& value, const std::string& option) {
     if (is_help(value)) {
-        result_.print = "Accelerators supported:\ntcg\nqtest\n";
+        result_.print = "Accelerators supported:\ntcg\nkvm\nqtest\n";
         return;
     }
     Keys keys(value, "accel", option);

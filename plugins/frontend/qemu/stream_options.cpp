@@ -1,5 +1,9 @@
 // Serial and parallel ports, debug console, monitors: what goes where on the host.
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
+#include <system_error>
 
 #include "translator.hpp"
 
@@ -289,12 +293,18 @@ void Translator::finish_protocols() {
             vm_.device("qtest", entries, qtest_option_);
         }
         if (accelerators_.empty() && qtest) accelerators_.push_back("qtest"), accelerator_option_ = qtest_option_;
-        for (const std::string& name : accelerators_) {
-            if (name == "tcg")
-                return vm_.machine() == "none" ? void() : vm_.set("cpu.engine", "interp", accelerator_option_);
-            if (name == "qtest")
-                return vm_.machine() == "none" ? void() : vm_.set("cpu.engine", "none", accelerator_option_);
-        }
+        static constexpr std::pair<const char*, const char*> kEngines[] = {
+            {"tcg", "interp"}, {"kvm", "auto"}, {"qtest", "none"}};
+        for (const std::string& name : accelerators_)
+            for (const auto& [accelerator, engine] : kEngines) {
+                if (name != accelerator) continue;
+                // As qemu-kvm did, the guest runs without KVM as well; who has named nothing else is told.
+                if (name == "kvm" && accelerators_.size() == 1 && ::access("/dev/kvm", R_OK | W_OK) != 0)
+                    warn(accelerator_option_ + ": /dev/kvm: " + std::system_category().message(errno) +
+                         "; instructions are interpreted, which takes longer");
+                if (vm_.machine() != "none") vm_.set("cpu.engine", engine, accelerator_option_);
+                return;
+            }
         if (!accelerators_.empty())
             warn(accelerator_option_ + ": " + accelerators_.front() +
                  " is not usable by this version; instructions are interpreted (tcg), which takes longer");

@@ -63,10 +63,15 @@ TEST_CASE("the number of processors, whichever way it is written") {
 }
 
 TEST_CASE("the first usable accelerator is taken") {
-    CHECK(says(translated({"-accel", "kvm", "-accel", "tcg"}), "  engine: interp"));
+    CHECK(says(translated({"-accel", "kvm", "-accel", "tcg"}), "  engine: auto"));
     CHECK_FALSE(warned(translated({"-accel", "kvm", "-accel", "tcg"}), "kvm"));
-    CHECK(says(translated({"-machine", "pc,accel=kvm:tcg"}), "  engine: interp"));
-    CHECK(warned(translated({"-enable-kvm"}), "-enable-kvm: kvm is not usable"));
+    CHECK(says(translated({"-machine", "pc,accel=kvm:tcg"}), "  engine: auto"));
+    CHECK(says(translated({"-machine", "pc,accel=tcg:kvm"}), "  engine: interp"));
+    const Result kvm = translated({"-enable-kvm"});
+    CHECK(says(kvm, "  engine: auto"));
+    CHECK(warned(kvm, "-enable-kvm: /dev/kvm: ") == (::access("/dev/kvm", R_OK | W_OK) != 0));
+    CHECK(says(translated({"-accel", "hax", "-accel", "tcg"}), "  engine: interp"));
+    CHECK(warned(translated({"-accel", "hax"}), "-accel: hax is not usable"));
     CHECK(says(translated({"-accel", "qtest"}), "  engine: none"));
     CHECK(refusal({"-accel", "warp"}).find("-accel warp") == 0);
 }

@@ -107,6 +107,7 @@ inline void visit_cpu_state(bp_x86_state* state, const bp_state_visitor* visitor
     v("microcode", s.microcode);
     v("platform_id", s.platform_id);
     v("ebl_cr_poweron", s.ebl_cr_poweron);
+    v("cpuid_features", s.cpuid_features);
 }
 
 }  // namespace backplane

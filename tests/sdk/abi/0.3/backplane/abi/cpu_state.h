@@ -140,7 +140,11 @@ typedef struct bp_x86_state {
     uint64_t microcode; /**< IA32_BIOS_SIGN_ID */
     uint64_t platform_id;
     uint64_t ebl_cr_poweron;
-    uint64_t reserved2[16];
+    uint32_t cpuid_features[8]; /**< what CPUID shows of features: leaves 1 EDX, 1 ECX, 80000001 EDX, 80000001 ECX,
+                                   80000007 EDX, 7 EBX, 7 ECX, 0D part 1 EAX; without what depends on the state. All 0:
+                                   not told. set() refuses features that the engine lacks, and shows no others from
+                                   then on: a program does not ask twice */
+    uint64_t reserved2[12];
 } bp_x86_state;
 
 /** "bp.cpu.state/1": reads and replaces the whole state. set() with what get() gave changes nothing that a program can
