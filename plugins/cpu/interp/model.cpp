@@ -158,6 +158,7 @@ void InterpCpu::state(StateVisitor& v) {
     Cpu& c = *cpu;
     c.decide_startup();
     shown_ = cpumodel::words_of(selected);
+    measured_ = c.tsc_hz;
     static constexpr const char* kRegisters[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
     static constexpr const char* kMore[] = {"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
     for (unsigned n = 0; n < 8; ++n) v(kRegisters[n], c.gpr[n]);
@@ -256,6 +257,7 @@ void InterpCpu::state(StateVisitor& v) {
         v("ebl_cr_poweron", m.ebl_cr_poweron);
     });
     v("cpuid_features", shown_, {.since = 5});
+    v("tsc_frequency", measured_, {.since = 5});
 }
 
 bp_status InterpCpu::adopt_features(const cpumodel::Words& shown) {
@@ -279,9 +281,24 @@ bp_status InterpCpu::adopt_features(const cpumodel::Words& shown) {
     return BP_OK;
 }
 
+void InterpCpu::adopt_frequency(u64 hz) {
+    if (hz < kLowestTsc || hz > kHighestTsc || hz == cpu->tsc_hz) return;
+    if (!tsc_fixed) {
+        cpu->tsc_hz = hz;
+        return;
+    }
+    const u64 far = cpu->tsc_hz > hz ? cpu->tsc_hz - hz : hz - cpu->tsc_hz;
+    if (far > hz / 1000)
+        log_warn(
+            "the time-stamp counter ran at %llu Hz for this guest and runs at %llu Hz now, as this host cannot "
+            "scale it: if the guest tells time by it, its clock is wrong",
+            static_cast<unsigned long long>(hz), static_cast<unsigned long long>(cpu->tsc_hz));
+}
+
 bp_status InterpCpu::restored() {
     Cpu& c = *cpu;
     if (const bp_status status = adopt_features(shown_); status != BP_OK) return status;
+    adopt_frequency(measured_);
     c.eflags_rest = (c.eflags_rest & ~interp::kArith) | interp::kFixed1;
     c.sse.mxcsr &= interp::mxcsr_writable(*c.model);
     if (!interp::xcr0_valid(*c.model, c.sse.xcr0)) c.sse.xcr0 = interp::kXcr0X87;

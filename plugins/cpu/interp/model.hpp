@@ -41,10 +41,14 @@ struct InterpCpu : Device<InterpCpu> {
     bp_status set_state(const bp_x86_state* state);
     // What a guest that comes from elsewhere has been shown of features (bp_x86_state.cpuid_features).
     bp_status adopt_features(const cpumodel::Words& shown);
+    // Likewise of the time-stamp counter's frequency.
+    void adopt_frequency(u64 hz);
+    static constexpr u64 kLowestTsc = 1'000'000, kHighestTsc = 100'000'000'000;  // Hz
 
     std::string model, features;
     interp::CpuModel selected{};  // with its changes
     u64 tsc_frequency = 0, apic_id = 0, processors = 1;
+    bool tsc_fixed = false;  // it counts by a clock whose frequency nobody can choose
     LineOut ferr;
     Link<bp_intr> intr;
     std::unique_ptr<interp::Cpu> cpu;
@@ -53,7 +57,9 @@ struct InterpCpu : Device<InterpCpu> {
   private:
     interp::CpuModel complete_{};  // `selected` before a guest was adopted that knows less
     bool adopted_ = false;
-    cpumodel::Words shown_{};  // in the saved state
+    // In the saved state.
+    cpumodel::Words shown_{};
+    u64 measured_ = 0;
 };
 
 template <class T>
@@ -64,8 +70,8 @@ void InterpCpu::describe_processor(Schema<T>& s) {
     s.property("tsc-frequency", &T::tsc_frequency,
                {.doc = "time-stamp counter, in Hz of the machine's clock",
                 .def = "1000000000",
-                .min = 1000000,
-                .max = 100000000000ull});
+                .min = kLowestTsc,
+                .max = kHighestTsc});
     s.property("apic_id", &T::apic_id,
                {.doc = "initial APIC id that CPUID shows: that of the local APIC", .def = "0", .max = 255});
     s.property("processors", &T::processors,

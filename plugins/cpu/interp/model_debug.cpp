@@ -19,6 +19,7 @@ bp_status get_state(void* instance, bp_x86_state* out) {
     cpu_of(instance).decide_startup();
     interp::export_state(cpu_of(instance), all);
     std::ranges::copy(cpumodel::words_of(*cpu_of(instance).model), all.cpuid_features);
+    all.tsc_frequency = cpu_of(instance).tsc_hz;
     all.size = static_cast<u32>(std::min<std::size_t>(out->size, sizeof all));
     if (all.size < sizeof all.size) return BP_ERR_INVALID;
     std::memcpy(out, &all, all.size);
@@ -36,9 +37,12 @@ bp_status InterpCpu::set_state(const bp_x86_state* in) {
     std::ranges::copy(all.cpuid_features, shown.begin());
     const interp::CpuModel before = selected;
     if (const bp_status status = adopt_features(shown); status != BP_OK) return status;
+    const u64 hz = cpu->tsc_hz;
+    adopt_frequency(all.tsc_frequency);
     const char* why = interp::import_state(*cpu, all);
     if (why == nullptr) return BP_OK;
     selected = before;
+    cpu->tsc_hz = hz;
     return fail(BP_ERR_INVALID, "the state is refused: %s", why);
 }
 

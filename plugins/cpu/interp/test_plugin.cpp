@@ -193,6 +193,24 @@ TEST_CASE("a guest keeps the features that it has been shown") {
     }
 }
 
+TEST_CASE("a guest keeps the frequency of the time-stamp counter that it has measured") {
+    Socket first(testkit::Properties{{"tsc-frequency", "2000000000"}}), second;
+    for (Socket* s : {&first, &second}) s->power_on();
+    if (GENERATE(false, true)) {
+        REQUIRE(second.board.load(first.board.save()) == BP_OK);
+    } else {
+        const auto* states = static_cast<const bp_cpu_state*>(first.board.offer(BP_CPU_STATE_ID).table);
+        bp_x86_state state{};
+        state.size = sizeof state;
+        REQUIRE(states->get(first.engine, &state) == BP_OK);
+        CHECK(state.tsc_frequency == 2'000'000'000);
+        REQUIRE(states->set(second.engine, &state) == BP_OK);
+        state.tsc_frequency = 5;  // none that a counter has
+        REQUIRE(states->set(second.engine, &state) == BP_OK);
+    }
+    CHECK(second.board.save()["tsc_frequency"] == first.board.save()["tsc_frequency"]);
+}
+
 TEST_CASE("a trace has a line for each instruction") {
     Socket s;
     s.code({0x40, 0x43, 0xf4});

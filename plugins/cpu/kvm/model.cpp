@@ -185,6 +185,7 @@ bp_status KvmCpu::attach(bp_vcpu* vcpu, const bp_cpu_bus* bus) {
         hardware.reset();
         return unusable("the host's KVM does not tell how fast the time-stamp counter runs", "");
     }
+    tsc_fixed = true;
     const u64 far = cpu->tsc_hz > tsc_frequency ? cpu->tsc_hz - tsc_frequency : tsc_frequency - cpu->tsc_hz;
     if (far > tsc_frequency / 1000)
         log_info("the time-stamp counter runs at %llu Hz: this host cannot scale it",

@@ -108,6 +108,7 @@ inline void visit_cpu_state(bp_x86_state* state, const bp_state_visitor* visitor
     v("platform_id", s.platform_id);
     v("ebl_cr_poweron", s.ebl_cr_poweron);
     v("cpuid_features", s.cpuid_features);
+    v("tsc_frequency", s.tsc_frequency);
 }
 
 }  // namespace backplane

@@ -144,7 +144,9 @@ typedef struct bp_x86_state {
                                    80000007 EDX, 7 EBX, 7 ECX, 0D part 1 EAX; without what depends on the state. All 0:
                                    not told. set() refuses features that the engine lacks, and shows no others from
                                    then on: a program does not ask twice */
-    uint64_t reserved2[12];
+    uint64_t tsc_frequency; /**< of the time-stamp counter, in Hz of virtual time; 0: not told. set() goes on with it
+                               where the engine can: a program has measured it */
+    uint64_t reserved2[11];
 } bp_x86_state;
 
 /** "bp.cpu.state/1": reads and replaces the whole state. set() with what get() gave changes nothing that a program can
