@@ -4,6 +4,7 @@
 BASE equ 200000h
 APIC equ 0fee00000h
 IOAPIC equ 0fec00000h
+ELSEWHERE equ 0c0000000h        ; nothing is there
 TRAMPOLINE equ 8000h
 STACKS equ 300000h              ; one page each, that of the first below it
 DIRECTORY equ 340000h           ; page directory, and the table of the first 4 MB
@@ -102,6 +103,20 @@ flat:
         line "counted ", counter
         line "within ", plain
 
+%ifdef MOVE                     ; the first one's local APIC goes elsewhere and comes back
+        mov ecx, 1bh
+        rdmsr
+        push eax
+        and eax, 0fffh
+        or eax, ELSEWHERE
+        wrmsr
+        mov ebx, [APIC + 20h]
+        sub ebx, [ELSEWHERE + 20h]
+        mov [moved], ebx
+        pop eax
+        wrmsr
+        line "moved ", moved    ; where nothing is reads as all ones, its number as 0
+%endif
 %ifdef BUSY                     ; everybody works until a character comes
         mov dword [done], 0
         command 49h | OTHERS, 0
@@ -587,6 +602,8 @@ variables others, next_stack, alive, ids, cpuid_ids, boot_bits, counter, plain, 
 variables running, ticks, strays
 %ifdef BUSY
 variables shared, stop, busy_ones
+%elifdef MOVE
+variables moved
 %endif
         align 8
 idt:    times 2048 db 0
