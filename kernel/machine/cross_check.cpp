@@ -30,9 +30,8 @@ struct CrossCheck::Impl {
     bool synced = false;
     Vcpu* running = nullptr;
     std::vector<BusEvent> log;
-    std::vector<bp_x86_state> before;            // by CPU: as the block began
-    std::vector<std::vector<LineLevel>> levels;  // likewise, of the input lines
-    MemorySpace::Views views;                    // likewise
+    std::vector<CpuPoint> before;  // by CPU: as the block began
+    MemorySpace::Views views;      // likewise
     std::vector<bool> page_seen;
     std::vector<u64> pages;              // that the machine's engines may write to
     std::vector<KnownDifference> known;  // between these two engines
@@ -70,11 +69,12 @@ struct CrossCheck::Impl {
     bp_interface real_controller(const std::string& cpu) const;
     void copy_memory();
     void sync();
+    CpuPoint point_of(const Vcpu& v) const { return {cpu_state(v), levels_of(v), v.own}; }
     bool singly() const { return follower->vcpus()[0].device->type == m.live_->vcpus[0].device->type; }
     bool check(Vcpu& cpu, u64 begin, i64 time, u32 exit);
-    void next_block();
-    CrossAttempt attempt(Follower& f, std::size_t cpu, u64 begin, u64 end, i64 time, bool alone);
-    std::string narrow(Vcpu& cpu, u64 begin, i64 time, bool stopped, CrossAttempt first, CrossAttempt second);
+    void next_block(std::size_t executed);
+    CrossAttempt attempt(Follower& f, const Follower::Part& part);
+    std::string narrow(Vcpu& cpu, u64 begin, i64 time, u32 exit, CrossAttempt first, CrossAttempt second);
     std::vector<u64> touched;  // pages that attempts have changed
 };
 
@@ -189,6 +189,11 @@ void CrossCheck::output(const Instance& device, u32 line, bool level) {
     e.address = line, e.write = true, e.value = level ? 1 : 0;
 }
 
+void CrossCheck::own_moved(const Vcpu& cpu) {
+    Impl& c = *impl_;
+    if (c.synced && c.live(*cpu.assembly)) c.push(BusEvent::Kind::kOwn, cpu.shared.index).own = cpu.own;
+}
+
 void CrossCheck::replaced() { impl_->synced = false; }
 
 std::vector<LineLevel> CrossCheck::Impl::levels_of(const Vcpu& v) const {
@@ -274,12 +279,11 @@ void CrossCheck::Impl::sync() {
     follower->forget();
     log.clear();
     const std::size_t cpus = m.live_->vcpus.size();
-    before.resize(cpus), levels.resize(cpus);
+    before.resize(cpus);
     views = m.live_->memory->views();
     for (std::size_t i = 0; i < cpus; ++i) {
-        const Vcpu& v = m.live_->vcpus[i];
-        before[i] = cpu_state(v), levels[i] = levels_of(v);
-        follower->set(i, before[i], levels[i], views);
+        before[i] = point_of(m.live_->vcpus[i]);
+        follower->set(i, before[i], views);
     }
     synced = true;
 }
@@ -304,22 +308,28 @@ u32 CrossCheck::run(Vcpu& cpu) {
     return good ? exit : u32{BP_EXIT_ERROR};
 }
 
-// Lines and the memory map as the next block finds them; what comes from now on is the next block's.
-void CrossCheck::Impl::next_block() {
+// The CPUs and the memory map as the next block finds them; what comes from now on is the next block's. Those that have
+// not executed anything may have got something that they have not taken yet.
+void CrossCheck::Impl::next_block(std::size_t executed) {
     for (const u64 page : follower->written()) std::memcpy(base.at(page), memory.at(page), kPageSize);
     follower->forget();
+    std::set<u32> got;
+    for (const BusEvent& e : log)
+        if (e.of_cpu() && e.cpu != executed) got.insert(e.cpu);
+    for (const u32 i : got) before[i] = point_of(m.live_->vcpus[i]);
     log.clear();
     views = m.live_->memory->views();
-    for (std::size_t i = 0; i < before.size(); ++i) levels[i] = levels_of(m.live_->vcpus[i]);
-    if (pages.size() > 512 + options.block / 8) forget_pages();
+    // All of them are compared after each block, and several CPUs have short ones.
+    const u64 longest = before.size() > 1 ? std::min(options.block, Machine::kTurn) : options.block;
+    if (pages.size() > 512 + longest / 8) forget_pages();
     ++blocks;
 }
 
 bool CrossCheck::Impl::check(Vcpu& cpu, u64 begin, i64 time, u32 exit) {
     const std::size_t i = cpu.shared.index;
     CrossAttempt first, second;
-    second.diverged = follower->follow(
-        {&log, i, begin, cpu.shared.instructions, time, m.clock_->ns_per_instruction(), singly(), false});
+    second.diverged = follower->follow({&log, i, begin, cpu.shared.instructions, time, m.clock_->ns_per_instruction(),
+                                        singly(), false, exit == BP_EXIT_HALT});
     first.fields = cpu_fields(cpu, first.state = cpu_state(cpu));
     Vcpu& other = follower->vcpus()[i];
     second.fields = cpu_fields(other, second.state = cpu_state(other));
@@ -331,15 +341,12 @@ bool CrossCheck::Impl::check(Vcpu& cpu, u64 begin, i64 time, u32 exit) {
             second.pages[page].assign(reinterpret_cast<const char*>(memory.at(page)), kPageSize);
         }
     if (equal(first, second, known)) {
-        before[i] = first.state;
-        next_block();
+        before[i] = {first.state, levels_of(cpu), cpu.own};
+        next_block(i);
         return true;
     }
-    // It may have been stopped behind an event that it has taken, of which nothing tells the other one. Then a new
-    // engine of its type that stops at the count is where the other one is.
-    const bool stopped = exit == BP_EXIT_STOP || exit == BP_EXIT_BREAK;
     try {
-        cpu.device->failure = narrow(cpu, begin, time, stopped, std::move(first), std::move(second));
+        cpu.device->failure = narrow(cpu, begin, time, exit, std::move(first), std::move(second));
     } catch (const Error& e) {
         cpu.device->failure = std::string("the engines differ, and narrowing it down failed: ") + e.what();
     }
@@ -350,34 +357,41 @@ bool CrossCheck::Impl::check(Vcpu& cpu, u64 begin, i64 time, u32 exit) {
 }
 
 // Executes the block's first instructions anew on an engine that has nothing of the past.
-CrossAttempt CrossCheck::Impl::attempt(Follower& f, std::size_t cpu, u64 begin, u64 end, i64 time, bool alone) {
+CrossAttempt CrossCheck::Impl::attempt(Follower& f, const Follower::Part& part) {
     for (Follower* each : {follower.get(), fresh.get()})
         if (each) touched.insert(touched.end(), each->written().begin(), each->written().end());
     for (const u64 page : touched) std::memcpy(memory.at(page), base.at(page), kPageSize);
-    f.set(cpu, before[cpu], levels[cpu], views);
+    f.set(part.cpu, before[part.cpu], views);
     f.forget();
     CrossAttempt result;
-    result.diverged = f.follow({&log, cpu, begin, end, time, m.clock_->ns_per_instruction(), alone, true});
-    Vcpu& v = f.vcpus()[cpu];
+    result.diverged = f.follow(part);
+    Vcpu& v = f.vcpus()[part.cpu];
     result.fields = cpu_fields(v, result.state = cpu_state(v));
     for (const u64 page : f.written())
         result.pages[page].assign(reinterpret_cast<const char*>(memory.at(page)), kPageSize);
     return result;
 }
 
-std::string CrossCheck::Impl::narrow(Vcpu& cpu, u64 begin, i64 time, bool stopped, CrossAttempt first,
+std::string CrossCheck::Impl::narrow(Vcpu& cpu, u64 begin, i64 time, u32 exit, CrossAttempt first,
                                      CrossAttempt second) {
+    // It may have been stopped behind an event that it has taken, of which nothing tells the other one. Then a new
+    // engine of its type that stops at the count is where the other one is.
+    const bool stopped = exit == BP_EXIT_STOP || exit == BP_EXIT_BREAK;
     const std::size_t i = cpu.shared.index;
     const u64 end = cpu.shared.instructions;
     CrossReport report;
-    report.cpu = cpu.device->name();
+    for (const Vcpu& v : m.live_->vcpus)
+        if (&v != &cpu) report.cpu = cpu.device->name(), report.others += v.shared.instructions;
     report.first_engine = cpu.device->type->name, report.second_engine = follower->vcpus()[i].device->type->name;
     report.block_begin = begin, report.block_end = end, report.block = blocks;
     const auto label = [&](u64 offset) { return m.memory_label(offset); };
     if (!fresh) fresh = make("");
+    const auto part = [&](u64 to, bool alone) {
+        return Follower::Part{
+            &log, i, begin, to, time, m.clock_->ns_per_instruction(), alone, true, exit == BP_EXIT_HALT && to == end};
+    };
     const auto differ = [&](u64 to) {
-        CrossAttempt a = attempt(*fresh, i, begin, to, time, false),
-                     b = attempt(*follower, i, begin, to, time, singly());
+        CrossAttempt a = attempt(*fresh, part(to, false)), b = attempt(*follower, part(to, singly()));
         // What only one of them has written to is as it was for the other.
         for (auto* pair : {&a, &b})
             for (const auto& [page, bytes] : (pair == &a ? b : a).pages)
@@ -402,7 +416,7 @@ std::string CrossCheck::Impl::narrow(Vcpu& cpu, u64 begin, i64 time, bool stoppe
     const TraceFile trace;
     Vcpu& tracing = fresh->vcpus()[i];
     if (tracing.table->trace_instructions(tracing.engine, {trace.path().data(), trace.path().size()}) == BP_OK) {
-        attempt(*fresh, i, begin, bad, time, false);
+        attempt(*fresh, part(bad, false));
         tracing.table->trace_instructions(tracing.engine, {"", 0});
         report.last_instructions = trace.last_lines(10);
     }

@@ -22,6 +22,7 @@ class CrossCheck {
     // Under the lock.
     void input(const Assembly& assembly, u32 device, u32 line, bool level);
     void output(const Instance& device, u32 line, bool level);
+    void own_moved(const Vcpu& cpu);  // the registers that it alone sees are other ones, or elsewhere
     // State was replaced otherwise than by running: the other engine begins anew with it.
     void replaced();
 

@@ -45,10 +45,12 @@ std::string CrossReport::text(const CrossAttempt& first, const CrossAttempt& sec
                               const std::function<std::string(u64)>& label) const {
     std::string out = "the engines " + first_engine + " and " + second_engine + " differ";
     if (first_engine == second_engine) out = "two engines " + first_engine + " differ";
-    const std::string place = "block " + std::to_string(block) + ", instructions " + std::to_string(block_begin) +
-                              " to " + std::to_string(block_end);
+    std::string place = "block " + std::to_string(block) + ", instructions " + std::to_string(block_begin) + " to " +
+                        std::to_string(block_end);
+    // The machine counts what all have executed.
+    if (!cpu.empty()) place += " of " + cpu + "; " + std::to_string(others) + " of the others before them";
     if (reproduced)
-        out += " at instruction " + std::to_string(found_at) + " (" + place + ")";
+        out += " at instruction " + std::to_string(found_at) + (cpu.empty() ? "" : " of " + cpu) + " (" + place + ")";
     else
         out += " (" + place + "); a new " + first_engine +
                " that begins there does not: it comes from what the machine's had kept";

@@ -22,10 +22,12 @@ struct CrossAttempt {
 bool equal(const CrossAttempt& a, const CrossAttempt& b, const std::vector<KnownDifference>& known);
 
 struct CrossReport {
-    std::string cpu, first_engine, second_engine;
+    std::string cpu;  // its name, where there are several
+    std::string first_engine, second_engine;
     u64 block = 0, block_begin = 0, block_end = 0;  // the block's number, and counts of instructions
     bool reproduced = true;                         // the difference shows without the engine's past as well
     u64 found_at = 0;                               // behind so many instructions
+    u64 others = 0;                                 // what the other CPUs had executed until then
     std::vector<std::string> last_instructions;
 
     std::string text(const CrossAttempt& first, const CrossAttempt& second, const std::vector<KnownDifference>& known,

@@ -9,6 +9,13 @@
 
 namespace backplane::kernel {
 
+namespace {
+void show_own(Vcpu& v, const std::vector<Vcpu::Own>& own) {
+    v.own = own;
+    v.tell(BP_ATTENTION_VIEW);
+}
+}  // namespace
+
 i64 interrupt_line(const TypeInfo& type) {
     for (const LinkInfo& l : type.links)
         if (l.interface_id == BP_INTR_ID)
@@ -174,6 +181,7 @@ void Follower::happen(const BusEvent& e) {
                 static_cast<const bp_cpu_startup*>(startup.table)->startup(startup.instance, static_cast<u32>(e.value));
             break;
         }
+        case BusEvent::Kind::kOwn: show_own(assembly_->vcpus[e.cpu], e.own); break;
         case BusEvent::Kind::kStore:
             std::memcpy(ram_.at(e.address), e.data.data(), e.data.size());
             assembly_->memory->touched(e.address, e.data.size());
@@ -188,10 +196,11 @@ void Follower::happen(const BusEvent& e) {
     }
 }
 
-void Follower::set(std::size_t cpu, const bp_x86_state& state, const std::vector<LineLevel>& levels,
-                   const MemorySpace::Views& views) {
+void Follower::set(std::size_t cpu, const CpuPoint& point, const MemorySpace::Views& views) {
     Vcpu& v = assembly_->vcpus[cpu];
+    const std::vector<LineLevel>& levels = point.levels;
     assembly_->memory->show(views);
+    show_own(v, point.own);
     std::vector<LineLevel>& told = told_[cpu];
     told.resize(v.device->type->input_count);
     // An edge that was taken already is none: the state says it.
@@ -204,7 +213,7 @@ void Follower::set(std::size_t cpu, const bp_x86_state& state, const std::vector
             told[line] = levels[line];
             if (l.changed) l.changed(v.device->object, n, levels[line] == LineLevel::kHigh ? 1 : 0);
         }
-    set_cpu_state(v, state);
+    set_cpu_state(v, point.state);
 }
 
 const BusEvent* Follower::next_acknowledge(std::size_t from) const {
@@ -239,6 +248,18 @@ void Follower::run_to(u64 count, bool singly) {
                 std::to_string(v.shared.instructions));
 }
 
+// The first one has halted, and so has looked for events behind its last instruction. Some are taken without executing
+// any: INIT, and a STARTUP that comes too early.
+void Follower::halt() {
+    Vcpu& v = assembly_->vcpus[part_->cpu];
+    v.shared.deadline = part_->end + 1;
+    __atomic_fetch_and(&v.shared.attention, ~u32{BP_ATTENTION_STOP}, __ATOMIC_ACQUIRE);
+    const u32 exit = v.table->run(v.engine);
+    if (exit == BP_EXIT_ERROR) diverge("it gives up: " + v.device->failure);
+    if (exit != BP_EXIT_HALT)
+        diverge("it goes on at instruction " + std::to_string(part_->end) + ", where the first has halted");
+}
+
 std::string Follower::follow(const Part& part) {
     struct Done {
         Follower& f;
@@ -268,6 +289,7 @@ std::string Follower::follow(const Part& part) {
             diverge("it does not take the " + interrupt->text());
         if (!diverged_.empty()) break;
     }
+    if (diverged_.empty() && part.halts) halt();
     const std::vector<BusEvent>& log = *part.log;
     if (diverged_.empty() && !part.open && at_ < log.size()) diverge("it does not do `" + log[at_].text() + "`");
     return diverged_;

@@ -23,6 +23,7 @@ struct BusEvent {
         // What happens to it.
         kInput,    // likewise
         kStartup,  // the value is the vector
+        kOwn,      // the registers that it alone sees are `own`
         kStore,    // a device wrote `data` to guest memory at `address`
         kViews     // the memory map is another one
     };
@@ -36,14 +37,23 @@ struct BusEvent {
     u64 value = 0;
     std::string data{};
     MemorySpace::Views views{};
+    std::vector<Vcpu::Own> own{};
 
     bool happens() const { return kind >= Kind::kInput; }
+    bool of_cpu() const { return happens() && kind < Kind::kStore; }  // it happens to `cpu`, and not to memory
     bool same_call(const BusEvent& other) const;
     std::string text() const;
 };
 
 // Of an input line, as its device knows it: one that was always low is none that became low.
 enum class LineLevel : u8 { kNever, kHigh, kLow };
+
+// Where a CPU stands, and what it sees that others do not.
+struct CpuPoint {
+    bp_x86_state state{};
+    std::vector<LineLevel> levels{};  // of the input lines
+    std::vector<Vcpu::Own> own{};
+};
 
 class Follower {
   public:
@@ -62,9 +72,8 @@ class Follower {
     void hook(PortEvents& events);
     i64 controller_call(u32 cpu, const IntrProxy::Call& call);
 
-    // Gives a CPU a state, lines and the memory map.
-    void set(std::size_t cpu, const bp_x86_state& state, const std::vector<LineLevel>& levels,
-             const MemorySpace::Views& views);
+    // Puts a CPU there, with this memory map.
+    void set(std::size_t cpu, const CpuPoint& point, const MemorySpace::Views& views);
 
     struct Part {
         const std::vector<BusEvent>* log;
@@ -73,6 +82,7 @@ class Follower {
         i64 time, pace;  // ns at `begin`, and for each instruction
         bool singly;     // one instruction at a time, so that nothing is left of how the engine groups them
         bool open;       // the log may go on behind the end
+        bool halts;      // the first engine has halted at the end
     };
     // Executes a part; returns "" or where it went another way.
     std::string follow(const Part& part);
@@ -89,6 +99,7 @@ class Follower {
     void diverge(std::string text);
     const BusEvent* next_acknowledge(std::size_t from) const;
     void run_to(u64 count, bool singly);
+    void halt();
     void set_interrupt(bool level);
     u64 executed() const { return assembly_->vcpus[part_->cpu].shared.instructions; }
 

@@ -11,6 +11,7 @@
 #include "kernel/control/control.hpp"
 #include "kernel/control/machine_events.hpp"
 #include "kernel/machine/builder.hpp"
+#include "kernel/machine/cross_check.hpp"
 #include "kernel/machine/services.hpp"
 
 namespace backplane::kernel {
@@ -73,7 +74,7 @@ struct SlotServices {
         if (region >= d.regions.size()) return;
         for (Vcpu& v : d.assembly->vcpus)
             if (std::erase_if(v.own, [&](const Vcpu::Own& o) { return o.region == &d.regions[region]; }) > 0)
-                v.tell(BP_ATTENTION_VIEW);
+                own_moved(v);
     }
     static bp_status map_own(Instance& d, u32 vcpu, u32 region, u64 base) {
         if (region >= d.regions.size() || !d.assembly->memory) return BP_ERR_INVALID;
@@ -85,8 +86,12 @@ struct SlotServices {
         unmap_own(d, region);
         Vcpu& v = d.assembly->vcpus[vcpu];
         v.own.push_back({base, &r});
-        v.tell(BP_ATTENTION_VIEW);
+        own_moved(v);
         return BP_OK;
+    }
+    static void own_moved(Vcpu& v) {
+        v.tell(BP_ATTENTION_VIEW);
+        if (v.machine->cross_check_) v.machine->cross_check_->own_moved(v);
     }
     // A guest may point a bus master at its own registers; that must not re-enter the device.
     static bool refuses_dma(Instance& d, u64 address, u64 size, bool write) {

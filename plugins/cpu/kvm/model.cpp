@@ -32,6 +32,12 @@ const bp_cpu kTable{
     },
 };
 
+// The interpreter, while it has the guest, looks at no flag with its fast stores.
+const bp_cpu_code kCode{
+    sizeof(bp_cpu_code),
+    [](void* i, uint64_t address) { of(i)->cpu->code_cached_by_other(address & ~0xfffull); },
+};
+
 const bp_cpu_startup kStartup{
     sizeof(bp_cpu_startup),
     [](void* i, uint32_t vector) {
@@ -116,6 +122,7 @@ void KvmCpu::describe_engine(Schema<T>& s) {
                 .def = optional ? "false" : "true"});
     s.property("device", &T::device, {.doc = "the host's device", .def = "/dev/kvm"});
     s.offer(BP_CPU_ID, &kTable);
+    s.offer(BP_CPU_CODE_ID, &kCode);
     s.offer(BP_CPU_STARTUP_ID, &kStartup);
     s.offer(BP_CPU_STATE_ID, &kState);
     s.offer(BP_CPU_DEBUG_ID, &kDebug);

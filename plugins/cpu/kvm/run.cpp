@@ -150,8 +150,12 @@ void KvmCpu::hold_back(Reason reason, u64 instructions) {
 // Runs the interpreter for a while: BP_EXIT_DEADLINE, or why run() has to return.
 u32 KvmCpu::interpret(Reason reason) {
     pull();
-    // Other processors write code without a look at this one's flags.
-    if (hardware->vm().processors() > 1) cpu->state_replaced();
+    // Other processors write code without a look at this one's flags. A new state is a decided one: after a reset it is
+    // still to be decided who waits for STARTUP.
+    if (hardware->vm().processors() > 1) {
+        cpu->decide_startup();
+        cpu->state_replaced();
+    }
     const u64 most = hold_ > 0                     ? std::min<u64>(hold_, kDebuggedInstructions)
                      : reason == Reason::kSmm      ? kSmmInstructions
                      : reason == Reason::kA20      ? kA20Instructions

@@ -316,6 +316,24 @@ TEST_CASE("system management mode and a closed A20 gate are the interpreter's", 
     CHECK(gate.handed(kvm::Reason::kA20) == 1);
 }
 
+TEST_CASE("an application processor waits for STARTUP, which says where it begins", "[.hardware]") {
+    Socket first, other;
+    other.bus.board = &first;
+    other.vcpu.index = 1;
+    other.apic_base = 0xfee00800;
+    // mov al,'A'; out E9h,al; hlt
+    other.code(0x8000, {0xb0, 'A', 0xe6, 0xe9, 0xf4});
+    first.power_on();
+    other.power_on();
+    CHECK(other.run() == BP_EXIT_HALT);
+    CHECK(other.out.empty());
+    CHECK((other.state().events & BP_X86_WAIT_FOR_SIPI) != 0);
+    static_cast<const bp_cpu_startup*>(other.board.offer(BP_CPU_STARTUP_ID).table)->startup(other.engine, 8);
+    CHECK(other.run() == BP_EXIT_HALT);
+    CHECK(other.out == "A");
+    CHECK(other.state().rip == 5);
+}
+
 TEST_CASE("code that KVM cannot fetch is interpreted, and KVM is tried again", "[.hardware]") {
     Socket s;
     s.registers[0] = 0xb0, s.registers[1] = 'R', s.registers[2] = 0xe6, s.registers[3] = 0xe9;

@@ -4,6 +4,7 @@
 BASE equ 200000h
 APIC equ 0fee00000h
 IOAPIC equ 0fec00000h
+ELSEWHERE equ 0c0000000h        ; nothing is there
 TRAMPOLINE equ 8000h
 STACKS equ 300000h              ; one page each, that of the first below it
 DIRECTORY equ 340000h           ; page directory, and the table of the first 4 MB
@@ -101,6 +102,36 @@ flat:
         await done, ebx
         line "counted ", counter
         line "within ", plain
+
+%ifdef MOVE                     ; the first one's local APIC goes elsewhere and comes back
+        mov ecx, 1bh
+        rdmsr
+        push eax
+        and eax, 0fffh
+        or eax, ELSEWHERE
+        wrmsr
+        mov ebx, [APIC + 20h]
+        sub ebx, [ELSEWHERE + 20h]
+        mov [moved], ebx
+        pop eax
+        wrmsr
+        line "moved ", moved    ; where nothing is reads as all ones, its number as 0
+%endif
+%ifdef BUSY                     ; everybody works until a character comes
+        mov dword [done], 0
+        command 49h | OTHERS, 0
+        mov ebx, [others]
+        await busy_ones, ebx
+        line "busy ", busy_ones
+        call busy
+        mov ebx, [others]
+        inc ebx
+        await done, ebx
+        mov eax, [shared]
+        sub [sum], eax
+        line "lost ", sum
+        mov dword [done], 0
+%endif
 
 ; One by one, with paging on from now on.
         call make_tables
@@ -395,6 +426,36 @@ count:
         lock inc dword [done]
         ret
 
+%ifdef BUSY
+; Counts for itself and with the others, and looks at its own local APIC. The first one asks the terminal.
+busy:   xor ebx, ebx
+        mov esi, [APIC + 20h]
+.again: lock inc dword [shared]
+        inc ebx
+        test bl, bl
+        jnz .again
+        cmp [APIC + 20h], esi
+        jne .wrong
+        test esi, esi
+        jnz .go_on
+        mov edx, 3fdh
+        in al, dx
+        test al, 1
+        jz .go_on
+        mov edx, 3f8h
+        in al, dx
+        mov dword [stop], 1
+.go_on: cmp dword [stop], 0
+        je .again
+        lock add [sum], ebx
+.wrong: lock inc dword [done]
+        ret
+on_busy:
+        pushad
+        lock inc dword [busy_ones]
+        call busy
+        jmp end_of_interrupt
+%endif
 on_count:
         pushad
         call count
@@ -489,6 +550,16 @@ trampoline:
         mov ax, cs
         mov ds, ax
         o32 lgdt [gdt_pointer_low - trampoline]
+%ifdef BSWAP                    ; only the third one executes this
+        mov eax, 1
+        cpuid
+        shr ebx, 24
+        cmp bl, 2
+        jne .not_third
+        bswap eax
+        setc [carry - trampoline]
+.not_third:
+%endif
         mov eax, cr0
         or al, 1
         mov cr0, eax
@@ -497,6 +568,9 @@ trampoline:
 gdt_pointer_low:
         dw 23
         dd gdt
+%ifdef BSWAP
+carry:  db 0
+%endif
 trampoline_end:
         bits 32
 
@@ -513,6 +587,8 @@ handlers:
         dd on_count, on_ask, on_answer, on_read, on_changed, on_taken, on_patched, on_run, on_tick
 %ifdef IDLE
         dd on_character
+%elifdef BUSY
+        dd on_busy
 %endif
 handlers_end:
 %macro variables 1-*
@@ -524,6 +600,11 @@ handlers_end:
 %endmacro
 variables others, next_stack, alive, ids, cpuid_ids, boot_bits, counter, plain, lock_word, done, paging, answers, sum, taken, nmis
 variables running, ticks, strays
+%ifdef BUSY
+variables shared, stop, busy_ones
+%elifdef MOVE
+variables moved
+%endif
         align 8
 idt:    times 2048 db 0
 data_end:
