@@ -15,8 +15,12 @@ std::int64_t host_now() {
 
 std::int64_t Clock::now() const {
     if (mode_ == Mode::kDeterministic) return base_ + static_cast<std::int64_t>(executed()) * ns_per_instruction_;
-    return running_ ? host_now() - base_ : stopped_;
+    const std::int64_t time = realtime();
+    tell();
+    return time;
 }
+
+std::int64_t Clock::realtime() const { return running_ ? host_now() - base_ : stopped_; }
 
 namespace {
 // How far a look may be extrapolated, and how long the counter is watched before its rate is believed.
@@ -24,7 +28,7 @@ constexpr std::int64_t kLookHolds = 20'000'000, kRateKnownAfter = 1'000'000;
 }  // namespace
 
 void Clock::look() {
-    last_look_ = {__rdtsc(), now()};
+    last_look_ = {__rdtsc(), realtime()};
     if (first_look_.time == 0) first_look_ = last_look_;
     const std::int64_t watched = last_look_.time - first_look_.time;
     if (watched < kRateKnownAfter) return;
@@ -49,6 +53,7 @@ void Clock::resume() {
     if (mode_ == Mode::kDeterministic || running_) return;
     base_ = host_now() - stopped_;
     running_ = true;
+    tell();
     forget_looks();
 }
 

@@ -1,6 +1,7 @@
 // Virtual time in nanoseconds since power-on, and the timers that wait for it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <set>
@@ -23,6 +24,13 @@ class Clock {
     // True if `when` has certainly not come yet. Asked before every access to a device, so it looks at the processor's
     // counter only, where that suffices; false says that now() has to be asked. One thread at a time.
     bool certainly_before(std::int64_t when);
+    // Realtime: whether now() has been called (by any thread), or the clock begun to go, since untold(). As long as
+    // nobody is told the time, nobody can tell that it has passed.
+    bool told() const { return told_.load(std::memory_order_acquire); }
+    void untold() { told_.store(false, std::memory_order_relaxed); }
+    void tell() const {
+        if (!told_.load(std::memory_order_relaxed)) told_.store(true, std::memory_order_release);
+    }
     void resume();  // realtime: time goes on from where it stood
     void pause();
 
@@ -44,6 +52,8 @@ class Clock {
     bool running_ = false;
     const std::uint64_t* instructions_ = nullptr;
     std::uint64_t others_ = 0;
+    mutable std::atomic<bool> told_{true};
+    std::int64_t realtime() const;
     std::uint64_t executed() const { return instructions_ ? *instructions_ + others_ : 0; }
 
     // certainly_before(): the counter and the time at the first and the last look at both.

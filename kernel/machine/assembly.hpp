@@ -41,6 +41,7 @@ struct Vcpu {
     bp_cpu_bus bus{};
     bool running = false;         // inside the engine's run()
     bool halted = false;          // its thread sleeps in HLT; deterministic: so it was when it was last asked
+    u64 looked_at = 0;            // the clock, before an access to a device: after so many instructions
     bool waits_for_view = false;  // in an access that has changed the memory view
     // Registers that this one alone sees, in front of everything else.
     struct Own {

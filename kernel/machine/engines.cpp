@@ -58,7 +58,7 @@ struct CpuServices {
         Machine& m;
         const int before;
         explicit Access(void* self) : Views(self), Guard(self), m(of(self)), before(std::exchange(m.accessing_, -1)) {
-            m.run_late_timers();
+            m.run_late_timers(*static_cast<Vcpu*>(self));
             m.accessing_ = static_cast<int>(static_cast<Vcpu*>(self)->shared.index);
         }
         ~Access() {

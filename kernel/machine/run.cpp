@@ -47,10 +47,9 @@ void Machine::sleep(std::unique_lock<MachineLock>& lock, std::int64_t ns) {
     lock.lock();
 }
 
-// Lines may have set an attention bit of a CPU that sleeps in HLT. After every access to a device, so it must be cheap
-// while nobody sleeps.
-void Machine::wake_halted() {
-    if (live_->halted == 0 || clock_->deterministic()) return;
+// Lines may have set an attention bit of a CPU that sleeps in HLT.
+void Machine::wake_those_halted() {
+    if (clock_->deterministic()) return;
     for (Vcpu& v : live_->vcpus)
         if (v.halted && load_bits(v.shared.attention)) {
             v.halted = false;
@@ -198,15 +197,20 @@ void Machine::run_timers(u64 until) {
 // A timer that keeps re-arming in the past must not starve the rest of the machine.
 void Machine::run_due_timers() { run_timers(live_->timers.fired() + 1000); }
 
-void Machine::run_late_timers() {
+void Machine::look_for_late_timers(Vcpu& v) {
     if (clock_->deterministic()) return;  // there a timer ends the CPU's run in time
+    clock_->untold();
+    v.looked_at = v.shared.instructions;
     const std::int64_t next = live_->timers.next();
-    if (next >= 0 && !clock_->certainly_before(next)) run_due_timers();
+    if (next < 0 || clock_->certainly_before(next - kSoon)) return;
+    clock_->tell();  // the next access looks again
+    if (!clock_->certainly_before(next)) run_due_timers();
 }
 
 // A timer became the earliest one.
 void Machine::timer_moved(const Assembly& assembly, std::int64_t due) {
     if (&assembly != live_.get()) return;
+    clock_->tell();
     wake();
     // The deadline of the current run was computed without it.
     if (executing_ && clock_->instructions_at(due) - others_ < executing_->shared.deadline)

@@ -54,6 +54,13 @@ void MemorySpace::end() {
     if (events_.view_changed) events_.view_changed();
 }
 
+const FlatRange& MemorySpace::find_range(std::uint64_t address, std::uint32_t which) {
+    const FlatView& view = *views_[which];
+    const FlatRange& found = view.at(address);
+    last_range_ = static_cast<std::size_t>(&found - view.ranges.data());
+    return found;
+}
+
 void MemorySpace::show(const Views& views) {
     if (views_ == views) return;
     views_ = views;
@@ -114,7 +121,7 @@ std::shared_ptr<const FlatView> MemorySpace::build(const std::vector<std::uint64
 
 std::uint64_t MemorySpace::read(std::uint64_t address, std::uint32_t bytes, std::uint32_t view) {
     address &= limit_;
-    const FlatRange& r = views_[view]->at(address);
+    const FlatRange& r = range(address, view);
     if (address + (bytes - 1) > r.last || address + (bytes - 1) < address) {
         std::uint64_t value = 0;
         for (std::uint32_t i = 0; i < bytes; ++i) value |= read(address + i, 1, view) << (8 * i);
@@ -139,7 +146,7 @@ std::uint64_t MemorySpace::read(std::uint64_t address, std::uint32_t bytes, std:
 
 void MemorySpace::write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value, std::uint32_t view) {
     address &= limit_;
-    const FlatRange& r = views_[view]->at(address);
+    const FlatRange& r = range(address, view);
     if (address + (bytes - 1) > r.last || address + (bytes - 1) < address) {
         for (std::uint32_t i = 0; i < bytes; ++i) write(address + i, 1, (value >> (8 * i)) & 0xff, view);
         return;

@@ -98,6 +98,16 @@ class MemorySpace {
   private:
     void rebuild();
     std::shared_ptr<const FlatView> build(const std::vector<std::uint64_t>& starts, std::uint32_t view) const;
+    // As view().at(), for what a CPU accesses: mostly where it was before.
+    const FlatRange& range(std::uint64_t address, std::uint32_t which) {
+        const std::vector<FlatRange>& ranges = views_[which]->ranges;
+        if (last_range_ < ranges.size()) {
+            const FlatRange& last = ranges[last_range_];
+            if (address >= last.first && address <= last.last) return last;
+        }
+        return find_range(address, which);
+    }
+    const FlatRange& find_range(std::uint64_t address, std::uint32_t which);
     bool asks(const Target& t, std::uint64_t offset) const;
     std::uint64_t read_register(const Target& t, std::uint64_t offset, std::uint32_t bytes);
     void write_register(const Target& t, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value);
@@ -110,6 +120,7 @@ class MemorySpace {
     Claims claims_;
     Views views_;  // one object where views do not differ
     std::uint64_t version_ = 0;
+    std::size_t last_range_ = 0;  // where range() has found something, in some view
     int batch_ = 0;
     bool stale_ = false;
     std::vector<std::uint64_t> reported_;  // pages already reported as unclaimed

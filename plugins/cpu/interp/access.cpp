@@ -17,16 +17,25 @@ namespace {
 
 u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
     c->sync_out();
-    const HostFloat outside(c);
-    const u64 v = c->bus.read(c->bus.self, address, bytes, view);
+    u64 v = 0;
+    if (!c->sse.loaded) {
+        v = c->bus.read(c->bus.self, address, bytes, view);
+    } else {
+        const HostFloat outside(c);
+        v = c->bus.read(c->bus.self, address, bytes, view);
+    }
     if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
     return v;
 }
 
 void bus_write(Cpu* c, Physical address, u32 bytes, u64 value) {
     c->sync_out();
-    const HostFloat outside(c);
-    c->bus.write(c->bus.self, address, bytes, value, c->data_view());
+    if (!c->sse.loaded) {
+        c->bus.write(c->bus.self, address, bytes, value, c->data_view());
+    } else {
+        const HostFloat outside(c);
+        c->bus.write(c->bus.self, address, bytes, value, c->data_view());
+    }
     if (__atomic_load_n(&c->vcpu->attention, __ATOMIC_RELAXED) != 0) c->leave |= kLeaveStop;
 }
 
@@ -55,10 +64,18 @@ void store_host(Cpu* c, Physical address, u8* p, u8* code_flag, u8* dirty, u32 b
     after_store(c, address, bytes, code_flag);
 }
 
+// tlb_fill(), which need not be called for a page of registers that was used before.
+TlbInfo& filled(Cpu* c, Linear address, bool write, bool user) {
+    TlbInfo& n = c->tlbs[user ? 1 : 0].info[address >> 12 & (kTlbSize - 1)];
+    if (n.page == (address & ~kPageMask) && (!write || n.writable)) [[likely]]
+        return n;
+    return tlb_fill(c, address, write, user);
+}
+
 }  // namespace
 
 u64 slow_read(Cpu* c, Linear address, u32 bytes, bool user) {
-    const TlbInfo& n = tlb_fill(c, address, false, user);
+    const TlbInfo& n = filled(c, address, false, user);
     if (n.watched) c->debug_data(address, bytes, false);
     const u32 in_page = static_cast<u32>(address & kPageMask);
     if (n.read_host != nullptr) return load(n.read_host + in_page, bytes);
@@ -66,7 +83,7 @@ u64 slow_read(Cpu* c, Linear address, u32 bytes, bool user) {
 }
 
 void slow_write(Cpu* c, Linear address, u32 bytes, u64 value, bool user) {
-    TlbInfo& n = tlb_fill(c, address, true, user);
+    TlbInfo& n = filled(c, address, true, user);
     if (n.watched) c->debug_data(address, bytes, true);
     const u32 in_page = static_cast<u32>(address & kPageMask);
     if (n.write_host == nullptr) return bus_write(c, n.phys + in_page, bytes, value);

@@ -299,7 +299,7 @@ void Cpu::write_tsc(u64 value) {
 u32 Cpu::port_in(u32 port, u32 bytes) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
     sync_out();
-    sse_sleep(this);
+    if (sse.loaded) sse_sleep(this);
     const u32 v = static_cast<u32>(bus.port_read(bus.self, port & 0xffffu, bytes));
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;
     return v;
@@ -307,7 +307,7 @@ u32 Cpu::port_in(u32 port, u32 bytes) {
 void Cpu::port_out(u32 port, u32 bytes, u32 value) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
     sync_out();
-    sse_sleep(this);
+    if (sse.loaded) sse_sleep(this);
     bus.port_write(bus.self, port & 0xffffu, bytes, value);
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;
 }

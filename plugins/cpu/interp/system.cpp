@@ -260,14 +260,24 @@ void Cpu::pop_flags_value(u32 bytes, u32 value) {
     set_flags(value & mask, mask | kRf);
 }
 
+namespace {
+// A word of the task state segment, which is nearly always in the TLB.
+u32 tss_word(Cpu* c, Linear address) {
+    const TlbEntry& e = tlb_entry(&c->tlbs[0], address);
+    if (((address + 1) & ~kPageMask) == e.read) [[likely]]
+        return reinterpret_cast<const Guest<u16>*>(e.addend + address)->value;
+    return c->sys_read<u16>(address);
+}
+}  // namespace
+
 void Cpu::check_io(u32 port, u32 bytes) {
     if (!protected_mode() || (!v86() && cpl <= iopl())) return;
     constexpr u32 io_base_at = 0x66;
     if ((tr.type() & kType32Bit) == 0 || !tr.present() || tr.limit < io_base_at + 1) raise(kGp, 0);
     // Two bytes are always read: a port range may straddle them (SDM 1, 19.5.2).
-    const u32 at = sys_read<u16>(tr.base + io_base_at) + port / 8;
+    const u32 at = tss_word(this, tr.base + io_base_at) + port / 8;
     if (at + 1 > tr.limit) raise(kGp, 0);
-    const u32 map = sys_read<u16>(tr.base + at);
+    const u32 map = tss_word(this, tr.base + at);
     if ((map >> (port & 7u) & ((1u << bytes) - 1)) != 0) raise(kGp, 0);
 }
 
