@@ -13,8 +13,7 @@ namespace {
 
 // Old systems have none: then there are no lanes.
 bool has_barrier() {
-    static const bool registered =
-        ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    static const bool registered = ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
     return registered;
 }
 void barrier_in_all_threads() { ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); }
@@ -23,8 +22,8 @@ void barrier_in_all_threads() { ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE
 
 void MachineLock::lock_mutex(const void* self) {
     // A vCPU that polls a device comes back before those that it has just woken get anywhere: they go first.
-    for (int n = 0; n < kCourtesy && waiting_.load(std::memory_order_relaxed) > 0 &&
-                    last_.load(std::memory_order_relaxed) == self;
+    for (int n = 0;
+         n < kCourtesy && waiting_.load(std::memory_order_relaxed) > 0 && last_.load(std::memory_order_relaxed) == self;
          ++n)
         std::this_thread::yield();
     if (!mutex_.try_lock()) {
