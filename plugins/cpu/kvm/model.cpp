@@ -144,7 +144,7 @@ bp_status KvmCpu::unusable(const std::string& why, const std::string& hint) {
     if (required)
         return fail(BP_ERR_UNSUPPORTED, "KVM cannot be used: %s%s%s", why.c_str(), hint.empty() ? "" : "; ",
                     hint.c_str());
-    log_info("the interpreter runs this machine: %s", why.c_str());
+    if (apic_id == 0) log_info("the interpreter runs this machine: %s", why.c_str());
     return BP_OK;
 }
 
@@ -158,22 +158,25 @@ bp_status KvmCpu::start() {
     }
     const kvm::Host host = kvm::open_host(device.c_str());
     if (!host.missing.empty()) return unusable(host.missing, host.hint);
-    const kvm::Probed probed = kvm::probe(device.c_str());
+    const kvm::Probed& probed = kvm::probe(device.c_str());
+    const bool speaks = apic_id == 0;  // what holds for all processors is said once
     if (!probed.failed.empty()) {
         const std::string why = "this host's KVM cannot run a tiny guest properly: " + probed.failed;
         if (!required) return unusable(why, "");
-        log_warn("%s; the guest may fail where the interpreter is not asked", why.c_str());
+        if (speaks) log_warn("%s; the guest may fail where the interpreter is not asked", why.c_str());
     } else if (!probed.slow.empty()) {
         const std::string why = "this host's KVM runs guests without the processor's help, " + probed.slow;
         if (!required) return unusable(why + ": the interpreter is faster", "");
-        log_warn("%s; `--engine interp` is faster", why.c_str());
+        if (speaks) log_warn("%s; `--engine interp` is faster", why.c_str());
     }
     const std::vector<std::string_view> missing = kvm::restrict_model(selected, kvm::supported_cpuid(host));
     if (missing.empty()) return BP_OK;
     if (enforce)
         return fail(BP_ERR_UNSUPPORTED, "CPU model '%s' has %s, which this host's KVM cannot run", model.c_str(),
                     list_of(missing).c_str());
-    log_warn("CPU model '%s' without %s, which this host's KVM cannot run", model.c_str(), list_of(missing).c_str());
+    if (speaks)
+        log_warn("CPU model '%s' without %s, which this host's KVM cannot run", model.c_str(),
+                 list_of(missing).c_str());
     return BP_OK;
 }
 

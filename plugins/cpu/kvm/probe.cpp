@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <map>
+#include <mutex>
 
 #include "registers.hpp"
 #include "vcpu.hpp"
@@ -157,7 +159,9 @@ CpuidTable supported_cpuid(const Host& host) {
     return {};
 }
 
-Probed probe(const char* device) {
+namespace {
+
+Probed probe_now(const char* device) {
     void* memory = ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED) return {"there is no memory for a guest: " + error_text(errno), ""};
     struct Unmap {
@@ -194,6 +198,16 @@ Probed probe(const char* device) {
                          " million instructions a second";
     }
     return found;
+}
+
+}  // namespace
+
+const Probed& probe(const char* device) {
+    static std::mutex mutex;
+    static std::map<std::string, Probed, std::less<>> known;
+    const std::lock_guard guard(mutex);
+    const auto found = known.find(device);
+    return found != known.end() ? found->second : known.emplace(device, probe_now(device)).first->second;
 }
 
 }  // namespace backplane::kvm

@@ -15,7 +15,8 @@ struct Probed {
     std::string failed;  // empty, or what does not work
     std::string slow;    // empty, or what the interpreter does faster
 };
-[[nodiscard]] Probed probe(const char* device);
+// Found out once: each processor of a board asks.
+[[nodiscard]] const Probed& probe(const char* device);
 
 [[nodiscard]] CpuidTable supported_cpuid(const Host& host);
 

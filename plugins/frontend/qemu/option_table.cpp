@@ -27,7 +27,7 @@ constexpr std::array kOptions{
     Option{"m", "MEGABYTES", &T::memory, "memory: 1024, 1G, size=1G"},
     Option{"smp", "N", &T::processors, "number of processors; also cpus=, sockets=, cores=, threads="},
     Option{"cpu", "MODEL", &T::cpu, "processor; help lists them"},
-    Option{"accel", "NAME", &T::accelerator, "tcg, qtest; may be repeated, the first usable one is taken"},
+    Option{"accel", "NAME", &T::accelerator, "tcg, kvm, qtest; may be repeated, the first usable one is taken"},
     Option{"enable-kvm", "", &T::enable_kvm, "the host's processor runs the guest, where it can"},
     Option{"no-kvm", "", &T::nothing, "as it is anyway"},
     Option{"nodefaults", "", &T::no_default_devices, "no devices but those that are named"},
