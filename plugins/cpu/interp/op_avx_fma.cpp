@@ -1,7 +1,7 @@
-// FMA3: the host's own instructions if it has them, else soft_fma.cpp.
+// FMA3: the host's own instructions if it has them, else soft_float.cpp.
 #include <cpuid.h>
 
-#include "soft_fma.hpp"
+#include "soft_float.hpp"
 #include "vex_ops.hpp"
 
 namespace backplane::interp {
@@ -72,7 +72,14 @@ template <class Op, bool kWide>
         asm volatile("" : : : "memory");  // the operands are read behind it
         r = fused<Op, kWide>(c, i, p);
         asm volatile("" : "+x"(r.low), "+x"(r.high));
-        sse_end_exact(c, any_tiny<Op::kFloat>(r.low) || (kWide && any_tiny<Op::kFloat>(r.high)));
+        u32 flags = sse_flags(c, any_tiny<Op::kFloat>(r.low) || (kWide && any_tiny<Op::kFloat>(r.high)));
+        if (sse_raises_for_result(c, flags)) {
+            constexpr bool kDoubles = Op::kFloat == Fp::kDouble || Op::kFloat == Fp::kDoubles;
+            VectorRegister d = *reinterpret_cast<const VectorRegister*>(&half(c, i->dst, 0));
+            flags = soft_fma(Op::kOpcode, kDoubles, c->sse.mxcsr, d.bytes,
+                             reinterpret_cast<const u8*>(&half(c, i->extra, 0)), p, kBytes / (kDoubles ? 8 : 4));
+        }
+        sse_raise(c, flags);
     } else {
         r = fused<Op, kWide>(c, i, p);
     }

@@ -1,5 +1,5 @@
 // F16C: conversions between half and single precision.
-#include "soft_fma.hpp"
+#include "soft_float.hpp"
 #include "vex_ops.hpp"
 
 namespace backplane::interp {

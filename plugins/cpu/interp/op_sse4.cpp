@@ -252,7 +252,7 @@ template <class Op>
     asm volatile("" : "+x"(a.low), "+x"(b.low), "+x"(a.high), "+x"(b.high));
     Halves r{Op::run(a.low, b.low), wide ? Op::run(a.high, b.high) : _mm_setzero_si128()};
     asm volatile("" : "+x"(r.low), "+x"(r.high));
-    sse_end_exact(c, any_tiny<Op::kFloat>(r.low) || any_tiny<Op::kFloat>(r.high));
+    sse_end_exact<Op>(c, a, b, r, wide);
     return r;
 }
 // Elements that are not multiplied are zeros.

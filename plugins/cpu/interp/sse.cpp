@@ -117,15 +117,10 @@ void vex_require(Cpu* c) {
 
 namespace {
 
-void raise_unmasked(Cpu* c, u32 flags) {
-    const u32 unmasked = flags & ~(c->sse.mxcsr >> kMxcsrMaskShift) & kMxcsrFlags;
-    if (unmasked == 0) return;
-    constexpr u32 kBefore = kMxcsrInvalid | kMxcsrDenormal | kMxcsrZeroDivide;
-    if ((unmasked & kBefore) != 0) flags &= kBefore;
-    c->sse.mxcsr |= flags;
-    set_host_mxcsr(image(c));
-    c->raise((c->cr4 & kCr4Osxmmexcpt) != 0 ? kXm : kUd);
-}
+// Exceptions that are found before the computation.
+constexpr u32 kBefore = kMxcsrInvalid | kMxcsrDenormal | kMxcsrZeroDivide;
+
+u32 unmasked_of(const Cpu* c, u32 flags) { return flags & ~(c->sse.mxcsr >> kMxcsrMaskShift) & kMxcsrFlags; }
 
 }  // namespace
 
@@ -134,18 +129,27 @@ void sse_begin_exact(Cpu* c) {
     set_host_mxcsr(image(c));
 }
 
-// Flags of one instruction have gathered. An unmasked one is raised before the result is written; exceptions found
-// before the computation (invalid, denormal, divide by zero) then hide those found after it (SDM 1, 11.5.3).
-void sse_end_exact(Cpu* c, bool tiny) {
-    u32 flags = host_mxcsr() & kMxcsrFlags;
-    const u32 masks = c->sse.mxcsr >> kMxcsrMaskShift;
+u32 sse_flags(Cpu* c, bool tiny) {
+    const u32 flags = host_mxcsr() & kMxcsrFlags;
     // Unmasked underflow takes a tiny result even if it is exact.
-    if (tiny && (masks & kMxcsrUnderflow) == 0) flags |= kMxcsrUnderflow;
-    raise_unmasked(c, flags);
+    return flags | (tiny ? unmasked_of(c, kMxcsrUnderflow) : 0);
+}
+bool sse_raises_for_result(const Cpu* c, u32 flags) {
+    const u32 unmasked = unmasked_of(c, flags);
+    return (unmasked & (kMxcsrOverflow | kMxcsrUnderflow)) != 0 && (unmasked & kBefore) == 0;
+}
+// An unmasked exception that is found before the computation hides those that are found after it (SDM 1, 11.5.3).
+void sse_raise(Cpu* c, u32 flags) {
+    const u32 unmasked = unmasked_of(c, flags);
+    if (unmasked == 0) return;
+    if ((unmasked & kBefore) != 0) flags &= kBefore;
+    c->sse.mxcsr |= flags;
+    set_host_mxcsr(image(c));
+    c->raise((c->cr4 & kCr4Osxmmexcpt) != 0 ? kXm : kUd);
 }
 void sse_add_flags(Cpu* c, u32 flags) {
     gather_flags(c);
-    raise_unmasked(c, flags);
+    sse_raise(c, flags);
     c->sse.mxcsr |= flags;
 }
 

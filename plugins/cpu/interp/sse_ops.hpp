@@ -1,6 +1,7 @@
 // Handlers of the SSE family: templates over an operation, which is a struct with
 //   kMemory  size and alignment of its memory operand
 //   kFloat   whether it can raise floating-point exceptions, and which of its results may be tiny
+//   kArithmetic   of those whose results may be too large or tiny
 //   run(a, b) or run(a, b, imm)   destination and source to result
 // Operations are single host instructions wherever possible, written as assembly: the compiler must not swap the
 // operands of an addition, because the first NaN is the one that comes out.
@@ -10,7 +11,10 @@
 
 #include <emmintrin.h>
 
+#include <string_view>
+
 #include "ops.hpp"
+#include "soft_float.hpp"
 
 namespace backplane::interp {
 
@@ -43,8 +47,13 @@ inline constexpr unsigned kXmmOffset = sizeof(VectorRegister) / 2;  // of regist
 void sse_require(Cpu* c);  // #UD or #NM if SSE instructions are not available now
 [[nodiscard]] Vec sse_read16(Cpu* c, const Insn* i, bool aligned);
 void sse_write16(Cpu* c, const Insn* i, Vec value, bool aligned);
+// Around an operation of which an exception may be unmasked: the host's flags are cleared before it, and told after it.
 void sse_begin_exact(Cpu* c);
-void sse_end_exact(Cpu* c, bool tiny);
+[[nodiscard]] u32 sse_flags(Cpu* c, bool tiny);
+// Will `flags` raise for a result that is too large or tiny? The host has computed with everything masked; there
+// precision has another meaning.
+[[nodiscard]] bool sse_raises_for_result(const Cpu* c, u32 flags);
+void sse_raise(Cpu* c, u32 flags);  // if one of them is unmasked, before the result is written
 // op_fpu.cpp: may an MMX instruction go on? It raises, or false: the processor waits for a numeric error's interrupt.
 [[nodiscard]] bool mmx_ready(Cpu* c, const Insn* i);
 
@@ -159,6 +168,30 @@ template <class Op>
     else
         return Op::run(a, b);
 }
+struct Halves {
+    Vec low, high;
+};
+// An operation's exceptions, from its operands and its result; `wide`: of 32 bytes.
+template <class Op>
+[[gnu::always_inline]] inline void sse_end_exact(Cpu* c, Halves a, Halves b, Halves r, bool wide = false) {
+    u32 flags = sse_flags(c, any_tiny<Op::kFloat>(r.low) || (wide && any_tiny<Op::kFloat>(r.high)));
+    if constexpr (requires { Op::kArithmetic; }) {
+        if constexpr (Op::kArithmetic != Arithmetic::kNone) {
+            if (sse_raises_for_result(c, flags)) {
+                constexpr bool kDoubles = Op::kFloat == Fp::kDouble || Op::kFloat == Fp::kDoubles;
+                constexpr bool kScalar = Op::kFloat == Fp::kDouble || Op::kFloat == Fp::kSingle;
+                constexpr u32 kCount = kScalar ? 1 : kDoubles || Op::kArithmetic == Arithmetic::kNarrow ? 2 : 4;
+                flags &= ~kMxcsrPrecision;
+                for (u32 n = 0; n < (wide ? 2u : 1u); ++n)
+                    flags |= soft_arithmetic(Op::kArithmetic, kDoubles, c->sse.mxcsr,
+                                             reinterpret_cast<const u8*>(n == 0 ? &a.low : &a.high),
+                                             reinterpret_cast<const u8*>(n == 0 ? &b.low : &b.high), kCount);
+            }
+        }
+    }
+    sse_raise(c, flags);
+}
+
 // The operation between clearing the host's flags and looking at them. The empty statements keep it there.
 template <class Op>
 [[gnu::noinline]] auto run_exact(Cpu* c, Vec a, Vec b, u32 imm) {
@@ -167,10 +200,10 @@ template <class Op>
     auto r = run_op<Op>(a, b, imm);
     if constexpr (sizeof(r) == sizeof(Vec)) {
         asm volatile("" : "+x"(r));
-        sse_end_exact(c, any_tiny<Op::kFloat>(r));
+        sse_end_exact<Op>(c, {a, a}, {b, b}, {r, r});
     } else {
         asm volatile("" : "+r"(r));
-        sse_end_exact(c, false);
+        sse_raise(c, sse_flags(c, false));
     }
     return r;
 }
@@ -297,11 +330,24 @@ Handler pick_memory(const SseChoice& s) {
     return by_form<u32>(s.form, []<Form kForm>() -> Handler { return sse_rm<Op, Put, kForm>; });
 }
 
+// By the host's mnemonic.
+consteval Arithmetic arithmetic_of(std::string_view text) {
+    if (text == "cvtpd2ps" || text == "cvtsd2ss") return Arithmetic::kNarrow;
+    if (text.starts_with("addsub")) return Arithmetic::kSubAdd;
+    if (text.starts_with("hadd")) return Arithmetic::kAddPairs;
+    if (text.starts_with("hsub")) return Arithmetic::kSubPairs;
+    if (text.starts_with("add")) return Arithmetic::kAdd;
+    if (text.starts_with("sub")) return Arithmetic::kSub;
+    if (text.starts_with("mul")) return Arithmetic::kMul;
+    return text.starts_with("div") ? Arithmetic::kDiv : Arithmetic::kNone;
+}
+
 // One host instruction: destination and source.
 #define BP_SSE_STRUCT(MAP, PREFIX, OPCODE, NAME, TEXT, MEM, FLOAT, FEATURE) \
     struct NAME {                                                           \
         [[maybe_unused]] static constexpr Mem kMemory = Mem::MEM;           \
         static constexpr Fp kFloat = Fp::FLOAT;                             \
+        static constexpr Arithmetic kArithmetic = arithmetic_of(TEXT);      \
         [[gnu::always_inline]] static Vec run(Vec a, Vec b) {               \
             asm(TEXT " %1, %0" : "+x"(a) : "x"(b));                         \
             return a;                                                       \

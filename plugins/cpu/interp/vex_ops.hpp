@@ -112,9 +112,6 @@ constexpr u32 vex_bytes() {
     constexpr u32 kBytes = mem_bytes(Op::kMemory);
     return kWide && kKind != VexKind::kCount && kKind != VexKind::kSplat ? 2 * kBytes : kBytes;
 }
-struct Halves {
-    Vec low, high;
-};
 // kBarriers: between clearing the host's flags and looking at them.
 template <class Op, VexKind kKind, bool kWide, bool kBarriers = false>
 [[gnu::always_inline]] inline Halves vex_result(Cpu* c, const Insn* i, const u8* p) {
@@ -148,14 +145,16 @@ template <class Op, VexKind kKind, bool kWide>
     const u8* p = general_operand<kBytes, Op>(c, i, buffer);
     Halves r;
     if (Op::kFloat != Fp::kNone && (c->sse.vex_slow & kSseUnmasked) != 0) {
+        constexpr u32 kPart = kWide && kBytes > 16 ? 16 : mem_bytes(Op::kMemory);
+        const Halves a{half(c, i->extra, 0), half(c, i->extra, 1)};
+        const Halves b{load_vec<kPart>(p), kWide ? load_vec<kPart>(p + kBytes - kPart) : _mm_setzero_si128()};
         if constexpr (InSteps<Op>) {  // check_all() is the form of check() for two halves
-            const Halves b{load_vec<16>(p), kWide ? load_vec<16>(p + kBytes - 16) : _mm_setzero_si128()};
-            Op::check_all(c, {half(c, i->extra, 0), half(c, i->extra, 1)}, b, kWide, i->imm);
+            Op::check_all(c, a, b, kWide, i->imm);
             r = vex_result<Op, kKind, kWide>(c, i, p);
         } else {
             sse_begin_exact(c);
             r = vex_result<Op, kKind, kWide, true>(c, i, p);
-            sse_end_exact(c, any_tiny<Op::kFloat>(r.low) || (kWide && any_tiny<Op::kFloat>(r.high)));
+            sse_end_exact<Op>(c, a, b, r, kWide);
         }
     } else {
         r = vex_result<Op, kKind, kWide>(c, i, p);

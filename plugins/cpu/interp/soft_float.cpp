@@ -1,4 +1,4 @@
-#include "soft_fma.hpp"
+#include "soft_float.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -78,8 +78,10 @@ struct Mode {
     u32 rounding;
     bool flush;             // FTZ, and underflow is masked
     bool underflow_raises;  // unmasked
+    bool overflow_raises;
 };
-// v * 2^(exponent - kTop), v's leading one being bit kTop.
+// v * 2^(exponent - kTop), v's leading one being bit kTop. Where an overflow or underflow raises, the result is inexact
+// only if it would be so with an exponent without bounds.
 u64 pack(const Format& f, bool sign, int exponent, u128 v, const Mode& m, u32& flags) {
     const int drop = kTop - static_cast<int>(f.fraction);
     const int least = 1 - f.bias();
@@ -91,17 +93,20 @@ u64 pack(const Format& f, bool sign, int exponent, u128 v, const Mode& m, u32& f
         ++e;
     }
     if (e < least) {  // tiny, as it is after rounding
+        if (m.underflow_raises) {
+            flags |= kMxcsrUnderflow | (inexact ? kMxcsrPrecision : 0);
+            return f.join(sign, 0, 0);
+        }
         if (m.flush) {
             flags |= kMxcsrUnderflow | kMxcsrPrecision;
             return f.join(sign, 0, 0);
         }
         r = rounded(shift_jam(v, least - exponent), drop, sign, m.rounding, inexact);
-        if (inexact) flags |= kMxcsrPrecision;
-        if (inexact || m.underflow_raises) flags |= kMxcsrUnderflow;
+        if (inexact) flags |= kMxcsrUnderflow | kMxcsrPrecision;
         return f.join(sign, 0, r);  // one more than the largest fraction is the smallest normal number
     }
     if (e > f.bias()) {
-        flags |= kMxcsrOverflow | kMxcsrPrecision;
+        flags |= kMxcsrOverflow | (inexact || !m.overflow_raises ? kMxcsrPrecision : 0);
         const bool away = m.rounding == kNearest || m.rounding == (sign ? kDown : kUp);
         return away ? f.infinity(sign) : f.join(sign, f.top() - 1, (1ull << f.fraction) - 1);
     }
@@ -159,7 +164,8 @@ u64 fused(const Format& f, Number x, Number y, Number z, const Mode& m, u32& fla
 
 Mode mode_of(u32 mxcsr) {
     const bool raises = (mxcsr & kMxcsrUnderflow << kMxcsrMaskShift) == 0;
-    return {mxcsr >> 13 & 3u, (mxcsr & kMxcsrFtz) != 0 && !raises, raises};
+    return {mxcsr >> 13 & 3u, (mxcsr & kMxcsrFtz) != 0 && !raises, raises,
+            (mxcsr & kMxcsrOverflow << kMxcsrMaskShift) == 0};
 }
 u64 element(const u8* p, u32 n, u32 size) {
     u64 v = 0;
@@ -193,6 +199,61 @@ u32 soft_fma(u32 opcode, bool doubles, u32 mxcsr, u8* d, const u8* b, const u8* 
         }
         const u64 r = fused(f, x, y, z, mode, flags);
         std::memcpy(d + n * size, &r, size);
+    }
+    return flags;
+}
+
+namespace {
+
+u64 divided(const Format& f, const Number& x, const Number& y, const Mode& m, u32& flags) {
+    if (x.nan || y.nan || x.infinite || y.infinite || x.zero || y.zero) return 0;  // neither large nor tiny
+    const u128 dividend = static_cast<u128>(x.mantissa) << 63;
+    u128 quotient = dividend / y.mantissa;  // the leading one is bit 62 or 63
+    const bool rest = dividend % y.mantissa != 0;
+    int exponent = x.exponent - y.exponent;
+    const int at = leading(quotient);
+    exponent += at - 63;
+    quotient = quotient << (kTop - at) | (rest ? 1 : 0);
+    return pack(f, x.sign != y.sign, exponent, quotient, m, flags);
+}
+u64 narrowed(const Number& x, const Mode& m, u32& flags) {
+    if (x.nan || x.infinite || x.zero) return 0;
+    return pack(kSingleFormat, x.sign, x.exponent, static_cast<u128>(x.mantissa) << (kTop - 63), m, flags);
+}
+
+}  // namespace
+
+u32 soft_arithmetic(Arithmetic operation, bool doubles, u32 mxcsr, const u8* a, const u8* b, u32 count) {
+    const bool narrow = operation == Arithmetic::kNarrow;
+    const Format& f = doubles || narrow ? kDoubleFormat : kSingleFormat;
+    const u32 size = doubles || narrow ? 8 : 4;
+    const bool daz = (mxcsr & kMxcsrDaz) != 0;
+    const Mode mode = mode_of(mxcsr);
+    const Number one = unpack(f, f.join(false, static_cast<u64>(f.bias()), 0), false);
+    const bool pairs = operation == Arithmetic::kAddPairs || operation == Arithmetic::kSubPairs;
+    u32 flags = 0;
+    for (u32 n = 0; n < count; ++n) {
+        const u8* left = narrow ? b : a;
+        const u8* right = b;
+        u32 at = n;
+        if (pairs) {  // elements 0 and 1 of a, 2 and 3 of a, ... then those of b
+            left = n < count / 2 ? a : b;
+            at = n % (count / 2) * 2;
+            right = left + size;
+        }
+        const Number x = unpack(f, element(left, at, size), daz);
+        Number y = unpack(f, element(right, at, size), daz);
+        switch (operation) {
+            case Arithmetic::kMul: fused(f, x, y, Number{.zero = true}, mode, flags); break;
+            case Arithmetic::kDiv: divided(f, x, y, mode, flags); break;
+            case Arithmetic::kNarrow: narrowed(x, mode, flags); break;
+            default: {
+                const bool subtracts = operation == Arithmetic::kSub || operation == Arithmetic::kSubPairs ||
+                                       (operation == Arithmetic::kSubAdd && n % 2 == 0);
+                if (subtracts) y.sign = !y.sign;
+                fused(f, x, one, y, mode, flags);
+            }
+        }
     }
     return flags;
 }
