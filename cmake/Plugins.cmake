@@ -15,7 +15,7 @@ function(backplane_plugin id)
                          INCLUDES ${P_INCLUDES})
     set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${BACKPLANE_PLUGIN_DIR})
     if(TARGET ${target}-test)
-        target_compile_options(${target}-test PRIVATE -O1)  # tests are compiled more often than they run
+        backplane_tune_test(${target}-test)
     endif()
     if(TARGET backplane AND BUILD_TESTING)
         backplane_check_test(${target}-check unit ${target} --accesses ${BACKPLANE_CHECK_ACCESSES} ${P_CHECK})
@@ -32,6 +32,16 @@ endfunction()
 # backplane_unit_test(name SOURCES ... [LIBRARIES ...] [INCLUDES ...]): a Catch2 program, known to ctest with label "unit".
 function(backplane_unit_test name)
     backplane_add_test(${name} ${ARGN})
-    target_compile_options(${name} PRIVATE -O1)
+    backplane_tune_test(${name})
     target_link_libraries(${name} PRIVATE backplane-warnings)
+endfunction()
+
+# Tests are compiled more often than they run. Sanitizers are for what they test: with them, and in the sight of UBSan, the
+# assertions alone take minutes.
+function(backplane_tune_test name)
+    if(BACKPLANE_SANITIZE)
+        target_compile_options(${name} PRIVATE -O0 -fno-sanitize=undefined)
+    else()
+        target_compile_options(${name} PRIVATE -O1)
+    endif()
 endfunction()

@@ -2,6 +2,7 @@
 #include "block.hpp"
 
 #include <algorithm>
+#include <cstddef>
 
 #include "breakpoints.hpp"
 #include "decode.hpp"

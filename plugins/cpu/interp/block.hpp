@@ -5,6 +5,7 @@
 // made stale: its first handler looks the target up again, so that links into it need not be found.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <unordered_map>

@@ -10,6 +10,7 @@
 #include <backplane/abi/cpu_state.h>
 
 #include <bitset>
+#include <cstddef>
 #include <vector>
 
 #include "cpu.hpp"

@@ -2,6 +2,7 @@
 #include "cpu.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "block.hpp"
 #include "breakpoints.hpp"

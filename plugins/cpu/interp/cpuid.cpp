@@ -1,5 +1,6 @@
 // CPUID (SDM 2, CPUID; board specification, "CPU models"). The models are in libs/cpumodel.
 #include <bit>
+#include <cstddef>
 
 #include "cpu.hpp"
 

@@ -1,5 +1,6 @@
 // VEX prefixes (SDM 2, 2.3): C5 and C4, and the instructions behind them.
 #include <array>
+#include <span>
 
 #include "decode_detail.hpp"
 #include "vex_ops.hpp"

@@ -1,6 +1,7 @@
 #include "model.hpp"
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 

@@ -4,6 +4,7 @@
 #include <backplane/abi/cpu.h>
 #include <backplane/abi/cpu_state.h>
 #include <backplane/device.hpp>
+#include <cstddef>
 #include <memory>
 
 #include "cpu.hpp"

@@ -1,4 +1,6 @@
 // Model-specific registers of the P6 family (SDM 4, "MSRs in the P6 family processors"; SDM 3, chapters 11 and 15).
+#include <cstddef>
+
 #include "system.hpp"
 
 namespace backplane::interp {

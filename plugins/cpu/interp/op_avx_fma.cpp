@@ -1,5 +1,7 @@
 // FMA3: the host's own instructions if it has them, else soft_float.cpp.
 #include <cpuid.h>
+#include <cstring>
+#include <span>
 
 #include "soft_float.hpp"
 #include "vex_ops.hpp"

@@ -1,4 +1,7 @@
 // F16C: conversions between half and single precision.
+#include <cstring>
+#include <span>
+
 #include "soft_float.hpp"
 #include "vex_ops.hpp"
 

@@ -1,4 +1,7 @@
 // What AVX and AVX2 added to moves and shuffles: broadcasts, permutations, halves, shifts with counts of their own.
+#include <cstring>
+#include <span>
+
 #include "vex_ops.hpp"
 
 namespace backplane::interp {

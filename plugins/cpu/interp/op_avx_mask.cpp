@@ -1,4 +1,6 @@
 // Masks: tests and sign masks of vectors, loads and stores of chosen elements, gathers.
+#include <span>
+
 #include "vex_ops.hpp"
 
 namespace backplane::interp {

@@ -1,5 +1,7 @@
 // BMI1, BMI2 and ADX: bit manipulation in general registers. Those with a VEX prefix need no vector state, but a mode
 // that knows the prefix.
+#include <span>
+
 #include "flags.hpp"
 #include "vex_ops.hpp"
 

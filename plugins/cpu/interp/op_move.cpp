@@ -1,4 +1,6 @@
 // Moves: MOV MOVZX MOVSX LEA XCHG CMOVcc SETcc CMPXCHG CMPXCHG8B XADD BSWAP XLAT.
+#include <cstddef>
+
 #include "flags.hpp"
 #include "ops.hpp"
 

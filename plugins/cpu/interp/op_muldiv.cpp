@@ -1,4 +1,5 @@
 // Multiplication and division.
+#include <cstddef>
 #include <limits>
 
 #include "flags.hpp"

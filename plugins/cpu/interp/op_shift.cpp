@@ -1,4 +1,6 @@
 // Shifts and rotates: ROL ROR RCL RCR SHL SHR SAR, SHLD SHRD.
+#include <cstddef>
+
 #include "flags.hpp"
 #include "ops.hpp"
 

@@ -1,4 +1,7 @@
 // Maps 0F 38 and 0F 3A: SSSE3, SSE4.1, SSE4.2, AES and carry-less multiplication.
+#include <cstddef>
+#include <span>
+
 #include "vex_ops.hpp"
 
 namespace backplane::interp {

@@ -1,4 +1,6 @@
 // Conversions between floating-point and integer formats.
+#include <span>
+
 #include "vex_ops.hpp"
 
 namespace backplane::interp {

@@ -1,4 +1,7 @@
 // Arithmetic, logic and comparisons of packed and scalar floating-point values.
+#include <cstddef>
+#include <span>
+
 #include "vex_ops.hpp"
 
 namespace backplane::interp {

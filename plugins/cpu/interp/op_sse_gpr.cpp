@@ -1,5 +1,7 @@
 // What came with the SSE family and works on general registers and memory: these need no operating system support.
 // Also MXCSR and the fences.
+#include <span>
+
 #include "flags.hpp"
 #include "sse_ops.hpp"
 

@@ -1,4 +1,6 @@
 // Packed integers of SSE2 (map 0F).
+#include <span>
+
 #include "vex_ops.hpp"
 
 namespace backplane::interp {

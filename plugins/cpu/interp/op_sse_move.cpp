@@ -1,4 +1,6 @@
 // Moves between vector registers, memory and general registers.
+#include <span>
+
 #include "vex_ops.hpp"
 
 namespace backplane::interp {

@@ -1,5 +1,7 @@
 // Shuffles by an immediate. The host's take it only as part of the instruction; here it chooses a PSHUFB control.
 #include <array>
+#include <cstddef>
+#include <span>
 
 #include "vex_ops.hpp"
 

@@ -1,5 +1,8 @@
 // PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM. The immediate is part of the host's instruction, so there is one small
 // function for each value.
+#include <cstddef>
+#include <span>
+
 #include "vex_ops.hpp"
 
 namespace backplane::interp {

@@ -1,6 +1,8 @@
 // String instructions. Each iteration of a REP counts as one instruction and can be interrupted; registers are up to
 // date after every iteration, so a fault in the middle resumes exactly there. Whole pages go by memcpy and friends.
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "flags.hpp"
 #include "ops.hpp"

@@ -1,5 +1,7 @@
 // Decoded form of the system instructions, segment loads and far transfers: fetches the operands and calls the system
 // part.
+#include <cstddef>
+
 #include "flags.hpp"
 #include "ops.hpp"
 

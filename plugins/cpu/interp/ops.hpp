@@ -2,6 +2,8 @@
 // `size` is the operand size in bytes; `form` says where the r/m operand is.
 #pragma once
 
+#include <cstddef>
+
 #include "insn.hpp"
 #include "memory.hpp"
 

@@ -1,4 +1,6 @@
 // Page walks, and the TLB that they fill (SDM volume 3, chapter 4). What accesses do with it: access.cpp, locked.cpp.
+#include <cstring>
+
 #include "access.hpp"
 #include "block.hpp"
 #include "breakpoints.hpp"
@@ -246,6 +248,7 @@ FetchPage fetch_translate(Cpu* c, Linear address) {
 
 void Cpu::tlb_flush(bool global_too) {
     before_forgetting(this);
+    io_permission.map = nullptr;
     const bool keep = !global_too && (cr4 & kCr4Pge) != 0;
     for (unsigned u = 0; u < 2; ++u) {
         Tlb& t = tlbs[u];
@@ -275,6 +278,7 @@ void Cpu::tlb_flush(bool global_too) {
 
 void Cpu::tlb_flush_page(Linear address) {
     before_forgetting(this);
+    io_permission.map = nullptr;
     // A large page is cached in pieces; all of them go.
     const bool large = tlbs[0].huge || tlbs[0].large_region(address);
     const Linear region = tlbs[0].huge ? ~0x3fffffffull : ~0x3fffffull;

@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "soft_float.hpp"
 
 namespace backplane::interp {

@@ -1,5 +1,5 @@
-// Floating-point arithmetic in integers: fused multiply-add and conversions of half precision for hosts that have no such
-// instructions, and the exceptions of other arithmetic where the host cannot tell them.
+// Floating-point arithmetic in integers: fused multiply-add and conversions of half precision for hosts that have no
+// such instructions, and the exceptions of other arithmetic where the host cannot tell them.
 #pragma once
 
 #include "cpu.hpp"

@@ -1,4 +1,6 @@
 // MXCSR, availability, and the 16-byte memory operands of the SSE family.
+#include <cstring>
+
 #include "sse.hpp"
 
 #include "vex_ops.hpp"

@@ -11,6 +11,7 @@
 
 #include <emmintrin.h>
 
+#include <span>
 #include <string_view>
 
 #include "ops.hpp"

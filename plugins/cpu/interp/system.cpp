@@ -261,24 +261,44 @@ void Cpu::pop_flags_value(u32 bytes, u32 value) {
 }
 
 namespace {
-// A word of the task state segment, which is nearly always in the TLB.
-u32 tss_word(Cpu* c, Linear address) {
+// A word of the task state segment, which is nearly always in the TLB. `place`: where it is in host memory, or nullptr.
+u32 tss_word(Cpu* c, Linear address, const Guest<u16>*& place) {
     const TlbEntry& e = tlb_entry(&c->tlbs[0], address);
-    if (((address + 1) & ~kPageMask) == e.read) [[likely]]
-        return reinterpret_cast<const Guest<u16>*>(e.addend + address)->value;
-    return c->sys_read<u16>(address);
+    const auto hit = [&] { return ((address + 1) & ~kPageMask) == e.read; };
+    const u32 value =
+        hit() ? reinterpret_cast<const Guest<u16>*>(e.addend + address)->value : c->sys_read<u16>(address);
+    place = hit() ? reinterpret_cast<const Guest<u16>*>(e.addend + address) : nullptr;
+    return value;
 }
+bool permitted(u32 map, u32 port, u32 bytes) { return (map >> (port & 7u) & ((1u << bytes) - 1)) == 0; }
 }  // namespace
 
 void Cpu::check_io(u32 port, u32 bytes) {
     if (!protected_mode() || (!v86() && cpl <= iopl())) return;
+    IoPermission& p = io_permission;
+    // Programs that drive a device ask for the same few ports again and again.
+    if (p.map != nullptr && p.port == port / 8 && p.tss == tr.base && p.limit == tr.limit && p.attr == tr.attr &&
+        p.base->value == p.offset) [[likely]] {
+        if (!permitted(p.map->value, port, bytes)) raise(kGp, 0);
+        return;
+    }
     constexpr u32 io_base_at = 0x66;
     if ((tr.type() & kType32Bit) == 0 || !tr.present() || tr.limit < io_base_at + 1) raise(kGp, 0);
+    p.map = nullptr;
+    p.offset = static_cast<u16>(tss_word(this, tr.base + io_base_at, p.base));
     // Two bytes are always read: a port range may straddle them (SDM 1, 19.5.2).
-    const u32 at = tss_word(this, tr.base + io_base_at) + port / 8;
+    const u32 at = p.offset + port / 8;
     if (at + 1 > tr.limit) raise(kGp, 0);
-    const u32 map = tss_word(this, tr.base + at);
-    if ((map >> (port & 7u) & ((1u << bytes) - 1)) != 0) raise(kGp, 0);
+    const Guest<u16>* found = nullptr;
+    const u32 map = tss_word(this, tr.base + at, found);
+    if (p.base != nullptr && found != nullptr) {
+        p.port = port / 8;
+        p.tss = tr.base;
+        p.limit = tr.limit;
+        p.attr = tr.attr;
+        p.map = found;
+    }
+    if (!permitted(map, port, bytes)) raise(kGp, 0);
 }
 
 }  // namespace backplane::interp

@@ -2,6 +2,8 @@
 // texts agree with QEMU's TCG except where that leaves the manual: limits and null selectors are not checked there, RF,
 // EXT and RSVD|P bits of error codes and images, INT1, LOCK MOV, general detect, the T bit, the delay of traps behind
 // MOV SS.
+#include <cstddef>
+
 #include "test_guest_machine.hpp"
 
 using namespace backplane::interp;

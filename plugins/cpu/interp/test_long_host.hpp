@@ -2,6 +2,7 @@
 // code ends in (it is followed by INT3). Test support only; single-threaded.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>

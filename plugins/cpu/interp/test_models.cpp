@@ -1,4 +1,5 @@
 // CPUID of the models as a guest reads it, all leaves.
+#include <cstddef>
 #include <map>
 
 #include "test_guest_machine.hpp"

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <cstddef>
 
 #include <cstdint>
 #include <cstring>

@@ -218,6 +218,49 @@ TEST_CASE("PUSHF hides VM and RF, and shows VIF as IF under VME") {
     REQUIRE(b.outcome([&] { b.cpu.pop_flags_value(2, kTf); }) == fault(kGp, 0));
 }
 
+TEST_CASE("a port's permission follows the task state segment and its page") {
+    Bench b;
+    b.protect(3);
+    Cpu& c = b.cpu;
+    b.enable_paging();
+    std::memset(&b.ram[Bench::kTss + 0x68], 0, 0x2000);
+    const auto open = [&] { return b.outcome([&] { c.check_io(0x71, 1); }) == kFine; };
+    REQUIRE(open());
+    REQUIRE(open());
+    const u32 byte = Bench::kTss + 0x68 + 0x71 / 8;
+    SECTION("a bit of the map is set in memory") {
+        b.poke<u8>(byte, 0x02);
+        REQUIRE_FALSE(open());
+        b.poke<u8>(byte, 0x01);  // port 70
+        REQUIRE(open());
+    }
+    SECTION("the map moves") {
+        b.poke<u8>(byte + 8, 0xff);
+        b.poke<u16>(Bench::kTss + 0x66, 0x70);
+        REQUIRE_FALSE(open());
+    }
+    SECTION("another port is asked for") {
+        b.poke<u8>(byte + 1, 0xff);
+        REQUIRE(b.outcome([&] { c.check_io(0x79, 1); }) == fault(kGp, 0));
+        REQUIRE(open());
+    }
+    SECTION("another task is loaded") {
+        c.tr.base += 0x10;
+        b.poke<u16>(Bench::kTss + 0x76, 0x68);
+        b.poke<u8>(byte + 0x10, 0xff);
+        REQUIRE_FALSE(open());
+    }
+    SECTION("the page is mapped elsewhere") {
+        constexpr u32 kElsewhere = 0x30000;
+        std::memcpy(&b.ram[kElsewhere], &b.ram[Bench::kTss], 0x1000);
+        b.poke<u8>(kElsewhere + (byte & 0xfffu), 0xff);
+        b.poke<u32>(0xf1000 + (Bench::kTss >> 12) * 4, kElsewhere | 7u);
+        REQUIRE(open());  // as before until it is invalidated
+        c.tlb_flush_page(Bench::kTss);
+        REQUIRE_FALSE(open());
+    }
+}
+
 TEST_CASE("ports are open by IOPL or by the bitmap of the TSS") {
     Bench b;
     b.protect(3);

@@ -1,6 +1,7 @@
 #include "trace.hpp"
 
 #include <Zydis/Zydis.h>
+#include <cstring>
 
 #include "memory.hpp"
 
