@@ -57,11 +57,12 @@ struct CpuServices {
     struct Access : Views, Guard {
         Machine& m;
         const int before;
-        explicit Access(void* self) : Views(self), Guard(self), m(of(self)), before(std::exchange(m.accessing_, -1)) {
+        [[gnu::always_inline]] explicit Access(void* self)
+            : Views(self), Guard(self), m(of(self)), before(std::exchange(m.accessing_, -1)) {
             m.run_late_timers(*static_cast<Vcpu*>(self));
             m.accessing_ = static_cast<int>(static_cast<Vcpu*>(self)->shared.index);
         }
-        ~Access() {
+        [[gnu::always_inline]] ~Access() {
             m.accessing_ = before;
             m.wake_halted();
         }

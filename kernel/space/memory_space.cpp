@@ -119,9 +119,8 @@ std::shared_ptr<const FlatView> MemorySpace::build(const std::vector<std::uint64
     return view;
 }
 
-std::uint64_t MemorySpace::read(std::uint64_t address, std::uint32_t bytes, std::uint32_t view) {
-    address &= limit_;
-    const FlatRange& r = range(address, view);
+std::uint64_t MemorySpace::read_any(const FlatRange& r, std::uint64_t address, std::uint32_t bytes,
+                                    std::uint32_t view) {
     if (address + (bytes - 1) > r.last || address + (bytes - 1) < address) {
         std::uint64_t value = 0;
         for (std::uint32_t i = 0; i < bytes; ++i) value |= read(address + i, 1, view) << (8 * i);
@@ -144,9 +143,8 @@ std::uint64_t MemorySpace::read(std::uint64_t address, std::uint32_t bytes, std:
     return all_ones(bytes);
 }
 
-void MemorySpace::write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value, std::uint32_t view) {
-    address &= limit_;
-    const FlatRange& r = range(address, view);
+void MemorySpace::write_any(const FlatRange& r, std::uint64_t address, std::uint32_t bytes, std::uint64_t value,
+                            std::uint32_t view) {
     if (address + (bytes - 1) > r.last || address + (bytes - 1) < address) {
         for (std::uint32_t i = 0; i < bytes; ++i) write(address + i, 1, (value >> (8 * i)) & 0xff, view);
         return;

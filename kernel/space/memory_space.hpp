@@ -71,8 +71,22 @@ class MemorySpace {
 
     // Any size 1-8, any alignment, straddling anything. Unclaimed reads are all ones, unclaimed writes vanish. `view`
     // is a BP_VIEW_*.
-    std::uint64_t read(std::uint64_t address, std::uint32_t bytes, std::uint32_t view = BP_VIEW_NORMAL);
-    void write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value, std::uint32_t view = BP_VIEW_NORMAL);
+    std::uint64_t read(std::uint64_t address, std::uint32_t bytes, std::uint32_t view = BP_VIEW_NORMAL) {
+        address &= limit_;
+        const FlatRange& r = range(address, view);
+        std::uint64_t offset = 0;
+        if (const Region* plain = plain_register(r, r.read, address, bytes, offset))
+            return plain->read(plain->instance, offset, bytes) & all_ones(bytes);
+        return read_any(r, address, bytes, view);
+    }
+    void write(std::uint64_t address, std::uint32_t bytes, std::uint64_t value, std::uint32_t view = BP_VIEW_NORMAL) {
+        address &= limit_;
+        const FlatRange& r = range(address, view);
+        std::uint64_t offset = 0;
+        if (const Region* plain = plain_register(r, r.write, address, bytes, offset))
+            return plain->write(plain->instance, offset, bytes, value & all_ones(bytes));
+        write_any(r, address, bytes, value, view);
+    }
     void page(std::uint64_t address, bp_page* page, std::uint32_t view = BP_VIEW_NORMAL) const;
 
     // Of a register bank that only one vCPU sees: any size and alignment within it.
@@ -108,6 +122,18 @@ class MemorySpace {
         return find_range(address, which);
     }
     const FlatRange& find_range(std::uint64_t address, std::uint32_t which);
+    // The register bank that decodes an access as it stands, if nobody watches it: nearly all accesses to devices.
+    const Region* plain_register(const FlatRange& r, const Target& t, std::uint64_t address, std::uint32_t bytes,
+                                 std::uint64_t& offset) const {
+        if (t.kind != Target::Kind::kRegister || r.last - address < bytes - 1) return nullptr;
+        offset = t.offset + (address - r.first);
+        const Region& region = *t.region;
+        const bool plain = (region.widths & bytes) != 0 && (offset & (bytes - 1)) == 0 && region.traced == 0;
+        return plain && !events_.access ? &region : nullptr;
+    }
+    std::uint64_t read_any(const FlatRange& r, std::uint64_t address, std::uint32_t bytes, std::uint32_t view);
+    void write_any(const FlatRange& r, std::uint64_t address, std::uint32_t bytes, std::uint64_t value,
+                   std::uint32_t view);
     bool asks(const Target& t, std::uint64_t offset) const;
     std::uint64_t read_register(const Target& t, std::uint64_t offset, std::uint32_t bytes);
     void write_register(const Target& t, std::uint64_t offset, std::uint32_t bytes, std::uint64_t value);

@@ -48,12 +48,12 @@ void PortSpace::refresh(std::uint64_t first, std::uint64_t last) {
     }
 }
 
-std::uint64_t PortSpace::read(std::uint32_t port, std::uint32_t bytes) {
+std::uint64_t PortSpace::read_any(std::uint32_t port, std::uint32_t bytes) {
     if (!events_.access) return do_read(port, bytes);
     return events_.access(port, bytes, false, 0, [&] { return do_read(port, bytes); });
 }
 
-void PortSpace::write(std::uint32_t port, std::uint32_t bytes, std::uint64_t value) {
+void PortSpace::write_any(std::uint32_t port, std::uint32_t bytes, std::uint64_t value) {
     if (!events_.access) return do_write(port, bytes, value);
     events_.access(port, bytes, true, value & all_ones(bytes), [&] { return do_write(port, bytes, value), 0; });
 }

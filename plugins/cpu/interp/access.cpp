@@ -15,8 +15,8 @@ void set_fast(TlbEntry& e, const TlbInfo& n) {
 
 namespace {
 
-u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
-    c->sync_out();
+[[gnu::always_inline]] inline u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
+    tell_instruction(c);
     u64 v = 0;
     if (!c->sse.loaded) {
         v = c->bus.read(c->bus.self, address, bytes, view);
@@ -28,8 +28,8 @@ u64 bus_read(Cpu* c, Physical address, u32 bytes, int view) {
     return v;
 }
 
-void bus_write(Cpu* c, Physical address, u32 bytes, u64 value) {
-    c->sync_out();
+[[gnu::always_inline]] inline void bus_write(Cpu* c, Physical address, u32 bytes, u64 value) {
+    tell_instruction(c);
     if (!c->sse.loaded) {
         c->bus.write(c->bus.self, address, bytes, value, c->data_view());
     } else {
@@ -65,7 +65,7 @@ void store_host(Cpu* c, Physical address, u8* p, u8* code_flag, u8* dirty, u32 b
 }
 
 // tlb_fill(), which need not be called for a page of registers that was used before.
-TlbInfo& filled(Cpu* c, Linear address, bool write, bool user) {
+[[gnu::always_inline]] inline TlbInfo& filled(Cpu* c, Linear address, bool write, bool user) {
     TlbInfo& n = c->tlbs[user ? 1 : 0].info[address >> 12 & (kTlbSize - 1)];
     if (n.page == (address & ~kPageMask) && (!write || n.writable)) [[likely]]
         return n;
@@ -128,34 +128,51 @@ void Cpu::phys_write(Physical address, u32 bytes, u64 value) {
     store_host(this, address, p.write + (address & kPageMask), p.code_flag, p.dirty, bytes, value);
 }
 
-template <typename T>
-T Cpu::lin_read(Linear address, bool user_access) {
-    const TlbEntry& e = tlb_entry(&tlbs[user_access ? 1 : 0], address);
-    if (((address + sizeof(T) - 1) & ~kPageMask) == e.read) {
-        return reinterpret_cast<const Guest<T>*>(e.addend + address)->value;
-    }
-    const u32 first = straddle(address, sizeof(T));
-    if (first == 0) return static_cast<T>(slow_read(this, address, sizeof(T), user_access));
-    tlb_fill(this, address, false, user_access);
-    tlb_fill(this, wrapped(this, address + first), false, user_access);
-    u64 v = 0;
-    for (u32 k = 0; k < sizeof(T); ++k) v |= slow_read(this, wrapped(this, address + k), 1, user_access) << (8 * k);
-    return static_cast<T>(v);
-}
+namespace {
 
+[[gnu::noinline]] u64 read_straddling(Cpu* c, Linear address, u32 bytes, u32 first, bool user) {
+    tlb_fill(c, address, false, user);
+    tlb_fill(c, wrapped(c, address + first), false, user);
+    u64 v = 0;
+    for (u32 k = 0; k < bytes; ++k) v |= slow_read(c, wrapped(c, address + k), 1, user) << (8 * k);
+    return v;
+}
+[[gnu::noinline]] void write_straddling(Cpu* c, Linear address, u32 bytes, u32 first, u64 value, bool user) {
+    tlb_fill(c, address, true, user);
+    tlb_fill(c, wrapped(c, address + first), true, user);
+    for (u32 k = 0; k < bytes; ++k) slow_write(c, wrapped(c, address + k), 1, value >> (8 * k) & 0xffu, user);
+}
+// The bodies of lin_read() and lin_write(): on the way to a device's register each call counts.
 template <typename T>
-void Cpu::lin_write(Linear address, T value, bool user_access) {
-    const TlbEntry& e = tlb_entry(&tlbs[user_access ? 1 : 0], address);
+[[gnu::always_inline]] inline T linear_read(Cpu* c, Linear address, bool user) {
+    const TlbEntry& e = tlb_entry(&c->tlbs[user ? 1 : 0], address);
+    if (((address + sizeof(T) - 1) & ~kPageMask) == e.read)
+        return reinterpret_cast<const Guest<T>*>(e.addend + address)->value;
+    const u32 first = straddle(address, sizeof(T));
+    if (first == 0) return static_cast<T>(slow_read(c, address, sizeof(T), user));
+    return static_cast<T>(read_straddling(c, address, sizeof(T), first, user));
+}
+template <typename T>
+[[gnu::always_inline]] inline void linear_write(Cpu* c, Linear address, T value, bool user) {
+    const TlbEntry& e = tlb_entry(&c->tlbs[user ? 1 : 0], address);
     if (((address + sizeof(T) - 1) & ~kPageMask) == e.write) {
         reinterpret_cast<Guest<T>*>(e.addend + address)->value = value;
         return;
     }
     const u32 first = straddle(address, sizeof(T));
-    if (first == 0) return slow_write(this, address, sizeof(T), value, user_access);
-    tlb_fill(this, address, true, user_access);
-    tlb_fill(this, wrapped(this, address + first), true, user_access);
-    for (u32 k = 0; k < sizeof(T); ++k)
-        slow_write(this, wrapped(this, address + k), 1, static_cast<u64>(value) >> (8 * k) & 0xffu, user_access);
+    if (first == 0) return slow_write(c, address, sizeof(T), value, user);
+    write_straddling(c, address, sizeof(T), first, value, user);
+}
+
+}  // namespace
+
+template <typename T>
+T Cpu::lin_read(Linear address, bool user_access) {
+    return linear_read<T>(this, address, user_access);
+}
+template <typename T>
+void Cpu::lin_write(Linear address, T value, bool user_access) {
+    linear_write<T>(this, address, value, user_access);
 }
 
 void Cpu::lin_probe_write(Linear address, u32 size, bool user_access) {
@@ -184,7 +201,7 @@ void check_segment(Cpu* c, Seg s, u64 offset, u32 bytes, bool write) {
     }
 }
 
-Linear checked(Cpu* c, Seg s, u64 offset, u32 bytes, bool write, u32 alignment) {
+[[gnu::always_inline]] inline Linear checked(Cpu* c, Seg s, u64 offset, u32 bytes, bool write, u32 alignment) {
     const Segment& g = c->seg[s];
     Linear a = 0;
     if (c->mode64) {
@@ -208,11 +225,11 @@ Linear Cpu::check_data(Seg s, u64 offset, u32 bytes, bool write, u32 alignment) 
 }
 template <typename T>
 T Cpu::read(Seg s, u64 offset) {
-    return lin_read<T>(checked(this, s, offset, sizeof(T), false, sizeof(T)), cpl == 3);
+    return linear_read<T>(this, checked(this, s, offset, sizeof(T), false, sizeof(T)), cpl == 3);
 }
 template <typename T>
 void Cpu::write(Seg s, u64 offset, T value) {
-    lin_write<T>(checked(this, s, offset, sizeof(T), true, sizeof(T)), value, cpl == 3);
+    linear_write<T>(this, checked(this, s, offset, sizeof(T), true, sizeof(T)), value, cpl == 3);
 }
 void Cpu::probe_write(Seg s, u64 offset, u32 size) {
     lin_probe_write(checked(this, s, offset, size, true, size), size, cpl == 3);

@@ -7,6 +7,12 @@ namespace backplane::interp {
 
 // Allows the accesses of an entry that need no more than an addition.
 void set_fast(TlbEntry& e, const TlbInfo& n);
+// Cpu::sync_out(), where its call would be felt.
+[[gnu::always_inline]] inline void tell_instruction(Cpu* c) {
+    const Insn* const i = c->insn;
+    c->vcpu->instructions = i != nullptr ? c->count - i->left - 1 : c->count;
+    c->vcpu->instruction_pointer = c->code_address(i != nullptr ? c->block_eip + i->ip : c->eip);
+}
 // Bytes in the first page, 0 if all are.
 [[nodiscard]] inline u32 straddle(Linear address, u32 bytes) {
     const u32 room = 0x1000u - static_cast<u32>(address & kPageMask);

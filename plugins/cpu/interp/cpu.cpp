@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "access.hpp"
 #include "block.hpp"
 #include "breakpoints.hpp"
 #include "flags.hpp"
-#include "memory.hpp"
 
 namespace backplane::interp {
 namespace {
@@ -279,11 +279,7 @@ void Cpu::update_a20_mask() {
     a20_mask = smm || (lines.load(std::memory_order_relaxed) & kLineA20) != 0 ? ~0ull : ~(1ull << 20);
 }
 
-void Cpu::sync_out() {
-    const u64 retired = insn != nullptr ? count - insn->left - 1 : count;
-    vcpu->instructions = retired;
-    vcpu->instruction_pointer = code_address(insn != nullptr ? block_eip + insn->ip : eip);
-}
+void Cpu::sync_out() { tell_instruction(this); }
 
 u64 Cpu::read_tsc() {
     sync_out();
@@ -299,7 +295,7 @@ void Cpu::write_tsc(u64 value) {
 
 u32 Cpu::port_in(u32 port, u32 bytes) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
-    sync_out();
+    tell_instruction(this);
     if (sse.loaded) sse_sleep(this);
     const u32 v = static_cast<u32>(bus.port_read(bus.self, port & 0xffffu, bytes));
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;
@@ -307,7 +303,7 @@ u32 Cpu::port_in(u32 port, u32 bytes) {
 }
 void Cpu::port_out(u32 port, u32 bytes, u32 value) {
     if (debug_data_enabled() && (cr4 & kCr4De) != 0) debug_io(port, bytes);
-    sync_out();
+    tell_instruction(this);
     if (sse.loaded) sse_sleep(this);
     bus.port_write(bus.self, port & 0xffffu, bytes, value);
     if (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) != 0) leave |= kLeaveStop;

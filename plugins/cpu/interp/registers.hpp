@@ -1,5 +1,5 @@
-// Architectural registers, their bits, and what a fault carries (Intel 64 and IA-32 Architectures SDM, volume 3, chapter 2;
-// AMD64 manual 2 for EFER).
+// Architectural registers, their bits, and what a fault carries (Intel 64 and IA-32 Architectures SDM, volume 3,
+// chapter 2; AMD64 manual 2 for EFER).
 #pragma once
 
 #include <array>
