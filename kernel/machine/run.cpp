@@ -3,11 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <future>
 
 #include "kernel/control/machine_events.hpp"
 #include "kernel/debug/debugger.hpp"
@@ -60,126 +56,6 @@ void Machine::wake_those_halted() {
 
 void Machine::wake_vcpus() {
     for (auto& wake : vcpu_wake_) wake.notify_one();
-}
-
-void Machine::post(std::function<void()> work) {
-    {
-        std::lock_guard g(posted_mutex_);
-        posted_.push_back(std::move(work));
-        has_posted_.store(true, std::memory_order_release);
-    }
-    wake();
-}
-
-void Machine::at_standstill(std::function<void()> work) {
-    bool ended = false;
-    {
-        std::lock_guard g(posted_mutex_);
-        standstill_.push_back(std::move(work));
-        has_standstill_.store(true, std::memory_order_release);
-        ended = ended_;
-    }
-    if (ended)
-        locked([this] { run_standstill(); });
-    else
-        wake();
-}
-
-void Machine::standstill(const std::function<void()>& work) {
-    if (standing_.load() == std::this_thread::get_id()) return work();
-    std::promise<void> done;
-    at_standstill([&] {
-        try {
-            work();
-            done.set_value();
-        } catch (...) {
-            done.set_exception(std::current_exception());
-        }
-    });
-    done.get_future().get();
-}
-
-// Until back ends have nothing under way and no completion is left to deliver: a completion may begin the next request.
-void Machine::drain() {
-    do {
-        run_posted();
-        for (Instance* d : live_->order) d->type->abi->drain(d->object);
-    } while (has_posted_.load(std::memory_order_acquire));
-}
-
-void Machine::run_standstill() {
-    while (has_standstill_.load(std::memory_order_acquire)) {
-        std::deque<std::function<void()>> batch;
-        {
-            std::lock_guard g(posted_mutex_);
-            batch.swap(standstill_);
-            has_standstill_.store(false, std::memory_order_release);
-        }
-        for (auto& work : batch) {
-            run_standing(work);
-            // Who comes next finds the machine as this work left it.
-            if (reset_requested_ && live_->vcpus.empty() && !outcome_) {
-                reset_requested_ = false;
-                system_reset();
-            }
-        }
-    }
-}
-
-void Machine::run_standing(const std::function<void()>& work) {
-    struct Standing {
-        std::atomic<std::thread::id>& who;
-        std::thread::id before;
-        ~Standing() { who.store(before); }
-    } standing{standing_, standing_.exchange(std::this_thread::get_id())};
-    drain();
-    try {
-        work();
-    } catch (const std::exception& e) {
-        logger_.log(log_, BP_LOG_ERROR, e.what());
-    }
-    if (cross_check_) cross_check_->replaced();
-}
-
-void Machine::locked(const std::function<void()>& work) {
-    lock_.lock();
-    work();
-    wake_halted();
-    lock_.unlock();
-}
-
-void Machine::at_time(std::int64_t time, std::function<void()> work) {
-    lock_.lock();
-    at_times_.emplace(time, std::move(work));
-    wake();
-    lock_.unlock();
-}
-
-// Of at_time(), if its time has come; empty otherwise.
-std::function<void()> Machine::take_at_time() {
-    if (at_times_.empty() || at_times_.begin()->first > clock_->now()) return {};
-    auto work = std::move(at_times_.begin()->second);
-    at_times_.erase(at_times_.begin());
-    return work;
-}
-
-// When the machine has something to do by its clock; -1: never.
-std::int64_t Machine::next_event() const {
-    const std::int64_t due = live_->timers.next();
-    if (at_times_.empty()) return due;
-    return due < 0 ? at_times_.begin()->first : std::min(due, at_times_.begin()->first);
-}
-
-void Machine::run_posted() {
-    while (has_posted_.load(std::memory_order_acquire)) {
-        std::deque<std::function<void()>> batch;
-        {
-            std::lock_guard g(posted_mutex_);
-            batch.swap(posted_);
-            has_posted_.store(false, std::memory_order_release);
-        }
-        for (auto& work : batch) work();
-    }
 }
 
 void Machine::run_timers(u64 until) {
@@ -460,77 +336,6 @@ Outcome Machine::run_realtime() {
     lock.lock();
     clock_->pause();
     return *outcome_;
-}
-
-std::string Machine::report() {
-    std::string text;
-    char line[512];
-    lock_.lock();
-    std::snprintf(line, sizeof line, "machine %s: %s at %lld.%09lld s, %llu instructions\n", board_.name.c_str(),
-                  pause_requested_ ? "paused" : "running", static_cast<long long>(now() / 1'000'000'000),
-                  static_cast<long long>(now() % 1'000'000'000), static_cast<unsigned long long>(instructions()));
-    text += line;
-    for (Vcpu& v : live_->vcpus) {
-        char where[4096];
-        const std::size_t n = v.table->where(v.engine, where, sizeof where);
-        text += v.device->name() +
-                (v.halted    ? " (halted)"
-                 : v.running ? ""
-                             : " (stopped)") +
-                ": " + std::string(where, n);
-        if (text.back() != '\n') text += '\n';
-    }
-    for (Instance& d : live_->all()) {
-        std::string waits;
-        for (std::size_t i = 0; i < d.timers.size(); ++i) {
-            if (d.timers[i].due < 0) continue;
-            std::snprintf(line, sizeof line, " timer %s in %.6f s", d.type->timers[i].name.c_str(),
-                          static_cast<double>(d.timers[i].due - now()) * 1e-9);
-            waits += line;
-        }
-        for (const LineInfo& l : d.type->outputs)
-            for (u32 n = 0; n < l.count; ++n)
-                if (d.levels[l.first + n]) waits += " drives " + l.line_name(n);
-        for (const LineInfo& l : d.type->inputs)
-            for (u32 n = 0; n < l.count; ++n)
-                if (live_->wires.input(d.index, l.first + n)) waits += " hears " + l.line_name(n);
-        if (d.refused_dma) {
-            std::snprintf(line, sizeof line, " refused DMA to its own registers: %llu",
-                          static_cast<unsigned long long>(d.refused_dma));
-            waits += line;
-        }
-        if (!waits.empty()) text += d.name() + ":" + waits + "\n";
-    }
-    lock_.unlock();
-    return text;
-}
-
-std::string Machine::trace_file(const std::string& path, const Vcpu& cpu) {
-    return path.empty() || cpu.shared.index == 0 ? path : path + "." + cpu.device->name();
-}
-
-void Machine::trace_instructions(const std::string& path) {
-    if (live_->vcpus.empty()) throw Error("there is no CPU to trace");
-    // Engines append: one that takes over goes on in the same file.
-    for (Vcpu& v : live_->vcpus) {
-        const std::string file = trace_file(path, v);
-        if (!file.empty()) {
-            std::FILE* made = std::fopen(file.c_str(), "we");
-            if (!made) throw Error("cannot trace instructions to " + file + ": " + std::strerror(errno));
-            std::fclose(made);
-        }
-        v.device->failure.clear();
-        if (v.table->trace_instructions(v.engine, {file.data(), file.size()}) != BP_OK)
-            throw Error("cannot trace instructions to " + file +
-                        (v.device->failure.empty() ? "" : ": " + v.device->failure));
-    }
-    trace_path_ = path;
-}
-
-u64 Machine::guest_memory() const {
-    u64 sum = 0;
-    for (std::size_t i = 0; i < ram_.count(); ++i) sum += ram_.block(i).size;
-    return sum;
 }
 
 }  // namespace backplane::kernel
