@@ -71,7 +71,7 @@ std::string hex_dump(const geometry::Reader& reader, u64 lba) {
     std::array<u8, geometry::kSectorBytes> sector{};
     if (!reader(lba, sector)) return "(cannot be read)\n";
     std::string out;
-    char text[16];
+    char text[24];
     for (std::size_t row = 0; row < sector.size(); row += 16) {
         std::snprintf(text, sizeof text, "%03zx ", row);
         out += text;
