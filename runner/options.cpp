@@ -95,6 +95,18 @@ void add_drive_options(CLI::App& app, BoardOptions& o) {
         ->type_name("ORDER");
 }
 
+// The board has a place for one; further ones are devices of their own.
+void add_controls(kernel::BoardRequest& r, const std::vector<std::string>& controls) {
+    for (std::size_t i = 0; i < controls.size(); ++i) {
+        const std::string option = "--control " + controls[i];
+        if (i == 0)
+            r.settings.push_back({"control", controls[i], option});
+        else
+            r.settings.push_back({"devices.control-" + std::to_string(i + 1),
+                                  "{type: control.qmp, address: " + nlohmann::json(controls[i]).dump() + "}", option});
+    }
+}
+
 }  // namespace
 
 kernel::BoardRequest BoardOptions::request() const {
@@ -111,20 +123,8 @@ kernel::BoardRequest BoardOptions::request() const {
             throw kernel::Error("--set " + s + ": expected path=value, such as --set memory=256M");
         r.settings.push_back({s.substr(0, equals), s.substr(equals + 1), "--set " + s});
     }
-    add_controls(r);
+    add_controls(r, controls);
     return r;
-}
-
-// The board has a place for one; further ones are devices of their own.
-void BoardOptions::add_controls(kernel::BoardRequest& r) const {
-    for (std::size_t i = 0; i < controls.size(); ++i) {
-        const std::string option = "--control " + controls[i];
-        if (i == 0)
-            r.settings.push_back({"control", controls[i], option});
-        else
-            r.settings.push_back({"devices.control-" + std::to_string(i + 1),
-                                  "{type: control.qmp, address: " + nlohmann::json(controls[i]).dump() + "}", option});
-    }
 }
 
 void require_deterministic(kernel::BoardRequest& request, const kernel::SearchPaths& search,

@@ -38,12 +38,8 @@ struct BoardOptions {
     std::vector<std::pair<std::string, std::string>> shortcuts;  // option name without dashes -> value
     drives::DriveList drives;
     std::string boot;
-    bool empty() const {
-        return vm.empty() && machine.empty() && sets.empty() && shortcuts.empty() && drives.empty() && boot.empty();
-    }
     std::vector<std::string> controls;
     kernel::BoardRequest request() const;
-    void add_controls(kernel::BoardRequest& request) const;
 };
 // Asks for the deterministic clock on behalf of `option`. Throws if somebody asks for another one, but for the board.
 void require_deterministic(kernel::BoardRequest& request, const kernel::SearchPaths& search, const std::string& option);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -72,19 +73,23 @@ class SignalThread {
     std::thread thread_;
 };
 
-// The machine of a snapshot. Who commanded it then has no part in it now.
+// The machine of a snapshot, changed by what the command line says: most of all the engine. Who commanded it then has
+// no part in it now.
 kernel::BoardRequest restored_request(const RunOptions& o) {
     kernel::BoardRequest request = saved_request(o.restore);
-    std::erase_if(request.settings, [](const kernel::Setting& s) {
-        return s.path == "control" || s.path.starts_with("devices.control-");
+    const std::vector<kernel::Setting> mine = o.board.request().settings;
+    std::erase_if(request.settings, [&](const kernel::Setting& s) {
+        const bool again = std::ranges::any_of(mine, [&](const kernel::Setting& m) { return m.path == s.path; });
+        return again || s.path == "control" || s.path.starts_with("devices.control-");
     });
-    o.board.add_controls(request);
+    request.settings.insert(request.settings.end(), mine.begin(), mine.end());
     return request;
 }
 
 kernel::BoardRequest request_of(const RunOptions& o) {
     if (o.machine) return *o.machine;
-    return o.restore.empty() || !o.board.empty() ? o.board.request() : restored_request(o);
+    const bool named = !o.board.vm.empty() || !o.board.machine.empty();
+    return o.restore.empty() || named ? o.board.request() : restored_request(o);
 }
 
 }  // namespace
@@ -196,8 +201,10 @@ void add_run_options(CLI::App& app, RunOptions& o) {
         ->type_name("FILE");
     app.add_option("--script", o.script, "keys and checks of the text screen from a file (see the man page)")
         ->type_name("FILE");
-    app.add_option("--restore", o.restore,
-                   "go on from a snapshot; without a VM file or other options: on the machine that it was taken of")
+    app.add_option(
+           "--restore", o.restore,
+           "go on from a snapshot; without a VM file or --machine: on the machine that it was taken of, but for what "
+           "other options change, such as --engine")
         ->type_name("FILE");
     app.add_flag("--force", o.force,
                  "with --restore: also if a disk image is not as it was when the snapshot was taken");

@@ -190,7 +190,7 @@ void LocalApic::write_spurious(u32 value) {
     // Disabled").
     if (was && !software_enabled()) {
         for (u32& lvt : lvt_) lvt |= kLvtMasked;
-        plan_timer();
+        plan_timer(now());
     }
 }
 
@@ -201,7 +201,7 @@ void LocalApic::write_lvt(u32 index, u32 value) {
     // While the APIC is software disabled masks cannot be taken off; a pin that is open from reset on may be rewritten
     // open.
     if (!software_enabled() && (before & kLvtMasked)) lvt_[index] |= kLvtMasked;
-    if (index == kLvtTimer) plan_timer();
+    if (index == kLvtTimer) plan_timer(now());
     // A level-triggered pin that is high asks as soon as it is unmasked.
     if (index == kLvtLint0 && lint_[0] && (lvt_[index] & kLvtLevel)) fire_lvt(index);
     if (index == kLvtLint1 && lint_[1] && (lvt_[index] & kLvtLevel)) fire_lvt(index);

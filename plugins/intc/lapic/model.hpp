@@ -63,7 +63,7 @@ class LocalApic : public Device<LocalApic> {
     void start_timer(u32 count);
     void set_divide(u32 value);
     void rebase_timer();
-    void plan_timer();
+    void plan_timer(i64 now);
     void timer_expired(i64 due);
 
     static const bp_intr kIntr;

@@ -228,6 +228,30 @@ TEST_CASE("the one-shot timer fires once") {
     CHECK_FALSE(c.request());
 }
 
+TEST_CASE("a one-shot timer that is over before the processor's write is comes all the same") {
+    Cpu c;
+    c.enable();
+    c.lvt(kLvtTimer, 0x31);
+    c.set(kTimerDivide, 0x0b);  // by 1
+    c.apic.look_takes = 5'000;
+    SECTION("set to less than a look at the clock takes") { c.set(kTimerInitial, 1000); }
+    SECTION("its vector is written when it is late") {
+        c.set(kTimerInitial, 12'000);
+        c.lvt(kLvtTimer, 0x31);
+        c.lvt(kLvtTimer, 0x31);
+    }
+    SECTION("the divider is written when it is late") {
+        c.set(kTimerInitial, 12'000);
+        c.get(kTimerCurrent);
+        c.get(kTimerCurrent);
+        c.set(kTimerDivide, 0x0b);
+    }
+    c.apic.look_takes = 0;
+    c.apic.advance(100'000);
+    CHECK(c.request());
+    CHECK(c.acknowledge() == 0x31);
+}
+
 TEST_CASE("divide codes") {
     const std::pair<u32, u32> codes[] = {{0, 2}, {1, 4}, {2, 8}, {3, 16}, {8, 32}, {9, 64}, {10, 128}, {11, 1}};
     for (const auto& [code, divisor] : codes) {

@@ -29,7 +29,7 @@ void LocalApic::start_timer(u32 count) {
     timer_initial_ = count;
     timer_start_ = now();
     timer_running_ = count != 0;
-    plan_timer();
+    plan_timer(timer_start_);
 }
 
 // Keeps the current count while the divider or the mode changes under it.
@@ -37,7 +37,8 @@ void LocalApic::rebase_timer() {
     if (!timer_running_) return;
     const u32 left = current_count();
     if (left == 0) {
-        timer_running_ = false;  // a one-shot that is over does not come back by becoming periodic
+        // A one-shot that is over does not come back by becoming periodic; one that is due and not served yet is.
+        if (!timer_.armed()) timer_running_ = false;
         return;
     }
     timer_start_ = now() - static_cast<i64>(u64{timer_initial_ - left} << timer_shift_);
@@ -48,12 +49,12 @@ void LocalApic::set_divide(u32 value) {
     timer_divide_ = value & 0x0b;
     // Bits 3, 1, 0: 0 divides by 2, 6 by 128, 7 by 1.
     timer_shift_ = (((timer_divide_ & 3) | (timer_divide_ >> 1 & 4)) + 1) & 7;
-    if (timer_running_ && !left) timer_running_ = false;
-    if (timer_running_) timer_start_ = now() - static_cast<i64>(u64{timer_initial_ - left} << timer_shift_);
-    plan_timer();
+    if (timer_running_ && !left && !timer_.armed()) timer_running_ = false;
+    if (timer_running_ && left) timer_start_ = now() - static_cast<i64>(u64{timer_initial_ - left} << timer_shift_);
+    plan_timer(now());
 }
 
-void LocalApic::plan_timer() {
+void LocalApic::plan_timer(i64 now) {
     if (!timer_running_ || !timer_initial_ || (lvt_[kLvtTimer] & kLvtMasked)) {
         timer_.cancel();
         return;
@@ -61,12 +62,11 @@ void LocalApic::plan_timer() {
     const u64 period = u64{timer_initial_} << timer_shift_;
     u64 rounds = 1;
     if (periodic()) {
-        const u64 passed = static_cast<u64>(now() - timer_start_);
+        const u64 passed = static_cast<u64>(now - timer_start_);
         const u64 earliest = passed + (period < kShortestPeriodNs ? kShortestPeriodNs : 1);
         rounds = (earliest + period - 1) / period;
-    } else if (elapsed() >= timer_initial_) {
-        timer_.cancel();
-        return;
+    } else if (!timer_.armed() && static_cast<u64>(now - timer_start_) >= period) {
+        return;  // it passed while it was masked; one that is armed is only late, and comes
     }
     timer_.arm(timer_start_ + static_cast<i64>(rounds * period));
 }
@@ -80,7 +80,7 @@ void LocalApic::timer_expired(i64) {
     } else {
         timer_running_ = false;
     }
-    plan_timer();
+    plan_timer(now());
     update();
 }
 

@@ -195,7 +195,8 @@ void Hpet::plan(u32 index) {
         return;
     }
     const u64 mask = width_mask(c);
-    u64 ticks = (c.value - counter()) & mask;
+    const u64 count = counter();
+    u64 ticks = (c.value - count) & mask;
     if ((c.config & kTimerPeriodic) && c.period && c.period < kShortestPeriod) ticks = std::max(ticks, kShortestPeriod);
     // Centuries away: not in this machine's life, and beyond the clock's range.
     constexpr u64 kForever = u64{1} << 58;
@@ -204,8 +205,7 @@ void Hpet::plan(u32 index) {
         return;
     }
     // From the start of the counter, so that no fraction of a tick accumulates.
-    const u64 since_start = counter() - stopped_at_ + ticks;
-    events_[index].arm(started_ + static_cast<i64>(since_start) * kTickNs);
+    events_[index].arm(started_ + static_cast<i64>(count - stopped_at_ + ticks) * kTickNs);
 }
 
 void Hpet::expired(u32 index) {
@@ -220,8 +220,9 @@ void Hpet::expired(u32 index) {
     // A one-shot comparator (and a periodic one whose period was never written) matches again when the counter comes
     // round: in 32-bit mode after 43 seconds.
     if (!(c.config & kTimer32Bit)) return;
-    const u64 ticks = ((c.value - counter() - 1) & 0xffff'ffff) + 1;
-    events_[index].arm(started_ + static_cast<i64>(counter() - stopped_at_ + ticks) * kTickNs);
+    const u64 count = counter();
+    const u64 ticks = ((c.value - count - 1) & 0xffff'ffff) + 1;
+    events_[index].arm(started_ + static_cast<i64>(count - stopped_at_ + ticks) * kTickNs);
 }
 
 LineOut& Hpet::output(u32 index) {

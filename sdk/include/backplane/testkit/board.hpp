@@ -239,6 +239,8 @@ class Board {
     // --- What the test sets and sees --------------------------------------------------------------------------------
     std::string device_name = "device";
     i64 time = 0;
+    // Nanoseconds that pass whenever the device asks for the time, as on a host with other work.
+    i64 look_takes = 0;
     i64 start_time = 1262304000;                        // 2010-01-01 00:00:00 UTC
     std::vector<u8> memory = std::vector<u8>(1 << 20);  // what DMA reaches
     DmaAnswer dma_answer = DmaAnswer::kMemory;

@@ -67,7 +67,7 @@ struct Services {
                                         }};
     static constexpr bp_clock_api clock{
         sizeof(bp_clock_api),
-        [](void* s) { return board(s).time; },
+        [](void* s) { return board(s).time += board(s).look_takes; },
         [](void* s, u32 i, i64 when) { item(s, at(s).timers_, i, "timer").due = std::max(when, board(s).time); },
         [](void* s, u32 i) { item(s, at(s).timers_, i, "timer").due = -1; },
         [](void* s, u32 i) { return item(s, at(s).timers_, i, "timer").due; },
